@@ -1,0 +1,55 @@
+# `make app` is all it takes: the environment is built on the first call and rebuilt when what it needs has changed.
+PYTHON ?= python3
+# More arguments for the program that is started, for example: make app ARGS="--server.port 8502"
+ARGS ?=
+
+VENV := .venv
+RUN := $(VENV)/bin/python -m
+STAMP := $(VENV)/.installed
+
+# JupyterLab refuses to start as root unless told; containers usually are root.
+ALLOW_ROOT := $(if $(filter 0,$(shell id -u)),--allow-root)
+
+.PHONY: help app notebooks lint test test-all clean
+
+help:
+	@echo "make app        open the explorer in a browser"
+	@echo "make notebooks  open the notebooks in JupyterLab"
+	@echo "make test       lint, type check and every test that is quick"
+	@echo "make test-all   the same with the slow tests"
+	@echo "make lint       ruff and mypy alone"
+	@echo "make clean      remove the environment and the caches"
+
+app: $(STAMP)
+	$(RUN) streamlit run app/main.py $(ARGS)
+
+notebooks: $(STAMP)
+	$(RUN) jupyterlab notebooks $(ALLOW_ROOT) $(ARGS)
+
+lint: $(STAMP)
+	$(RUN) ruff check .
+	$(RUN) mypy
+
+test: lint
+	$(RUN) pytest -q -m "not slow" $(ARGS)
+
+test-all: lint
+	$(RUN) pytest -q $(ARGS)
+
+clean:
+	rm -rf $(VENV) .pytest_cache .ruff_cache .mypy_cache *.egg-info
+
+# The stamp is written last, so an interrupted installation is resumed by the next call.
+# The environment is made anew only where it has no working pip (Debian leaves such a half when python3-venv is missing).
+$(STAMP): requirements.txt pyproject.toml
+	@command -v "$(PYTHON)" >/dev/null || { \
+	  echo "$(PYTHON) was not found: install Python 3.11 or newer, or name one, as in: make app PYTHON=python3.12" >&2; exit 1; }
+	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "Python 3.11 or newer is needed and $(PYTHON) is older: name another, as in: make app PYTHON=python3.12" >&2; exit 1; }
+	@"$(PYTHON)" -c 'import ensurepip, venv' 2>/dev/null || { \
+	  version=$$("$(PYTHON)" -c 'import sys; print("%d.%d" % sys.version_info[:2])'); \
+	  echo "Python cannot create environments here: on Debian or Ubuntu run: sudo apt-get install python$$version-venv" >&2; exit 1; }
+	@$(RUN) pip --version >/dev/null 2>&1 || "$(PYTHON)" -m venv --clear $(VENV)
+	@echo "Installing into $(VENV): minutes the first time, as PyTorch is large."
+	$(RUN) pip install --disable-pip-version-check --no-input --quiet -r requirements.txt
+	@touch $@

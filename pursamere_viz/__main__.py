@@ -1,0 +1,40 @@
+"""Command line: python -m pursamere_viz train | evaluate | benchmark."""
+
+import argparse
+import sys
+
+from tqdm import tqdm
+
+from pursamere_viz.models.device import default_device
+from pursamere_viz.models.recipes import RECIPES, ROLES, recipe, train_network
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command; a mistake of the user's ends in one sentence and exit status 2."""
+    parser = argparse.ArgumentParser(prog="python -m pursamere_viz", description="PurSAMERE Explorer")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    training = commands.add_parser("train", help="train the networks of a data set (goes on where a killed run stopped)")
+    training.add_argument("data_set", choices=sorted(RECIPES))
+    training.add_argument("--only", choices=ROLES, help="one of the two networks")
+    training.add_argument("--restart", action="store_true", help="forget a killed run's checkpoint")
+    training.set_defaults(command=_train)
+    chosen = parser.parse_args(arguments)
+    try:
+        chosen.command(chosen)
+    except (ValueError, OSError) as problem:
+        print(problem, file=sys.stderr)
+        return 2
+    return 0
+
+
+def _train(chosen: argparse.Namespace) -> None:
+    for role in [chosen.only] if chosen.only else ROLES:
+        total = recipe(chosen.data_set, role).training.steps
+        with tqdm(total=total, desc=f"{chosen.data_set} {role}", unit="step") as bar:
+            for record in train_network(chosen.data_set, role, device=default_device(), restart=chosen.restart):
+                bar.update(record.step - bar.n)
+                bar.set_postfix(loss=f"{record.loss:.4f}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

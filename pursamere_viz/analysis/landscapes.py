@@ -1,0 +1,100 @@
+"""Scalar fields on a plane of image space."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+MARGIN = 0.35  # of the extent of what must be seen, on every side
+SMALLEST_EXTENT = 0.2  # L2; a plane around coinciding images still shows something
+
+
+@dataclass(frozen=True, eq=False)
+class Plane:
+    """origin + a u + b v with u, v orthonormal in L2, and the window of a and b to look at."""
+
+    origin: Tensor  # (*)
+    u: Tensor  # (*)
+    v: Tensor  # (*)
+    window: tuple[float, float, float, float]  # a from, a to, b from, b to
+
+    @classmethod
+    def through(cls, first: Tensor, second: Tensor, third: Tensor, path: Tensor) -> "Plane":
+        """The plane through three points (*), first at the origin and second on the a-axis; its window holds path (N, *) too.
+
+        Where points coincide or are in line, the missing direction is the path's leading one outside, else a fixed one.
+        """
+        candidates = [second - first, third - first, *_leading_directions(path - first), *_fixed_directions(first)]
+        basis: list[Tensor] = []
+        for candidate in candidates:
+            rest = candidate.flatten().double()
+            size = rest.norm()
+            for unit in [*basis, *basis]:  # twice is enough (Gram-Schmidt)
+                rest = rest - (rest @ unit) * unit
+            if rest.norm() > 1e-6 * max(float(size), 1e-3):
+                basis.append(rest / rest.norm())
+            if len(basis) == 2:
+                break
+        u, v = (unit.reshape(first.shape).to(first) for unit in basis)
+        plane = cls(first, u, v, (0.0, 0.0, 0.0, 0.0))
+        seen = plane.coordinates(torch.cat([torch.stack([first, second, third]), path]))
+        low, high = seen.amin(0), seen.amax(0)
+        # A square window: distances on the picture are then true in both directions.
+        half = (0.5 + MARGIN) * max(float((high - low).max()), SMALLEST_EXTENT)
+        (ca, cb) = ((low + high) / 2).tolist()
+        return cls(first, u, v, (ca - half, ca + half, cb - half, cb + half))
+
+    def coordinates(self, x: Tensor) -> Tensor:
+        """(a, b) of the orthogonal projection of x (N, *): (N, 2)."""
+        return (x - self.origin).flatten(1) @ torch.stack([self.u.flatten(), self.v.flatten()], 1)
+
+    def points(self, a: Tensor, b: Tensor) -> Tensor:
+        """The grid points, b-major: a (W,), b (H,) -> (H W, *)."""
+        grid_b, grid_a = torch.meshgrid(b, a, indexing="ij")
+        shape = (-1, *[1] * self.origin.dim())
+        return self.origin + grid_a.reshape(shape) * self.u + grid_b.reshape(shape) * self.v
+
+    def explained(self, path: Tensor) -> float:
+        """Share of the path's squared length that lies in the plane, 0 to 1 (1 for a path that does not move): path (N, *)."""
+        moves = (path[1:] - path[:-1]).flatten(1)
+        total = float(moves.square().sum())
+        inside = float((moves @ torch.stack([self.u.flatten(), self.v.flatten()], 1)).square().sum())
+        return min(inside / total, 1.0) if total > 0 else 1.0
+
+
+@dataclass(frozen=True, eq=False)
+class Landscape:
+    """A scalar field on a grid of a plane."""
+
+    values: Tensor  # (H, W), row = second axis
+    a: Tensor  # (W,)
+    b: Tensor  # (H,)
+    plane: Plane
+    explained: float  # share of the path that the plane explains
+
+
+def _leading_directions(offsets: Tensor) -> list[Tensor]:
+    flat = offsets.flatten(1)
+    return [row.reshape(offsets.shape[1:]) for row in torch.linalg.svd(flat, full_matrices=False).Vh[:2]]
+
+
+def _fixed_directions(like: Tensor) -> list[Tensor]:
+    # Three smooth images: at most two can be used up, so two orthogonal directions are always left.
+    ramp = torch.linspace(-1, 1, like.numel()).to(like).reshape(like.shape)
+    return [torch.ones_like(like), ramp, ramp.square()]
+
+
+def evaluate(
+    field: Callable[[Tensor], Tensor], plane: Plane, *, resolution: int = 33, explained: float = 1.0, batch: int = 2048
+) -> Landscape:
+    """Evaluate a scalar field (N, *) -> (N,) on resolution x resolution points of the plane's window."""
+    if resolution < 2:
+        raise ValueError(f"resolution must be at least 2, got {resolution}")
+    a_low, a_high, b_low, b_high = plane.window
+    a = torch.linspace(a_low, a_high, resolution).to(plane.origin)
+    b = torch.linspace(b_low, b_high, resolution).to(plane.origin)
+    with torch.no_grad():
+        values = torch.cat([field(chunk) for chunk in plane.points(a, b).split(batch)])
+    host = Plane(plane.origin.cpu(), plane.u.cpu(), plane.v.cpu(), plane.window)
+    return Landscape(values.reshape(resolution, resolution).cpu(), a.cpu(), b.cpu(), host, explained)

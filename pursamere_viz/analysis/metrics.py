@@ -1,0 +1,89 @@
+"""What happens along a purification path: one number a step and image for each quantity the explorer shows."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from pursamere_viz.geometry import length
+from pursamere_viz.purification.denoisers import Denoiser, TweedieDenoiser
+from pursamere_viz.purification.purifiers import Trajectory
+from pursamere_viz.purification.reconstruction import ReconstructionError
+from pursamere_viz.purification.sharpness import first_order_sharpness, leading_curvature
+
+
+@dataclass(frozen=True, eq=False)
+class TrajectoryMetrics:
+    """Quantities at every point of a trajectory."""
+
+    error: Tensor  # (T+1, B), expected reconstruction error
+    sharpness: Tensor  # (T+1, B), first-order, in an L2 ball of radius sharpness_rho
+    curvature: Tensor  # (T+1, B), largest Hessian eigenvalue of the error
+    score_norm: Tensor  # (T+1, B), sigma ||grad log p_s||: the score in units of 1/sigma
+    mode_distance: Tensor  # (T+1, B), L2 distance to the mode of p_s that mean shift reaches from there
+    log_prob: Tensor | None  # (T+1, B), log p_s where the density is known
+    probabilities: Tensor  # (T+1, B, C), the classifier's
+    linf_clean: Tensor  # (T+1, B), distances to the clean image
+    l2_clean: Tensor  # (T+1, B)
+    linf_attacked: Tensor  # (T+1, B), distances to the attacked image
+    l2_attacked: Tensor  # (T+1, B)
+    sharpness_rho: float
+
+
+@dataclass(frozen=True, eq=False)
+class MeanShift:
+    """Where mean shift ends."""
+
+    modes: Tensor  # (B, *)
+    residual: Tensor  # (B,), last move in L2; a mode is certified only where this is below the tolerance
+
+
+def mean_shift(denoiser: Denoiser, x: Tensor, sigma: float, *, steps: int = 300, tolerance: float = 1e-4) -> MeanShift:
+    """Iterate x <- D(x), ascent on log p_s (Cheng 1995), until no image moves more than `tolerance` in L2: (B, *)."""
+    moved = torch.full((len(x),), torch.inf, dtype=x.dtype, device=x.device)
+    with torch.no_grad():
+        for _ in range(steps):
+            ahead = denoiser(x, sigma)
+            moved, x = length(ahead - x), ahead
+            if bool((moved <= tolerance).all()):
+                break
+    return MeanShift(x, moved)
+
+
+def measure(
+    classifier: nn.Module, error: ReconstructionError, trajectory: Trajectory, x: Tensor, *, sharpness_rho: float
+) -> TrajectoryMetrics:
+    """Measure every point of a trajectory; x (B, *) are the clean images and trajectory.points[0] the attacked ones."""
+    steps, batch = trajectory.error.shape
+    points = trajectory.points.flatten(0, 1)
+
+    def table(values: Tensor) -> Tensor:
+        return values.unflatten(0, (steps, batch)).detach().cpu()
+
+    def distance(norm: str, origin: Tensor) -> Tensor:
+        return table(length((trajectory.points - origin).flatten(0, 1), norm))
+
+    with torch.no_grad():
+        modes = mean_shift(error.denoiser, points, error.sigma).modes
+        score = error.score(points)
+        probabilities = classifier(points).softmax(-1)
+    return TrajectoryMetrics(
+        error=trajectory.error.cpu(),
+        sharpness=table(first_order_sharpness(error, points, sharpness_rho)),
+        curvature=table(leading_curvature(error, points)[:, 0]),
+        score_norm=table(error.sigma * length(score)),
+        mode_distance=table(length(points - modes)),
+        log_prob=_log_prob(error, points, table),
+        probabilities=table(probabilities),
+        linf_clean=distance("linf", x),
+        l2_clean=distance("l2", x),
+        linf_attacked=distance("linf", trajectory.points[0]),
+        l2_attacked=distance("l2", trajectory.points[0]),
+        sharpness_rho=sharpness_rho,
+    )
+
+
+def _log_prob(error, points, table):  # type: ignore[no-untyped-def]
+    if not isinstance(error.denoiser, TweedieDenoiser):
+        return None
+    return table(error.denoiser.density.smoothed(error.sigma).log_prob(points.double()))

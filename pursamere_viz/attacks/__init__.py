@@ -1,0 +1,5 @@
+"""What fights the defence."""
+
+from pursamere_viz.attacks.gradient import AdversarialExamples, AttackConfig, attack
+
+__all__ = ["AdversarialExamples", "AttackConfig", "attack"]

@@ -1,0 +1,166 @@
+"""FGSM and PGD (Goodfellow et al. 2015; Madry et al. 2018) in one loop; norms differ by normalize and project only."""
+
+import math
+from collections.abc import Generator, Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+
+from pursamere_viz.geometry import NORMS, check_norm, length, normalize, per_image, project, random_in_ball
+from pursamere_viz.parameters import choice, number, switch
+from pursamere_viz.purification.defence import PurifiedClassifier
+
+KINDS = ("pgd", "fgsm", "none")
+MODES = ("blind", "bpda", "full")
+
+
+@dataclass(frozen=True)
+class AttackConfig:
+    """What the attacker does and knows."""
+
+    kind: str = choice(
+        "pgd", KINDS, "pgd: projected gradient steps; fgsm: one step of length eps; none: the clean image."
+    )
+    norm: str = choice("linf", NORMS, "Norm of the attack budget.")
+    eps: float = number(26 / 255, 0.0, 1.0, 1 / 255, "Attack budget on the scale of [0, 1] images, written as n/255.")
+    steps: int = number(20, 1, 200, 1, "Gradient steps of PGD.")
+    relative_step: float = number(2.5, 0.1, 10.0, 0.1, "Length of one PGD step in units of eps / steps.")
+    restarts: int = number(1, 1, 20, 1, "PGD runs from different random starts; the strongest is kept.")
+    random_start: bool = switch(True, "Start PGD from a random point of the eps-ball.")
+    mode: str = choice(
+        "blind",
+        MODES,
+        "blind: knows the classifier only; bpda: attacks the defence and takes the purifier's gradient for the identity; "
+        "full: exact gradient through every purification step.",
+    )
+    target: int = number(-1, -1, 9, 1, "Class to reach; -1 is untargeted (away from the true class).")
+    seed: int = number(0, 0, 9999, 1, "Seed of the random starts.")
+
+    def __post_init__(self) -> None:
+        check_norm(self.norm)
+        for name, options in (("kind", KINDS), ("mode", MODES)):
+            if getattr(self, name) not in options:
+                raise ValueError(f"{name} must be one of {', '.join(options)}, got {getattr(self, name)!r}")
+        if not (math.isfinite(self.eps) and self.eps >= 0):
+            raise ValueError(f"eps must be finite and not negative, got {self.eps}")
+        for name in ("steps", "restarts"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+
+
+@dataclass(frozen=True, eq=False)
+class AdversarialExamples:
+    """What the attacker found, one example an image."""
+
+    x_adv: Tensor  # (B, *)
+    success: Tensor  # (B,) bool: the attacked model errs (or says the target) on x_adv, evaluated again on x_adv itself
+    path: Tensor  # (S+1, B, *), the run that led to x_adv, its random start first
+    loss: Tensor  # (S+1, B), attack objective along the path (higher is worse for the model)
+    linf: Tensor  # (B,), measured
+    l2: Tensor  # (B,), measured
+
+
+@dataclass(frozen=True, eq=False)
+class _Iterate:
+    x: Tensor  # (B, *)
+    loss: Tensor  # (B,)
+    success: Tensor  # (B,) bool
+
+
+def attacked_model(model: nn.Module, mode: str) -> nn.Module:
+    """The model whose gradient the attacker follows: the bare classifier (blind) or the defence. A plain module is itself."""
+    if not isinstance(model, PurifiedClassifier):
+        return model
+    return model.classifier if mode == "blind" else model.with_gradient(mode)
+
+
+def attack(model: nn.Module, x: Tensor, y: Tensor, config: AttackConfig) -> AdversarialExamples:
+    """Attack model on x (B, C, H, W) in [0, 1] with labels y (B,) within eps, keeping the strongest iterate of each image."""
+    steps = attack_steps(model, x, y, config)
+    while True:
+        try:
+            next(steps)
+        except StopIteration as finished:
+            return finished.value
+
+
+def attack_steps(
+    model: nn.Module, x: Tensor, y: Tensor, config: AttackConfig
+) -> Generator[float, None, AdversarialExamples]:
+    """`attack`, yielding the share done after every gradient step and returning the result."""
+    _check_input(x, y)
+    target = attacked_model(model, config.mode)
+    restarts = config.restarts if config.kind == "pgd" else 1
+    best: list[_Iterate] = []
+    best_rank = torch.full(y.shape, -math.inf, device=x.device)
+    for restart in range(restarts):
+        path = []
+        for iterate in _run(target, x, y, config, restart):
+            path.append(iterate)
+            yield (restart + len(path) / (config.steps + 1)) / restarts
+        rank = torch.stack([_rank(iterate) for iterate in path]).amax(0)
+        better = rank > best_rank
+        best = [_merge(better, new, old) for new, old in zip(path, best or path, strict=True)]
+        best_rank = torch.where(better, rank, best_rank)
+    strongest = torch.stack([_rank(iterate) for iterate in best]).argmax(0)
+    points = torch.stack([iterate.x for iterate in best])
+    x_adv = points[strongest, torch.arange(len(x), device=x.device)]
+    with torch.no_grad():
+        success = _objective(target, x_adv, y, config)[1]
+    loss = torch.stack([iterate.loss for iterate in best])
+    return AdversarialExamples(x_adv, success, points, loss, length(x_adv - x, "linf"), length(x_adv - x, "l2"))
+
+
+def _check_input(x: Tensor, y: Tensor) -> None:
+    if len(x) != len(y):
+        raise ValueError(f"x and y must have the same length, got {len(x)} and {len(y)}")
+    if x.numel() and not (x.min() >= 0 and x.max() <= 1):
+        raise ValueError(f"x must lie in [0, 1], got values from {x.min():g} to {x.max():g}")
+
+
+def _rank(iterate: _Iterate) -> Tensor:
+    """Successful iterates first, then by loss, (B,)."""
+    squashed = torch.atan(iterate.loss)  # bounded, so that success always counts more
+    return squashed + 4 * iterate.success
+
+
+def _merge(better: Tensor, new: _Iterate, old: _Iterate) -> _Iterate:
+    return _Iterate(
+        torch.where(per_image(better, new.x), new.x, old.x),
+        torch.where(better, new.loss, old.loss),
+        torch.where(better, new.success, old.success),
+    )
+
+
+def _objective(model: nn.Module, x: Tensor, y: Tensor, config: AttackConfig) -> tuple[Tensor, Tensor]:
+    """What the attacker maximises, (B,), and whether it has won, (B,)."""
+    # float64: in float32 the gradient of a confident prediction rounds to zero and the attack stalls.
+    logits = model(x).double()
+    if config.target < 0:
+        return cross_entropy(logits, y, reduction="none"), logits.argmax(-1) != y
+    wanted = torch.full_like(y, config.target)
+    return -cross_entropy(logits, wanted, reduction="none"), logits.argmax(-1) == wanted
+
+
+def _inside(z: Tensor, x: Tensor, config: AttackConfig) -> Tensor:
+    return project(z, x, config.eps, config.norm).clamp(0, 1)
+
+
+def _run(model: nn.Module, x: Tensor, y: Tensor, config: AttackConfig, restart: int) -> Iterator[_Iterate]:
+    """The iterates of one run, its start first."""
+    steps = {"pgd": config.steps, "fgsm": 1, "none": 0}[config.kind]
+    size = config.eps if config.kind == "fgsm" else config.relative_step * config.eps / max(steps, 1)
+    z = x
+    if config.kind == "pgd" and config.random_start:
+        generator = torch.Generator().manual_seed(config.seed + restart)
+        z = _inside(x + random_in_ball(x, config.eps, config.norm, generator), x, config)
+    for k in range(steps + 1):
+        leaf = z.detach().requires_grad_(k < steps)
+        with torch.set_grad_enabled(k < steps):
+            loss, success = _objective(model, leaf, y, config)
+        yield _Iterate(leaf.detach(), loss.detach(), success)
+        if k < steps:
+            (gradient,) = torch.autograd.grad(loss.sum(), leaf)
+            z = _inside(leaf.detach() + size * normalize(gradient, config.norm), x, config)

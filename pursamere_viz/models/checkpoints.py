@@ -1,0 +1,72 @@
+"""Weights on disk: safetensors with their configuration and a hash of their content in the metadata."""
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from pursamere_viz.models.networks import make_network
+
+ASSETS = Path(__file__).resolve().parents[2] / "assets"
+
+
+def weights_path(data_set: str, role: str) -> Path:
+    """Where the weights of a data set's "classifier" or "score" network are."""
+    return ASSETS / f"{data_set}_{role}.safetensors"
+
+
+def content_hash(tensors: Mapping[str, Tensor]) -> str:
+    """sha256 over names, types, shapes and bytes of the tensors, in the order of their names."""
+    digest = hashlib.sha256()
+    for name in sorted(tensors):
+        tensor = tensors[name].contiguous()
+        digest.update(f"{name}:{tensor.dtype}:{tuple(tensor.shape)}:".encode())
+        digest.update(tensor.view(-1).view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
+
+
+def save_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, Any]) -> None:
+    """Write tensors with JSON metadata and a hash, atomically."""
+    # Copies: safetensors refuses tensors that share memory.
+    held = {name: tensor.detach().to("cpu", copy=True).contiguous() for name, tensor in tensors.items()}
+    described = {key: json.dumps(value) for key, value in metadata.items()} | {"sha256": content_hash(held)}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_suffix(f".partial-{os.getpid()}")
+    save_file(held, partial, metadata=described)
+    os.replace(partial, path)
+
+
+def load_tensors(path: Path, remedy: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Tensors and metadata of a file written by save_tensors; ValueError in one sentence, with the remedy, if that fails."""
+    if not path.is_file():
+        raise ValueError(f"{path} is missing; make it with: {remedy}")
+    try:
+        with safe_open(path, framework="pt") as file:
+            described = dict(file.metadata() or {})
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
+    except (SafetensorError, OSError, ValueError) as problem:
+        raise ValueError(f"{path} is damaged; make it again with: {remedy}") from problem
+    if described.pop("sha256", None) != content_hash(tensors):
+        raise ValueError(f"{path} is damaged (its content does not match its hash); make it again with: {remedy}")
+    return tensors, {key: json.loads(value) for key, value in described.items()}
+
+
+def load_network(data_set: str, role: str, device: torch.device | str = "cpu") -> nn.Module:
+    """A shipped network in evaluation mode, its parameters frozen; `.card` holds its file's metadata."""
+    remedy = f"python -m pursamere_viz train {data_set}"
+    path = weights_path(data_set, role)
+    tensors, card = load_tensors(path, remedy)
+    try:
+        network = make_network(card["architecture"], **card["options"])
+        network.load_state_dict(tensors)
+    except (KeyError, TypeError, ValueError, RuntimeError) as problem:
+        raise ValueError(f"{path} does not fit this version; make it again with: {remedy}") from problem
+    network.card = card  # type: ignore[assignment]
+    return network.to(device).eval().requires_grad_(False)

@@ -1,0 +1,83 @@
+"""The defence: purify, then classify, with the gradients an attacker may ask for."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from pursamere_viz.purification.purifiers import PurifierConfig, Trajectory, effective, purify, purify_step
+from pursamere_viz.purification.reconstruction import ReconstructionError
+
+GRADIENTS = ("full", "bpda")
+
+
+class _Recomputed(torch.autograd.Function):
+    """One purification step that keeps only its start for the backward pass and is computed again there.
+
+    torch.utils.checkpoint would do, but the step calls autograd.grad itself, and unpacking saved tensors inside a
+    checkpointed region recomputes it once more.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, z: Tensor, x: Tensor, purifier: "Purifier", k: int) -> Tensor:
+        ctx.save_for_backward(z, x)
+        ctx.purifier, ctx.k = purifier, k
+        return purify_step(purifier.error, z, x, purifier.config, k).point
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx: Any, grad_output: Tensor) -> tuple[Tensor, Tensor, None, None]:
+        z, x = (saved.detach().requires_grad_() for saved in ctx.saved_tensors)
+        with torch.enable_grad():
+            point = purify_step(ctx.purifier.error, z, x, ctx.purifier.config, ctx.k).point
+        # x takes no part when the neighbourhood is unbounded.
+        grads = torch.autograd.grad(point, (z, x), grad_output, allow_unused=True, materialize_grads=True)
+        return grads[0], grads[1], None, None
+
+
+@dataclass(frozen=True, eq=False)
+class Purifier:
+    """A reconstruction error and how to search it: the map x (B, *) -> purified (B, *)."""
+
+    error: ReconstructionError
+    config: PurifierConfig
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "config", effective(self.config))
+
+    def trajectory(self, x: Tensor) -> Trajectory:
+        """Every step, without gradients."""
+        return purify(self.error, x, self.config)
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """The purified point, exactly differentiable: second order through every step, one stored image a step."""
+        z = x
+        for k in range(self.config.steps):
+            z = _Recomputed.apply(z, x, self, k)
+        return z
+
+
+class PurifiedClassifier(nn.Module):
+    """classifier(purifier(x)): (B, C, H, W) in [0, 1] -> logits (B, classes).
+
+    `gradient` is what backpropagation through the purifier gives: "full", the exact derivative, or "bpda", the identity
+    (Athalye et al. 2018). The value is the same.
+    """
+
+    def __init__(self, classifier: nn.Module, purifier: Purifier, gradient: str = "full") -> None:
+        super().__init__()
+        if gradient not in GRADIENTS:
+            raise ValueError(f"gradient must be one of {', '.join(GRADIENTS)}, got {gradient!r}")
+        self.classifier = classifier
+        self.purifier = purifier
+        self.gradient = gradient
+
+    def with_gradient(self, gradient: str) -> "PurifiedClassifier":
+        """The same defence, sharing its networks, with another gradient."""
+        return PurifiedClassifier(self.classifier, self.purifier, gradient)
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.gradient == "full":
+            return self.classifier(self.purifier(x))
+        return self.classifier(x + (self.purifier.trajectory(x).purified - x).detach())

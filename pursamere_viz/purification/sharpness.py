@@ -1,0 +1,86 @@
+"""Sharpness (largest increase in a small ball) and curvature (Hessian eigenvalues) of scalar fields (B, *) -> (B,)."""
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from scipy.sparse.linalg import LinearOperator, eigsh
+from torch import Tensor
+
+from pursamere_viz.geometry import normalize, random_in_ball
+from pursamere_viz.purification.reconstruction import ReconstructionError
+
+Field = Callable[[Tensor], Tensor]
+
+EXACT_DIMENSION = 8  # up to here the whole Hessian is cheaper than an iteration
+
+
+def ascent_point(x: Tensor, gradient: Tensor, rho: float, norm: str = "l2") -> Tensor:
+    """x + rho * (steepest unit step of the gradient in `norm`): the first-order worst point of the ball. Foret et al. 2021."""
+    return x + rho * normalize(gradient, norm) if rho > 0 else x
+
+
+def first_order_sharpness(error: ReconstructionError, x: Tensor, rho: float, norm: str = "l2") -> Tensor:
+    """error(ascent point) - error(x), (B, *) -> (B,)."""
+    value, gradient = error.value_and_gradient(x.detach())
+    with torch.no_grad():
+        return error(ascent_point(x.detach(), gradient, rho, norm)) - value
+
+
+def sampled_sharpness(field: Field, x: Tensor, rho: float, *, norm: str = "l2", samples: int = 64, seed: int = 0) -> Tensor:
+    """max(0, max_j field(x + d_j) - field(x)) over uniform draws d_j of the rho-ball: a lower bound of the true sharpness, (B,)."""
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        centre = field(x)
+        worst = centre.clone()
+        for _ in range(samples):
+            worst = torch.maximum(worst, field(x + random_in_ball(x, rho, norm, generator)))
+    return worst - centre
+
+
+def hessian_product(field: Field, x: Tensor) -> Callable[[Tensor], Tensor]:
+    """v -> Hessian(field)(x) v for one point x (*): the gradient's graph is built once and reused."""
+    leaf = x.detach().requires_grad_()
+    with torch.enable_grad():
+        (gradient,) = torch.autograd.grad(field(leaf[None]).sum(), leaf, create_graph=True)
+
+    def product(v: Tensor) -> Tensor:
+        if not gradient.requires_grad:  # the field is linear
+            return torch.zeros_like(leaf)
+        return torch.autograd.grad(gradient, leaf, v, retain_graph=True)[0]
+
+    return product
+
+
+def leading_curvature(field: Field, x: Tensor, count: int = 1, *, tolerance: float = 1e-3) -> Tensor:
+    """The `count` algebraically largest Hessian eigenvalues of a scalar field at x (B, *), largest first: (B, count).
+
+    Matrix-free Lanczos (scipy.sparse.linalg.eigsh) to a relative tolerance; exact in up to EXACT_DIMENSION dimensions.
+    """
+    dimension = x[0].numel()
+    if not 1 <= count <= dimension:
+        raise ValueError(f"count must be between 1 and {dimension}, got {count}")
+    exact = dimension <= EXACT_DIMENSION or count >= dimension - 1
+    values = [_exact(field, point) if exact else _lanczos(field, point, count, tolerance) for point in x]
+    largest = [np.sort(v)[::-1][:count].copy() for v in values]
+    return torch.as_tensor(np.stack(largest)).to(x) if largest else x.new_zeros(0, count)
+
+
+def _exact(field: Field, x: Tensor) -> np.ndarray:
+    product = hessian_product(field, x)
+    rows = [product(unit.reshape(x.shape)).flatten() for unit in torch.eye(x.numel()).to(x)]
+    hessian = torch.stack(rows)
+    return np.asarray(torch.linalg.eigvalsh((hessian + hessian.T) / 2).cpu())
+
+
+def _lanczos(field: Field, x: Tensor, count: int, tolerance: float) -> np.ndarray:
+    product = hessian_product(field, x)
+
+    def matvec(v: np.ndarray) -> np.ndarray:
+        return product(torch.as_tensor(v).to(x).reshape(x.shape)).flatten().cpu().double().numpy()
+
+    dimension = x.numel()
+    operator = LinearOperator((dimension, dimension), matvec=matvec, dtype=np.float64)
+    # A fixed start vector: eigsh draws a random one otherwise, and two runs would differ.
+    start = np.random.default_rng(0).standard_normal(dimension)
+    return eigsh(operator, k=count, which="LA", tol=tolerance, v0=start, return_eigenvectors=False)
