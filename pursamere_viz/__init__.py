@@ -18,7 +18,8 @@ from pursamere_viz.purification import (
     leading_curvature,
     purify,
 )
-from pursamere_viz.scenarios import Run, Scenario, build, load_defence, run
+from pursamere_viz.runs import Run, run
+from pursamere_viz.scenarios import Scenario, build, load_defence
 
 __all__ = [
     "AdversarialExamples",

@@ -5,6 +5,7 @@ import sys
 
 from tqdm import tqdm
 
+from pursamere_viz.cards import evaluate_defence, write_card
 from pursamere_viz.models.device import default_device
 from pursamere_viz.models.recipes import RECIPES, ROLES, recipe, train_network
 
@@ -13,11 +14,19 @@ def main(arguments: list[str] | None = None) -> int:
     """Run one command; a mistake of the user's ends in one sentence and exit status 2."""
     parser = argparse.ArgumentParser(prog="python -m pursamere_viz", description="PurSAMERE Explorer")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    training = commands.add_parser("train", help="train the networks of a data set (goes on where a killed run stopped)")
+    training = commands.add_parser(
+        "train", help="train the networks of a data set (goes on where a killed run stopped)"
+    )
     training.add_argument("data_set", choices=sorted(RECIPES))
     training.add_argument("--only", choices=ROLES, help="one of the two networks")
     training.add_argument("--restart", action="store_true", help="forget a killed run's checkpoint")
     training.set_defaults(command=_train)
+    evaluation = commands.add_parser(
+        "evaluate", help="measure the shipped defence under attack and write its model card"
+    )
+    evaluation.add_argument("data_set", choices=sorted(RECIPES))
+    evaluation.add_argument("--images", type=int, default=360, help="how many test images (default 360)")
+    evaluation.set_defaults(command=_evaluate)
     chosen = parser.parse_args(arguments)
     try:
         chosen.command(chosen)
@@ -34,6 +43,12 @@ def _train(chosen: argparse.Namespace) -> None:
             for record in train_network(chosen.data_set, role, device=default_device(), restart=chosen.restart):
                 bar.update(record.step - bar.n)
                 bar.set_postfix(loss=f"{record.loss:.4f}")
+
+
+def _evaluate(chosen: argparse.Namespace) -> None:
+    for cell, outcome in evaluate_defence(chosen.data_set, chosen.images):
+        print(f"{cell}: {100 * outcome.accuracy:.1f} % of {len(outcome.robust)} / {outcome.total}", flush=True)
+    print(f"written: {write_card(chosen.data_set, chosen.images)}")
 
 
 if __name__ == "__main__":

@@ -5,9 +5,13 @@ import math
 from typing import Any
 
 
-def number(default: Any, low: float, high: float, step: float, help: str) -> Any:
-    """A numeric field: an int if its default is one. Values from low to high are sensible; `step` is a control's step."""
-    return dataclasses.field(default=default, metadata={"low": low, "high": high, "step": step, "help": help})
+def number(default: Any, low: float, high: float, step: float, help: str, *, denominator: int = 0) -> Any:
+    """A numeric field: an int if its default is one. Values from low to high are sensible; `step` is a control's step.
+
+    With a denominator people see and write the value as n/denominator.
+    """
+    metadata = {"low": low, "high": high, "step": step, "help": help, "denominator": denominator}
+    return dataclasses.field(default=default, metadata=metadata)
 
 
 def choice(default: str, options: tuple[str, ...], help: str) -> Any:
@@ -25,6 +29,16 @@ def inherit(config: type, name: str, **changes: Any) -> Any:
     source = {field.name: field for field in dataclasses.fields(config)}[name]
     default = changes.pop("default", source.default)
     return dataclasses.field(default=default, metadata={**source.metadata, **changes})
+
+
+def as_text(field: "dataclasses.Field[Any]", value: Any) -> str:
+    """The text that `parse` reads back exactly as this value."""
+    denominator = field.metadata.get("denominator")
+    if denominator:
+        numerator = round(value * denominator, 6)
+        if numerator / denominator == value:
+            return f"{numerator:g}/{denominator}"
+    return str(value)
 
 
 def parse(field: "dataclasses.Field[Any]", text: str) -> Any:
@@ -45,11 +59,13 @@ def parse(field: "dataclasses.Field[Any]", text: str) -> Any:
 
 def _parse_number(field: "dataclasses.Field[Any]", text: str) -> Any:
     low, high = field.metadata["low"], field.metadata["high"]
-    kind = "a whole number" if isinstance(field.default, int) else "a number"
+    kind, name = (int, "a whole number") if isinstance(field.default, int) else (float, "a number")
+    numerator, slash, denominator = text.partition("/")
+    fraction = slash and field.metadata.get("denominator")
     try:
-        value = type(field.default)(text)
-    except ValueError:
+        value: float = float(numerator) / float(denominator) if fraction else kind(text)
+    except (ValueError, ZeroDivisionError):
         value = math.nan
     if not low <= value <= high:  # false for nan too
-        raise ValueError(f"{field.name} must be {kind} from {low:g} to {high:g}, got {text[:40]!r}")
+        raise ValueError(f"{field.name} must be {name} from {low:g} to {high:g}, got {text[:40]!r}")
     return value

@@ -2,7 +2,7 @@
 
 import dataclasses
 import json
-from collections.abc import Generator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,22 +10,19 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from pursamere_viz.analysis import Landscape, Plane, TrajectoryMetrics, evaluate, measure
-from pursamere_viz.attacks import AdversarialExamples, AttackConfig
-from pursamere_viz.attacks.gradient import attack_steps
+from pursamere_viz.attacks import AttackConfig
 from pursamere_viz.densities import EmpiricalDensity
 from pursamere_viz.models.checkpoints import load_network
 from pursamere_viz.models.data import DATA_SETS, data_set, load_images
 from pursamere_viz.models.device import default_device
 from pursamere_viz.models.uploads import unpack_pixels
-from pursamere_viz.parameters import choice, inherit, number, parse
+from pursamere_viz.parameters import as_text, choice, inherit, number, parse
 from pursamere_viz.purification import (
     NoiseRule,
     PurifiedClassifier,
     Purifier,
     PurifierConfig,
     ReconstructionError,
-    Trajectory,
     TweedieDenoiser,
 )
 from pursamere_viz.purification.denoisers import Denoiser
@@ -45,7 +42,7 @@ class Scenario:
     pixels: str = dataclasses.field(default="", metadata={"help": "An uploaded image, packed; empty for a test image."})
     label: int = number(-1, -1, 9, 1, "True class of an uploaded image; -1 takes the classifier's own answer for it.")
     score_model: str = choice(
-        "network", SCORE_MODELS, "network: the trained denoiser; empirical: the exact score of the smoothed training set."
+        "network", SCORE_MODELS, "network: the trained denoiser; empirical: the exact score of the training set."
     )
     attack: str = inherit(AttackConfig, "kind")
     attack_norm: str = inherit(AttackConfig, "norm")
@@ -66,7 +63,7 @@ class Scenario:
     decay: str = inherit(PurifierConfig, "decay")
     pairs: int = number(4, 1, 64, 1, "Frozen antithetic noise pairs (noise, -noise): two denoiser calls each.")
     noise_seed: int = number(0, 0, 9999, 1, "Seed of the frozen noise.")
-    sharpness_rho: float = number(0.5, 0.05, 2.0, 0.05, "L2 radius in which sharpness is measured (whatever the purifier uses).")
+    sharpness_rho: float = number(0.5, 0.05, 2.0, 0.05, "L2 radius in which sharpness is measured.")
     resolution: int = number(33, 9, 81, 4, "Points along each side of the landscape.")
 
     def __post_init__(self) -> None:
@@ -75,6 +72,11 @@ class Scenario:
             if type(value) is int and isinstance(field.default, float):
                 object.__setattr__(self, field.name, float(value))
             parse(field, str(getattr(self, field.name)))
+        count = data_set(self.data_set).test_images
+        if self.image >= count:
+            raise ValueError(f"image must be from 0 to {count - 1}, got {self.image}")
+        if self.pixels:
+            _unpacked(self)
 
     @classmethod
     def from_mapping(cls, values: Mapping[str, Any]) -> tuple["Scenario", list[str]]:
@@ -86,7 +88,9 @@ class Scenario:
             try:
                 if name not in known:
                     raise ValueError(f"{name[:40]!r} is not a parameter")
-                accepted[name] = parse(known[name], str(text))
+                value = parse(known[name], str(text))
+                cls(**accepted, **{name: value})  # what only shows in combination: an image that the set does not have
+                accepted[name] = value
             except ValueError as problem:
                 notices.append(f"Ignored: {problem}.")
         return cls(**accepted), notices
@@ -94,7 +98,7 @@ class Scenario:
     def to_mapping(self) -> dict[str, str]:
         """What differs from the defaults, as text that from_mapping reads back exactly."""
         pairs = ((field, getattr(self, field.name)) for field in dataclasses.fields(self))
-        return {field.name: str(value) for field, value in pairs if value != field.default}
+        return {field.name: as_text(field, value) for field, value in pairs if value != field.default}
 
     def attack_config(self) -> AttackConfig:
         """The attack's part."""
@@ -133,37 +137,12 @@ class Parts:
     attack: AttackConfig
 
 
-@dataclass(frozen=True, eq=False)
-class Run:
-    """Everything the Image lab shows of one scenario; all tensors on the CPU."""
-
-    scenario: Scenario
-    x: Tensor  # (1, C, H, W)
-    y: Tensor  # (1,)
-    class_names: tuple[str, ...]
-    examples: AdversarialExamples
-    trajectory: Trajectory
-    metrics: TrajectoryMetrics
-    clean_probabilities: Tensor  # (1, classes), of the bare classifier
-    attacked_probabilities: Tensor  # (1, classes)
-    landscape: Landscape  # expected reconstruction error
-    regions: Landscape  # predicted class, on the same grid
-
-
-@dataclass(frozen=True)
-class Progress:
-    """Where a run is."""
-
-    stage: str
-    share: float  # 0 to 1, of the stage
-
-
 def load_denoiser(name: str, score_model: str, device: torch.device) -> Denoiser:
     """The denoiser of a data set: its score network, or the exact one of the smoothed training set."""
     if score_model == "empirical":
         x, y = load_images(name, "train")
         return TweedieDenoiser(EmpiricalDensity(x, y))
-    return load_network(name, "score", device)  # type: ignore[return-value]
+    return load_network(name, "score", device)
 
 
 def assemble(scenario: Scenario, classifier: nn.Module, denoiser: Denoiser) -> PurifiedClassifier:
@@ -194,64 +173,16 @@ def build(scenario: Scenario, device: torch.device | str | None = None) -> Parts
     return Parts(scenario, x, y, names, assemble(scenario, classifier, denoiser), scenario.attack_config())
 
 
-def _image(scenario: Scenario, classifier: nn.Module, device: torch.device) -> tuple[Tensor, Tensor]:
+def _unpacked(scenario: Scenario) -> Tensor:
     described = data_set(scenario.data_set)
+    return unpack_pixels(scenario.pixels, channels=described.channels, size=described.size)
+
+
+def _image(scenario: Scenario, classifier: nn.Module, device: torch.device) -> tuple[Tensor, Tensor]:
     if scenario.pixels:
-        x = unpack_pixels(scenario.pixels, channels=described.channels, size=described.size).to(device)
+        x = _unpacked(scenario).to(device)
         y = torch.tensor([scenario.label], device=device)
         return x, y if scenario.label >= 0 else classifier(x).argmax(-1)
     images, labels = load_images(scenario.data_set, "test")
-    if scenario.image >= len(images):
-        raise ValueError(f"image must be from 0 to {len(images) - 1}, got {scenario.image}")
     chosen = slice(scenario.image, scenario.image + 1)
     return images[chosen].to(device), labels[chosen].to(device)
-
-
-def run(scenario: Scenario, device: torch.device | str | None = None) -> Run:
-    """Attack, purify, measure and map one scenario. Same scenario, same machine: the same bits."""
-    steps = run_steps(scenario, device)
-    while True:
-        try:
-            next(steps)
-        except StopIteration as finished:
-            return finished.value
-
-
-def run_steps(scenario: Scenario, device: torch.device | str | None = None) -> Generator[Progress, None, Run]:
-    """`run`, yielding Progress so that it can be shown and stopped, and returning the Run."""
-    yield Progress("Loading", 0.0)
-    parts = build(scenario, device)
-    classifier, purifier = parts.defence.classifier, parts.defence.purifier
-    examples = yield from _relay("Attacking", attack_steps(parts.defence, parts.x, parts.y, parts.attack))
-    yield Progress("Purifying", 0.0)
-    trajectory = purifier.trajectory(examples.x_adv)
-    yield Progress("Measuring the path", 0.0)
-    metrics = measure(classifier, purifier.error, trajectory, parts.x, sharpness_rho=scenario.sharpness_rho)
-    yield Progress("Mapping the landscape", 0.0)
-    path = trajectory.points[:, 0]
-    plane = Plane.through(parts.x[0], examples.x_adv[0], trajectory.purified[0], path)
-    explained = plane.explained(path)
-    landscape = evaluate(purifier.error, plane, resolution=scenario.resolution, explained=explained)
-    regions = evaluate(
-        lambda points: classifier(points).argmax(-1).float(), plane, resolution=scenario.resolution, explained=explained
-    )
-    with torch.no_grad():
-        clean, attacked = (classifier(image).softmax(-1).cpu() for image in (parts.x, examples.x_adv))
-    x, y = parts.x.cpu(), parts.y.cpu()
-    examples, trajectory = _on_cpu(examples), _on_cpu(trajectory)
-    return Run(
-        scenario, x, y, parts.class_names, examples, trajectory, metrics, clean, attacked, landscape, regions
-    )
-
-
-def _relay(stage: str, steps: Generator[float, None, Any]) -> Generator[Progress, None, Any]:
-    while True:
-        try:
-            yield Progress(stage, next(steps))
-        except StopIteration as finished:
-            return finished.value
-
-
-def _on_cpu(result: Any) -> Any:
-    moved = {field.name: getattr(result, field.name).cpu() for field in dataclasses.fields(result)}
-    return dataclasses.replace(result, **moved)

@@ -24,7 +24,7 @@ class AttackConfig:
         "pgd", KINDS, "pgd: projected gradient steps; fgsm: one step of length eps; none: the clean image."
     )
     norm: str = choice("linf", NORMS, "Norm of the attack budget.")
-    eps: float = number(26 / 255, 0.0, 1.0, 1 / 255, "Attack budget on the scale of [0, 1] images, written as n/255.")
+    eps: float = number(26 / 255, 0.0, 1.0, 1 / 255, "Attack budget on the scale of [0, 1].", denominator=255)
     steps: int = number(20, 1, 200, 1, "Gradient steps of PGD.")
     relative_step: float = number(2.5, 0.1, 10.0, 0.1, "Length of one PGD step in units of eps / steps.")
     restarts: int = number(1, 1, 20, 1, "PGD runs from different random starts; the strongest is kept.")

@@ -10,7 +10,10 @@ from torch import Tensor
 
 @dataclass(frozen=True, eq=False)
 class EmpiricalDensity:
-    """p(x) = mean_i N(x; points_i, bandwidth^2 I); bandwidth 0 is the atoms themselves, which only `smoothed` and `sample` accept."""
+    """p(x) = mean_i N(x; points_i, bandwidth^2 I).
+
+    Bandwidth 0 is the atoms themselves: then only `smoothed` and `sample` make sense.
+    """
 
     points: Tensor  # (N, *)
     labels: Tensor | None = None  # (N,)

@@ -53,9 +53,10 @@ def load_tensors(path: Path, remedy: str) -> tuple[dict[str, Tensor], dict[str, 
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
     except (SafetensorError, OSError, ValueError) as problem:
         raise ValueError(f"{path} is damaged; make it again with: {remedy}") from problem
-    if described.pop("sha256", None) != content_hash(tensors):
+    found = described.pop("sha256", None)
+    if found != content_hash(tensors):
         raise ValueError(f"{path} is damaged (its content does not match its hash); make it again with: {remedy}")
-    return tensors, {key: json.loads(value) for key, value in described.items()}
+    return tensors, {key: json.loads(value) for key, value in described.items()} | {"sha256": found}
 
 
 def load_network(data_set: str, role: str, device: torch.device | str = "cpu") -> nn.Module:

@@ -21,10 +21,11 @@ class DataSet:
     title: str
     channels: int
     size: int
+    test_images: int
     class_names: tuple[str, ...]
 
 
-DATA_SETS = {"digits": DataSet("digits", "Digits 8x8", 1, 8, tuple("0123456789"))}
+DATA_SETS = {"digits": DataSet("digits", "Digits 8x8", 1, 8, 360, tuple("0123456789"))}
 
 
 def data_set(name: str) -> DataSet:

@@ -24,7 +24,9 @@ class ImageClassifier(nn.Module):
             nn.AdaptiveAvgPool2d(4),
             nn.Flatten(),
         )
-        self.head = nn.Sequential(nn.Linear(32 * width, 4 * width), nn.SiLU(), nn.Dropout(0.3), nn.Linear(4 * width, classes))
+        self.head = nn.Sequential(
+            nn.Linear(32 * width, 4 * width), nn.SiLU(), nn.Dropout(0.3), nn.Linear(4 * width, classes)
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         return self.head(self.features((x - self.mean) / self.std))
@@ -69,7 +71,10 @@ class MLPScoreNetwork(nn.Module):
     ) -> None:
         super().__init__()
         self.mean, self.std = mean, std
-        self.register_buffer("frequencies", torch.exp(torch.linspace(0, math.log(32), embedding // 2)), persistent=False)
+        self.frequencies: Tensor
+        self.register_buffer(
+            "frequencies", torch.exp(torch.linspace(0, math.log(32), embedding // 2)), persistent=False
+        )
         self.inlet = nn.Linear(channels * size * size, width)
         self.blocks = nn.ModuleList(ResidualBlock(width, embedding, dropout) for _ in range(blocks))
         self.norm = nn.LayerNorm(width)

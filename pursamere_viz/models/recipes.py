@@ -27,7 +27,7 @@ class Recipe:
         """Cross-entropy for a classifier, denoising score matching for a score network."""
         if self.architecture == "image_classifier":
             return classifier_loss
-        return denoising_loss(self.training.sigma_low, self.training.sigma_high)
+        return denoising_loss(self.training.sigma_low, self.training.sigma_high, self.options["std"])
 
 
 RECIPES: dict[str, dict[str, Recipe]] = {
@@ -88,6 +88,5 @@ def train_network(
 def _initialised(chosen: Recipe) -> torch.nn.Module:
     """A fresh network; torch's layers draw from the global generator, so a fork of it is seeded and the original left as it was."""
     with torch.random.fork_rng(devices=[]):
-        torch.random.default_generator.manual_seed(chosen.training.seed)
+        torch.default_generator.manual_seed(chosen.training.seed)
         return make_network(chosen.architecture, **chosen.options)
-

@@ -48,7 +48,7 @@ def classifier_loss(model: nn.Module, x: Tensor, y: Tensor, generator: torch.Gen
     return cross_entropy(model(x), y, label_smoothing=0.02)
 
 
-def denoising_loss(low: float, high: float) -> Objective:
+def denoising_loss(low: float, high: float, std: float) -> Objective:
     """Denoising score matching (Vincent 2011) with EDM's weight: (sigma^2 + std^2) / (sigma std)^2 * mean ||D(x + n) - x||^2."""
 
     def loss(model: nn.Module, x: Tensor, y: Tensor, generator: torch.Generator) -> Tensor:
@@ -56,7 +56,7 @@ def denoising_loss(low: float, high: float) -> Objective:
         sigma = low * (high / low) ** uniform
         noise = torch.randn(x.shape, generator=generator).to(x)
         squared = (model(x + sigma[:, None, None, None] * noise, sigma) - x).square().flatten(1).mean(1)
-        weight = (sigma**2 + model.std**2) / (sigma * model.std) ** 2
+        weight = (sigma**2 + std**2) / (sigma * std) ** 2
         return (weight * squared).mean()
 
     return loss
@@ -90,7 +90,9 @@ def train(
     """
     generator = torch.Generator().manual_seed(config.seed)
     optimizer = torch.optim.AdamW(model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay)
-    average = torch.optim.swa_utils.AveragedModel(model, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(config.ema))
+    average = torch.optim.swa_utils.AveragedModel(
+        model, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(config.ema)
+    )
     start, spent = 0, 0.0
     if checkpoint is not None and checkpoint.exists():
         start, spent = _restore(checkpoint, model, average, optimizer, generator)
@@ -113,8 +115,10 @@ def train(
 
 
 def _optimize(model, x, y, objective, config, optimizer, generator, step):  # type: ignore[no-untyped-def]
-    with torch.random.fork_rng(devices=[]):  # dropout draws from the global generator: seed a fork of it, leave it untouched
-        torch.random.default_generator.manual_seed(config.seed * 1_000_003 + step)
+    with torch.random.fork_rng(
+        devices=[]
+    ):  # dropout draws from the global generator: seed a fork of it, leave it untouched
+        torch.default_generator.manual_seed(config.seed * 1_000_003 + step)
         loss = objective(model, augment(x, config, generator), y, generator)
     optimizer.zero_grad(set_to_none=True)
     loss.backward()

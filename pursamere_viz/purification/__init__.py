@@ -5,7 +5,12 @@ from pursamere_viz.purification.denoisers import Denoiser, Density, TweedieDenoi
 from pursamere_viz.purification.noise import NoiseRule
 from pursamere_viz.purification.purifiers import PurifierConfig, Trajectory, purify
 from pursamere_viz.purification.reconstruction import ReconstructionError
-from pursamere_viz.purification.sharpness import ascent_point, first_order_sharpness, leading_curvature, sampled_sharpness
+from pursamere_viz.purification.sharpness import (
+    ascent_point,
+    first_order_sharpness,
+    leading_curvature,
+    sampled_sharpness,
+)
 
 __all__ = [
     "Denoiser",

@@ -31,11 +31,17 @@ class PurifierConfig:
         "denoiser's Jacobian; log_density: ascent on log p_s; tweedie: one denoising step, no neighbourhood.",
     )
     steps: int = number(8, 1, 60, 1, "Number of purification steps.")
-    step_size: float = number(0.5, 0.01, 2.0, 0.01, "Step size: times the gradient, or the length of a normalised step.")
-    rho: float = number(0.0, 0.0, 2.0, 0.05, "SAM radius (L2): the gradient is taken at the worst nearby point. 0 is plain descent.")
+    step_size: float = number(
+        0.5, 0.01, 2.0, 0.01, "Step size: times the gradient, or the length of a normalised step."
+    )
+    rho: float = number(
+        0.0, 0.0, 2.0, 0.05, "SAM radius (L2): the gradient is taken at the worst nearby point. 0 is plain descent."
+    )
     radius: float = number(2.0, 0.0, 6.0, 0.05, "Neighbourhood: how far the purified image may be from the input.")
     norm: str = choice("l2", ("l2", "linf"), "Norm of the neighbourhood.")
-    step_rule: str = choice("gradient", STEP_RULES, "gradient: step = step size x gradient; normalized: a step of fixed length.")
+    step_rule: str = choice(
+        "gradient", STEP_RULES, "gradient: step = step size x gradient; normalized: a step of fixed length."
+    )
     decay: str = choice("linear", DECAYS, "How rho and the step size fall to zero over the steps.")
     clip: bool = switch(True, "Keep every point in [0, 1].")
 

@@ -44,7 +44,7 @@ class ReconstructionError:
         return (value, gradient) if differentiable else (value.detach(), gradient)
 
     def drift(self, x: Tensor) -> Tensor:
-        """x - E[D(x + sigma noise)]: half of grad ERE when the denoiser's Jacobian is left out (stop-gradient), (B, *) -> (B, *)."""
+        """x - E[D(x + sigma noise)], half of grad ERE without the denoiser's Jacobian (stop-gradient): (B, *) -> (B, *)."""
         weights, reconstruction = self._reconstructions(x)
         return x - torch.tensordot(weights, reconstruction.movedim(1, 0), dims=1)
 

@@ -27,7 +27,9 @@ def first_order_sharpness(error: ReconstructionError, x: Tensor, rho: float, nor
         return error(ascent_point(x.detach(), gradient, rho, norm)) - value
 
 
-def sampled_sharpness(field: Field, x: Tensor, rho: float, *, norm: str = "l2", samples: int = 64, seed: int = 0) -> Tensor:
+def sampled_sharpness(
+    field: Field, x: Tensor, rho: float, *, norm: str = "l2", samples: int = 64, seed: int = 0
+) -> Tensor:
     """max(0, max_j field(x + d_j) - field(x)) over uniform draws d_j of the rho-ball: a lower bound of the true sharpness, (B,)."""
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():

@@ -1,0 +1,11 @@
+"""Entry: streamlit run app/main.py."""
+
+import streamlit as st
+
+ABOUT = """PurSAMERE Explorer. The idea is of Hoang, Krumscheid, Rauhut and Tempone (arXiv 2602.06269);
+the README says what is theirs and what is chosen here."""
+
+# menu_items keep the menu, and the choice of a light or dark theme in it, in the minimal toolbar.
+st.set_page_config(page_title="PurSAMERE Explorer", page_icon="🧭", layout="wide", menu_items={"About": ABOUT})
+
+st.navigation([st.Page("views/image_lab.py", title="Image lab", icon=":material/image_search:", default=True)]).run()

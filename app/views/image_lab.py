@@ -1,0 +1,112 @@
+"""Image lab: pick a digit, attack it, step through its purification."""
+
+import streamlit as st
+
+import compute
+import controls
+import state
+from pursamere_viz.figures import image_lab, surface, to_html
+from pursamere_viz.geometry import length
+from pursamere_viz.runs import Run, snippet, to_npz
+from transport import transport
+
+CHART = "image_lab_chart"
+ATTACKER = {
+    "blind": "knows the classifier only",
+    "bpda": "attacks the whole defence, taking the purifier's gradient for the identity",
+    "full": "follows the exact gradient through every purification step",
+}
+
+
+def page() -> None:
+    """The page: choose, compute, draw, caption."""
+    notices = state.start()
+    controls.take_picked()
+    controls.sidebar()
+    for notice in notices:
+        st.warning(notice, icon=":material/link_off:")
+    controls.upload_notice()
+    try:
+        scenario = state.current()
+        result = compute.run(scenario)
+    except ValueError as problem:
+        st.error(str(problem))
+        return
+    state.publish(scenario)
+    st.markdown(f"#### {headline(result)}")
+    transport(CHART)
+    st.plotly_chart(
+        image_lab(result, slider=False), key=CHART, config={"displaylogo": False}, alt=headline_text(result)
+    )
+    st.caption(facts(result))
+    with st.expander("The error surface in 3-D", icon=":material/landscape:", on_change="rerun") as opened:
+        if opened.open:
+            _surface(result)
+    _downloads(result)
+
+
+@st.fragment
+def _surface(result: Run) -> None:
+    # A fragment of its own, so that other reruns leave the camera alone.
+    st.plotly_chart(surface(result), key="surface", alt="The reconstruction error as a surface, the path lifted on it.")
+
+
+def _read(result: Run, probabilities) -> str:  # type: ignore[no-untyped-def]
+    share, index = probabilities.max(-1)
+    return f"{result.class_names[int(index)]} ({100 * float(share):.0f} %)"
+
+
+def headline(result: Run) -> str:
+    """The story in one sentence."""
+    truth, clean = result.class_names[int(result.y)], result.clean_probabilities[0]
+    attacked, purified = result.attacked_probabilities[0], result.metrics.probabilities[-1, 0]
+    steps = len(result.trajectory.points) - 1
+    purification = f"after {steps} purification step{'s' if steps != 1 else ''} as **{_read(result, purified)}**"
+    if result.scenario.attack == "none":
+        return f"A {truth}, not attacked, is read as **{_read(result, clean)}** and {purification}."
+    return f"A {truth}, attacked, is read as **{_read(result, attacked)}** and {purification}."
+
+
+def facts(result: Run) -> str:
+    """What the numbers on the page mean."""
+    scenario, examples = result.scenario, result.examples
+    distance = float(length(result.trajectory.purified - examples.x_adv, scenario.norm))
+    attack = (
+        "No attack."
+        if scenario.attack == "none"
+        else f"Attack: {scenario.attack.upper()}, {scenario.attack_norm}, eps {255 * scenario.eps:.4g}/255; "
+        f"it {ATTACKER[scenario.mode]}. Measured: Linf {255 * float(examples.linf):.1f}/255, L2 {float(examples.l2):.2f}."
+    )
+    return (
+        f"{attack} Purifier: {scenario.method}, moved {distance:.2f} in {scenario.norm} of a radius of {scenario.radius:g}; "
+        f"noise: {scenario.pairs} frozen antithetic pairs, seed {scenario.noise_seed}. "
+        f"Sharpness: the error's rise to the first-order worst point within L2 {scenario.sharpness_rho:g}. "
+        f"The plane holds {100 * result.landscape.explained:.0f} % of the path."
+    )
+
+
+def _downloads(result: Run) -> None:
+    name = f"pursamere-{result.scenario.data_set}-{result.scenario.image}"
+    with st.container(horizontal=True):
+        st.download_button(
+            "Trajectory (.npz)", lambda: to_npz(result), f"{name}.npz", icon=":material/download:", on_click="ignore"
+        )
+        st.download_button(
+            "Linked figure (.html)",
+            lambda: to_html(image_lab(result, slider=False), title=headline_text(result), caption=facts(result)),
+            f"{name}.html",
+            mime="text/html",
+            icon=":material/download:",
+            on_click="ignore",
+        )
+        with st.popover("Python", icon=":material/code:"):
+            st.write("This recomputes exactly what is on the screen:")
+            st.code(snippet(result.scenario), language="python")
+
+
+def headline_text(result: Run) -> str:
+    """The headline without markup."""
+    return headline(result).replace("**", "")
+
+
+page()

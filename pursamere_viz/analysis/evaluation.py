@@ -1,0 +1,61 @@
+"""Accuracy under attack: an image counts as robust only if no run of the attacker breaks it."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import torch
+from scipy.stats import binomtest
+from torch import Tensor, nn
+
+from pursamere_viz.attacks import AttackConfig, attack
+
+
+@dataclass(frozen=True, eq=False)
+class RobustAccuracy:
+    """The outcome of an evaluation, complete or so far."""
+
+    robust: Tensor  # (n,) bool, of the images done so far
+    total: int  # images in all
+
+    @property
+    def accuracy(self) -> float:
+        """Share of robust images."""
+        return float(self.robust.double().mean())
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """Wilson 95 % interval of the accuracy."""
+        estimate = binomtest(int(self.robust.sum()), len(self.robust)).proportion_ci(0.95, "wilson")
+        return float(estimate.low), float(estimate.high)
+
+
+def accuracy(model: nn.Module, x: Tensor, y: Tensor, batch: int = 128) -> float:
+    """Share of correct predictions on x (N, C, H, W), y (N,)."""
+    return float(_correct(model, x, y, batch).double().mean())
+
+
+def _correct(model: nn.Module, x: Tensor, y: Tensor, batch: int = 128) -> Tensor:
+    with torch.no_grad():
+        return torch.cat([model(chunk).argmax(-1) for chunk in x.split(batch)]) == y
+
+
+def robust_accuracy(
+    model: nn.Module, x: Tensor, y: Tensor, config: AttackConfig, *, batch: int = 128
+) -> Iterator[RobustAccuracy]:
+    """Attack images x (N, C, H, W), y (N,) batch by batch and yield the outcome so far after each.
+
+    Every restart attacks only what still stands, and each of its results is tried on `model` itself: the per-image worst
+    case. A clean image that is misclassified counts as broken.
+    """
+    done: list[Tensor] = []
+    for images, labels in zip(x.split(batch), y.split(batch), strict=True):
+        robust = _correct(model, images, labels)
+        for restart in range(config.restarts):
+            standing = robust.nonzero().squeeze(1)
+            if len(standing) == 0:
+                break
+            once = replace(config, restarts=1, seed=config.seed + restart)
+            found = attack(model, images[standing], labels[standing], once).x_adv
+            robust[standing] = _correct(model, found, labels[standing])
+        done.append(robust.cpu())
+        yield RobustAccuracy(torch.cat(done), len(x))

@@ -1,0 +1,43 @@
+"""The image laboratory: attack, purification path, error landscape and confidence in one figure with one cursor."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import plotly.graph_objects as go
+from plotly.subplots import make_subplots
+
+from pursamere_viz.figures import theme
+from pursamere_viz.figures.error_plane import plane_layers, style_plane_axes
+from pursamere_viz.figures.image_panels import image_layers, style_image_axes
+from pursamere_viz.figures.layers import add_layers, add_slider
+from pursamere_viz.figures.step_charts import chart_layers, style_chart_axes
+
+if TYPE_CHECKING:
+    from pursamere_viz.runs import Run
+
+HEIGHT = 730  # px: with the transport bar above it, the strip and most of the plane fit a 1280x800 screen
+
+
+def image_lab(run: Run, *, slider: bool = True) -> go.Figure:
+    """One figure for one run: frame "k" is step k of the purification, 0 <= k <= T; at rest it shows the last step.
+
+    `slider` adds Plotly's own slider with play and pause, for notebooks. The app and the exported page leave it out
+    and use the transport bar. Nothing plays by itself.
+    """
+    plane = {"rowspan": 2, "colspan": 2}
+    figure = make_subplots(
+        rows=3, cols=4, row_heights=[0.32, 0.34, 0.34], column_widths=[0.26, 0.26, 0.24, 0.24],
+        vertical_spacing=0.11, horizontal_spacing=0.055,
+        specs=[[{}, {}, {}, {}], [plane, None, {}, {"secondary_y": True}], [None, None, {}, {}]],
+    )  # fmt: skip
+    figure.update_layout(**theme.base_layout(HEIGHT), margin={"l": 8, "r": 34, "t": 28, "b": 44, "pad": 0})
+    add_layers(figure, [*image_layers(run), *plane_layers(run), *chart_layers(run)], run.trajectory.points.shape[0] - 1)
+    style_image_axes(figure, run)
+    style_plane_axes(figure, run)
+    style_chart_axes(figure, run)
+    figure.update_xaxes(fixedrange=True, tickfont_size=theme.TEXT, title_font_size=theme.TEXT)
+    figure.update_yaxes(fixedrange=True, tickfont_size=theme.TEXT, title_font_size=theme.TEXT)
+    if slider:
+        add_slider(figure)
+    return figure

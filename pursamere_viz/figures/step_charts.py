@@ -1,0 +1,179 @@
+"""Four line charts over the step: error, sharpness, nearness to the mode, confidence."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import plotly.graph_objects as go
+
+from pursamere_viz.figures import theme
+from pursamere_viz.figures.layers import Layer
+
+if TYPE_CHECKING:
+    from pursamere_viz.runs import Run
+
+CELLS = {"error": (2, 3), "sharpness": (2, 4), "mode": (3, 3), "confidence": (3, 4)}
+LABEL_GAP = 0.15  # of the confidence axis: the height of a direct label
+
+
+@dataclass(frozen=True)
+class Line:
+    """One curve: its name, values at the steps 0..T, colour, dash, and how to word a value."""
+
+    name: str
+    values: list[float]
+    colour: str
+    dash: str = "solid"
+    secondary: bool | None = None
+    word: str = "number"
+
+    def reading(self, step: int) -> str:
+        """The line's key and its value at a step: legend and readout in one."""
+        key = theme.coloured("<b>━</b>" if self.dash == "solid" else "<b>╍</b>", self.colour)
+        value = self.values[step]
+        return f"{key} {self.name} <b>{theme.percent(value) if self.word == 'percent' else theme.short(value)}</b>"
+
+
+def chart_lines(run: Run) -> dict[str, list[Line]]:
+    """The lines of each chart."""
+    of, first, second = run.metrics, theme.FIRST_LINE, theme.SECOND_LINE
+
+    def values(series: str) -> list[float]:
+        return [float(v) for v in getattr(of, series)[:, 0].tolist()]
+
+    return {
+        "error": [Line("error", values("error"), first)],
+        "sharpness": [
+            Line("sharpness", values("sharpness"), first),
+            Line("curvature", values("curvature"), second, "dash", secondary=True),
+        ],
+        "mode": [
+            Line("σ‖score‖", values("score_norm"), first),
+            Line("L2 to mode", values("mode_distance"), second, "dash"),
+        ],
+        "confidence": confidence_lines(run),
+    }
+
+
+def confidence_lines(run: Run) -> list[Line]:
+    """The true class, the attacked class and at most two others that reach 10 % at some step."""
+    shares = run.metrics.probabilities[:, 0]
+    true, attacked = int(run.y), int(run.attacked_probabilities[0].argmax())
+    peaks = shares.max(0).values
+    others = [c for c in peaks.argsort(descending=True).tolist() if c not in (true, attacked) and peaks[c] >= 0.1][:2]
+    colours = theme.class_colours(true, attacked, others)
+    dashes = {true: "solid", attacked: "dash"}
+    return [
+        Line(run.class_names[c], shares[:, c].tolist(), colours[c], dashes.get(c, "dot"), word="percent")
+        for c in dict.fromkeys([true, attacked, *others])
+    ]
+
+
+def chart_layers(run: Run) -> list[Layer]:
+    """All four charts, each with a cursor, a dot on every line, and a readout on top that moves with the step."""
+    layers = []
+    for chart, lines in chart_lines(run).items():
+        layers += [line_layer(line, chart) for line in lines] + moving_layers(lines, chart)
+    return layers + direct_labels(chart_lines(run)["confidence"])
+
+
+def line_layer(line: Line, chart: str) -> Layer:
+    """One curve over the steps."""
+    look = {"color": line.colour, "width": 3, "dash": line.dash}
+    value = "%{y:.1%}" if line.word == "percent" else "%{y:.4g}"
+    hover = f"step %{{x}}: {line.name} {value}{', own scale' if line.secondary else ''}<extra></extra>"
+    steps, mode = list(range(len(line.values))), "lines" if len(line.values) > 1 else "markers"
+    trace = go.Scatter(
+        x=steps, y=line.values, mode=mode, line=look, marker={"color": line.colour}, name=line.name, hovertemplate=hover
+    )
+    return Layer(trace, *CELLS[chart], secondary=line.secondary)
+
+
+def moving_layers(lines: list[Line], chart: str) -> list[Layer]:
+    """The cursor, the dots on the lines, and the readout above the chart."""
+    cell, (low, high), log = CELLS[chart], *axis_range(chart, lines, secondary=False)
+    bottom, top = (10**low, 10**high) if log else (low, high)
+    cursor = go.Scatter(y=[bottom, top], mode="lines", line={"color": theme.GREY, "width": 2}, hoverinfo="skip")
+    layers = [Layer(cursor, *cell, lambda step: {"x": [step, step]})]
+    for secondary in dict.fromkeys(line.secondary for line in lines):
+        dotted = [line for line in lines if line.secondary == secondary]
+        marker = {"size": 11, "color": [line.colour for line in dotted], "line": {"width": 2, "color": theme.GREY}}
+        layers.append(
+            Layer(go.Scatter(mode="markers", marker=marker, hoverinfo="skip"), *cell, dots(dotted), secondary)
+        )
+    left = step_range(len(lines[0].values) - 1)[0]
+    readout = theme.text_at(left, top, "", "top right", theme.LABEL)
+    return [*layers, Layer(readout, *cell, lambda step: {"text": [reading(lines, step)]})]
+
+
+def dots(lines: list[Line]) -> Callable[[int], dict]:
+    """Where the dots are at a step."""
+    return lambda step: {"x": [step] * len(lines), "y": [line.values[step] for line in lines]}
+
+
+def reading(lines: list[Line], step: int) -> str:
+    """The readout: one line of text a curve; for the confidence, the leading class."""
+    if lines[0].word != "percent":
+        return "<br>".join(line.reading(step) for line in lines)
+    leader = max(lines, key=lambda line: line.values[step])
+    return f"confidence<br>{leader.reading(step)}"
+
+
+def direct_labels(lines: list[Line]) -> list[Layer]:
+    """Class names at the right end of the confidence lines, moved apart where they would meet."""
+    end = len(lines[0].values) - 1
+    ranked = sorted(lines, key=lambda line: line.values[-1])
+    heights: list[float] = []
+    for line in ranked:
+        heights.append(max(line.values[-1], heights[-1] + LABEL_GAP if heights else 0.0))
+    excess = max(heights[-1] - 1.0, 0.0)
+    right = step_range(end)[1]
+    return [
+        Layer(theme.text_at(right, y - excess, direct_label(line), "middle right", theme.LABEL), *CELLS["confidence"])
+        for line, y in zip(ranked, heights, strict=True)
+    ]
+
+
+def direct_label(line: Line) -> str:
+    """The line's name in its colour, clear of the dot."""
+    return theme.coloured(f"\N{NO-BREAK SPACE}<b>{line.name}</b>", line.colour)
+
+
+def step_range(end: int) -> tuple[float, float]:
+    """The range of the step axis, with room for the dots at both ends."""
+    margin = max(0.06 * end, 0.1)
+    return -margin, end + margin
+
+
+def axis_range(chart: str, lines: list[Line], *, secondary: bool) -> tuple[tuple[float, float], bool]:
+    """The fixed range of a value axis and whether it is logarithmic: axes that jump with the step would mislead."""
+    if chart == "confidence":
+        return (-0.05, 1.05), False
+    values = [value for line in lines if bool(line.secondary) == secondary for value in line.values]
+    log = theme.is_log(values)
+    return theme.padded_range(values, log), log
+
+
+def style_chart_axes(figure: go.Figure, run: Run) -> None:
+    """Fixed ranges, few ticks, whole steps; the lower row names the step axis for both."""
+    end = run.trajectory.points.shape[0] - 1
+    for chart, lines in chart_lines(run).items():
+        row, col = CELLS[chart]
+        lower = row == 3
+        figure.update_xaxes(
+            range=step_range(end), nticks=5, tickvals=list(range(end + 1)) if end < 5 else None, zeroline=False,
+            showticklabels=lower, title_text="step" if lower else None, title_standoff=4, row=row, col=col,
+        )  # fmt: skip
+        second_axis = any(line.secondary for line in lines)
+        for secondary in sorted({bool(line.secondary) for line in lines}):
+            (low, high), log = axis_range(chart, lines, secondary=secondary)
+            look = {"dtick": 1, "exponentformat": "power"} if log else {"nticks": 5, "tickformat": "~g"}
+            look |= {"tickformat": ".0%", "tickvals": [0, 0.5, 1]} if chart == "confidence" else {}
+            if secondary:  # two scales of numbers would not fit; the readout tells the values
+                look = {"showticklabels": False, "ticks": ""}
+            figure.update_yaxes(
+                type="log" if log else "linear", range=[low, high], zeroline=False, showgrid=not secondary,
+                row=row, col=col, secondary_y=secondary if second_axis else None, **look,
+            )  # fmt: skip

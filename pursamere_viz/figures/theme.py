@@ -1,0 +1,106 @@
+"""How every figure looks: a colour-blind-safe palette, sizes for a projector, and the wording of numbers.
+
+Colours are Okabe-Ito and readable on a light and on a dark page. Text is left without a colour wherever possible: the
+page (Streamlit's theme) or the template (plotly_white in a notebook or an exported page) decides it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+
+import plotly.graph_objects as go
+import torch
+
+BLUE, SKY, GREEN, ORANGE = "#0072B2", "#56B4E9", "#009E73", "#E69F00"
+VERMILLION, PURPLE, YELLOW, GREY = "#D55E00", "#CC79A7", "#F0E442", "#8A8A8A"
+
+CLEAN, ATTACKED, PURIFIED = BLUE, VERMILLION, GREEN
+RIGHT, WRONG = GREEN, VERMILLION
+FIRST_LINE, SECOND_LINE = SKY, ORANGE
+OTHER_CLASSES = (PURPLE, SKY, ORANGE, BLUE, YELLOW, GREY)
+
+TEXT, LABEL, TITLE = 14, 16, 18  # px; the smallest text is readable from the last row
+LOG_SPAN = 100.0  # an axis over more than two decades is logarithmic
+
+# Red adds, blue takes away; white in the middle on both pages, because it stands for "no change", not for the page.
+SIGNED = [[0.0, BLUE], [0.5, "#FFFFFF"], [1.0, VERMILLION]]
+TRANSPARENT = "rgba(0,0,0,0)"
+
+
+def base_layout(height: int) -> dict:
+    """Layout settings shared by all figures; height in px."""
+    return {
+        "template": "plotly_white",
+        "height": height,
+        "paper_bgcolor": TRANSPARENT,
+        "plot_bgcolor": TRANSPARENT,
+        "font": {"size": TEXT},
+        "hoverlabel": {"font": {"size": TEXT}},
+        "showlegend": False,
+        "dragmode": False,
+    }
+
+
+def numbers(values: torch.Tensor, digits: int = 4) -> list:
+    """A tensor as nested lists of floats with `digits` significant digits: a third of the payload of full precision."""
+    if values.ndim > 1:
+        return [numbers(row, digits) for row in values]
+    return [float(f"{value:.{digits}g}") for value in values.detach().tolist()]
+
+
+def short(value: float) -> str:
+    """Three significant digits for people: 0.0123, 1.24, 3.2e-05."""
+    text = f"{value:.1e}" if 0 < abs(value) < 1e-3 else f"{value:.3g}"
+    return "−" + text[1:] if value < 0 else text
+
+
+def percent(share: float) -> str:
+    """A share in 0..1 as whole per cent; it says 100 % only of a value that is not visibly less."""
+    if 0.995 <= share < 0.9995:
+        return ">99 %"
+    return "<1 %" if 0.0005 < share < 0.01 else f"{100 * share:.0f} %"
+
+
+def coloured(text: str, colour: str) -> str:
+    """Text in a colour, for Plotly's small HTML."""
+    return f'<span style="color:{colour}">{text}</span>'
+
+
+def is_log(values: Iterable[float]) -> bool:
+    """Whether an axis of these values should be logarithmic: all positive and over more than two decades."""
+    values = list(values)
+    return min(values) > 0 and max(values) / min(values) > LOG_SPAN
+
+
+def padded_range(values: Iterable[float], log: bool = False) -> tuple[float, float]:
+    """Axis range (low, high) of the values with a margin, in the axis's own units (decades if `log`)."""
+    shown = [math.log10(value) for value in values] if log else list(values)
+    low, high = min(shown), max(shown)
+    margin = 0.08 * (high - low) or 0.1 * abs(high) or 0.1
+    return low - margin, high + margin
+
+
+def class_colours(true: int, attacked: int, others: Iterable[int] = ()) -> dict[int, str]:
+    """One colour a class: the true one green, the one the attack reaches vermillion, the rest in a fixed order."""
+    colours = {attacked: WRONG, true: RIGHT}
+    rest = (label for label in dict.fromkeys(others) if label not in colours)
+    return colours | {label: OTHER_CLASSES[i % len(OTHER_CLASSES)] for i, label in enumerate(rest)}
+
+
+def text_at(
+    x: float, y: float, text: str, position: str, size: int = TEXT, *, gap: int = 0, opacity: float = 1.0
+) -> go.Scatter:
+    """A text in the page's text colour, `gap` px from its point; it may stand outside its axes, its point may not."""
+    return go.Scatter(
+        x=[x],
+        y=[y],
+        text=[text],
+        mode="markers+text" if gap else "text",  # an unseen marker pushes the text away from its point
+        marker={"opacity": 0, "size": 2 * gap},
+        textposition=position,
+        textfont={"size": size},
+        cliponaxis=False,
+        hoverinfo="skip",
+        opacity=opacity,
+    )

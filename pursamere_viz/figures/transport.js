@@ -1,0 +1,162 @@
+/* The transport bar: drives the frames of a Plotly figure on the page, without asking a server.
+ *
+ * mountTransport(root, findGraph) -> cleanup
+ *   root       an element or shadow root that holds the markup of transport.html
+ *   findGraph  () => the figure's graph div, or null while there is none
+ *
+ * Frame k is named "k"; the figure says in layout.meta.step which one it shows.
+ */
+function mountTransport(root, findGraph) {
+  const find = (selector) => root.querySelector(selector);
+  const bar = find(".transport"), range = find("input"), counter = find("output"), speed = find("select");
+  const play = find('[data-go="play"]');
+  const jump = { mode: "immediate", frame: { duration: 0, redraw: true }, transition: { duration: 0 } };
+  let graph = null; // the graph div that the bar drives at the moment
+  let last = -1; // its last step; -1 while there is none
+  let step = -1; // the step that the viewer wants to see; -1 before the first figure
+  let drawing = false;
+  let timer = null;
+
+  const frameCount = () => graph?._transitionData?._frames?.length ?? 0; // Plotly has no public count of frames
+  const shown = () => graph?.layout?.meta?.step;
+
+  function render() {
+    const none = last < 0;
+    range.max = Math.max(last, 0);
+    range.value = Math.max(step, 0);
+    range.disabled = last < 1;
+    counter.textContent = none ? "step – / –" : `step ${step} / ${last}`;
+    range.setAttribute("aria-valuetext", counter.textContent);
+    for (const name of ["first", "back"]) find(`[data-go="${name}"]`).disabled = step < 1;
+    for (const name of ["forward", "last"]) find(`[data-go="${name}"]`).disabled = none || step >= last;
+    play.disabled = last < 1;
+    play.classList.toggle("playing", timer !== null);
+    play.setAttribute("aria-label", timer !== null ? "Pause" : "Play");
+    bar.dataset.step = step;
+    bar.dataset.last = last;
+  }
+
+  // One drawing at a time: while one is under way only the newest wish is kept, so fast scrubbing never queues up.
+  async function draw() {
+    if (drawing || !graph || !window.Plotly) return;
+    drawing = true;
+    try {
+      while (graph?.isConnected && step >= 0 && step <= last && shown() !== step) {
+        const wanted = step, target = graph;
+        await window.Plotly.animate(target, [String(wanted)], jump);
+        if (target === graph && shown() !== wanted) break; // the figure does not say its step: do not try for ever
+      }
+    } catch {
+      // Plotly rejects what a newer figure interrupts; the next look at the page draws again.
+    } finally {
+      drawing = false;
+    }
+  }
+
+  function show(wanted) {
+    if (last < 0) return;
+    step = Math.min(Math.max(wanted, 0), last);
+    render();
+    draw();
+  }
+
+  function pause() {
+    clearTimeout(timer);
+    timer = null;
+    render();
+  }
+
+  function tick() {
+    show(step + 1);
+    timer = step < last ? setTimeout(tick, Number(speed.value)) : null;
+    render();
+  }
+
+  function toggle() {
+    if (timer !== null) return pause();
+    if (last < 1) return;
+    if (step >= last) show(0);
+    timer = setTimeout(tick, Number(speed.value));
+    render();
+  }
+
+  const actions = {
+    first: () => show(0),
+    back: () => show(step - 1),
+    play: toggle,
+    forward: () => show(step + 1),
+    last: () => show(last),
+  };
+
+  function act(name) {
+    if (name !== "play") pause();
+    actions[name]();
+  }
+
+  // A rerun may bring another figure. Who watches the last step goes on watching the last step; any other step is kept,
+  // or clamped where the new figure is shorter.
+  function follow() {
+    const found = findGraph();
+    const count = found?._transitionData?._frames?.length ?? 0;
+    if (!found || !count) {
+      if (last >= 0 && !found?.isConnected) graph = null;
+      return;
+    }
+    const atEnd = step === last;
+    const changed = found !== graph || count - 1 !== last;
+    if (changed) {
+      graph = found;
+      if (step < 0) step = Number.isInteger(shown()) ? shown() : count - 1;
+      else step = atEnd ? count - 1 : Math.min(step, count - 1);
+      last = frameCount() - 1;
+      if (step >= last) pause();
+      render();
+    }
+    draw();
+  }
+
+  const keys = { ArrowLeft: "back", ArrowRight: "forward", Home: "first", End: "last", " ": "play" };
+  const typing = "input, textarea, select, [contenteditable], [role=slider], [role=textbox], [role=combobox], [role=listbox], " +
+    "[role=option], [role=radio], [role=tab], [role=menu], [role=menuitem], [role=spinbutton], [role=dialog], [role=grid]";
+  const pressing = "button, a, summary, [role=button], [role=checkbox], [role=switch]";
+
+  function onKey(event) {
+    const name = keys[event.key];
+    if (!name || event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey) return;
+    const path = event.composedPath();
+    const focus = path[0] instanceof Element ? path[0] : document.body;
+    if (path.includes(bar)) {
+      if (focus === speed || (event.key === " " && focus !== range)) return;
+    } else if (focus.closest(typing) || (event.key === " " && focus.closest(pressing))) {
+      return;
+    }
+    event.preventDefault();
+    act(name);
+  }
+
+  function onClick(event) {
+    const button = event.target.closest("[data-go]");
+    if (button && !button.disabled) act(button.dataset.go);
+  }
+
+  function onSlide() {
+    const wanted = Number(range.value); // before pause() sets the slider to the present step
+    pause();
+    show(wanted);
+  }
+
+  bar.addEventListener("click", onClick);
+  range.addEventListener("input", onSlide);
+  document.addEventListener("keydown", onKey);
+  const watch = setInterval(follow, 100);
+  render();
+  follow();
+
+  return function cleanup() {
+    clearInterval(watch);
+    clearTimeout(timer);
+    document.removeEventListener("keydown", onKey);
+    bar.removeEventListener("click", onClick);
+    range.removeEventListener("input", onSlide);
+  };
+}
