@@ -44,6 +44,11 @@ def _runs() -> Runs:
     return Runs()
 
 
+def forget() -> None:
+    """Drop every held run."""
+    _runs.clear()
+
+
 def run(scenario: Scenario) -> Run:
     """The scenario's run, held or computed. Progress is shown; a changed control stops it between two of its steps."""
     runs = _runs()

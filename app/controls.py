@@ -131,7 +131,7 @@ def _upload() -> None:
     types = ["png", "jpg", "jpeg", "gif", "bmp", "webp", "tif", "tiff"]
     st.file_uploader("A picture of one digit", type=types, key="_file", on_change=decode, help="At most 5 MB.")
     choices = {-1: "what the classifier says", **dict(enumerate(described.class_names))}
-    st.selectbox("True class of the upload", list(choices), key="label", format_func=lambda label: choices[label])
+    st.selectbox("True class of the upload", list(choices), key="label", format_func=choices.get)
 
 
 def upload_notice() -> None:
@@ -143,16 +143,17 @@ def upload_notice() -> None:
 
 def _attack() -> None:
     control("attack", "Kind")
-    none = st.session_state["attack"] == "none"
+    none, pgd = st.session_state["attack"] == "none", st.session_state["attack"] == "pgd"
     control("mode", "What the attacker knows", disabled=none)
     control("eps", "Budget eps", disabled=none)
-    control("attack_norm", "Norm", disabled=none)
-    choices = {-1: "any wrong class", **dict(enumerate(DATA_SETS[st.session_state["data_set"]].class_names))}
-    st.selectbox("Target", list(choices), key="target", format_func=lambda label: choices[label], disabled=none)
-    pgd = st.session_state["attack"] == "pgd"
-    control("attack_steps", "Attack steps", disabled=not pgd)
-    control("restarts", "Restarts", disabled=not pgd)
-    control("attack_seed", "Attack seed", disabled=not pgd)
+    with st.popover("More", width="stretch"):
+        control("attack_norm", "Norm of eps", disabled=none)
+        classes = DATA_SETS[st.session_state["data_set"]].class_names
+        choices = {-1: "any wrong class", **dict(enumerate(classes))}
+        st.selectbox("Target", list(choices), key="target", format_func=choices.get, disabled=none)
+        control("attack_steps", "Attack steps", disabled=not pgd)
+        control("restarts", "Restarts", disabled=not pgd)
+        control("attack_seed", "Attack seed", disabled=not pgd)
 
 
 def _purifier() -> None:
@@ -161,10 +162,11 @@ def _purifier() -> None:
     control("sigma", "Noise level sigma")
     control("rho", "SAM radius rho", disabled=one_step)
     control("steps", "Steps", disabled=one_step)
-    control("step_size", "Step size", disabled=one_step)
-    control("step_rule", "Step rule", disabled=one_step)
-    control("decay", "Decay of rho and step size", disabled=one_step)
     control("radius", "Neighbourhood radius", disabled=one_step)
-    control("norm", "Norm of the neighbourhood", disabled=one_step)
-    control("pairs", "Noise pairs")
-    control("noise_seed", "Noise seed")
+    with st.popover("More", width="stretch"):
+        control("norm", "Norm of the neighbourhood", disabled=one_step)
+        control("step_rule", "Step rule", disabled=one_step)
+        control("step_size", "Step size", disabled=one_step)
+        control("decay", "Decay of rho and step size", disabled=one_step)
+        control("pairs", "Noise pairs")
+        control("noise_seed", "Noise seed")

@@ -1,10 +1,12 @@
 """Command line: python -m pursamere_viz train | evaluate | benchmark."""
 
 import argparse
+import json
 import sys
 
 from tqdm import tqdm
 
+from pursamere_viz.benchmark import benchmark
 from pursamere_viz.cards import evaluate_defence, write_card
 from pursamere_viz.models.device import default_device
 from pursamere_viz.models.recipes import RECIPES, ROLES, recipe, train_network
@@ -27,6 +29,8 @@ def main(arguments: list[str] | None = None) -> int:
     evaluation.add_argument("data_set", choices=sorted(RECIPES))
     evaluation.add_argument("--images", type=int, default=360, help="how many test images (default 360)")
     evaluation.set_defaults(command=_evaluate)
+    timing = commands.add_parser("benchmark", help="print what things cost, as JSON lines")
+    timing.set_defaults(command=_benchmark)
     chosen = parser.parse_args(arguments)
     try:
         chosen.command(chosen)
@@ -49,6 +53,11 @@ def _evaluate(chosen: argparse.Namespace) -> None:
     for cell, outcome in evaluate_defence(chosen.data_set, chosen.images):
         print(f"{cell}: {100 * outcome.accuracy:.1f} % of {len(outcome.robust)} / {outcome.total}", flush=True)
     print(f"written: {write_card(chosen.data_set, chosen.images)}")
+
+
+def _benchmark(chosen: argparse.Namespace) -> None:
+    for record in benchmark():
+        print(json.dumps(record), flush=True)
 
 
 if __name__ == "__main__":

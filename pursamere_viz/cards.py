@@ -89,7 +89,7 @@ def write_card(name: str, images: int) -> Path:
     classifier, score = (load_network(name, role, device) for role in ("classifier", "score"))
     x, y = (tensor[:images].to(device) for tensor in load_images(name, "test"))
     network = denoising_errors(score, x)
-    exact = denoising_errors(TweedieDenoiser(EmpiricalDensity(load_images(name, "train")[0].to(device))), x)
+    exact = denoising_errors(TweedieDenoiser(EmpiricalDensity(load_images(name, "train")[0])), x)
     weights = [classifier.card["sha256"], score.card["sha256"]]  # type: ignore[index]
     lines = [line for line in read_results(name) if line["cell"]["weights"] == weights]
     parts = [

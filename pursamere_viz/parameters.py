@@ -35,9 +35,9 @@ def as_text(field: "dataclasses.Field[Any]", value: Any) -> str:
     """The text that `parse` reads back exactly as this value."""
     denominator = field.metadata.get("denominator")
     if denominator:
-        numerator = round(value * denominator, 6)
-        if numerator / denominator == value:
-            return f"{numerator:g}/{denominator}"
+        numerator = f"{value * denominator:g}"
+        if float(numerator) / denominator == value:
+            return f"{numerator}/{denominator}"
     return str(value)
 
 

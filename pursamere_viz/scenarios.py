@@ -68,10 +68,7 @@ class Scenario:
 
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
-            value = getattr(self, field.name)
-            if type(value) is int and isinstance(field.default, float):
-                object.__setattr__(self, field.name, float(value))
-            parse(field, str(getattr(self, field.name)))
+            object.__setattr__(self, field.name, parse(field, str(getattr(self, field.name))))
         count = data_set(self.data_set).test_images
         if self.image >= count:
             raise ValueError(f"image must be from 0 to {count - 1}, got {self.image}")
@@ -121,7 +118,7 @@ class Scenario:
 
 def load_preset(path: Path) -> tuple[str, Scenario]:
     """Title and scenario of a preset file: JSON with "title" and "scenario"."""
-    preset = json.loads(path.read_text())
+    preset = json.loads(path.read_text(encoding="utf-8"))
     return preset["title"], Scenario(**preset["scenario"])
 
 

@@ -23,8 +23,8 @@ def page() -> None:
     notices = state.start()
     controls.take_picked()
     controls.sidebar()
-    for notice in notices:
-        st.warning(notice, icon=":material/link_off:")
+    if notices:
+        st.warning("\n".join(f"- {notice}" for notice in notices), icon=":material/link_off:")
     controls.upload_notice()
     try:
         scenario = state.current()
@@ -58,13 +58,11 @@ def _read(result: Run, probabilities) -> str:  # type: ignore[no-untyped-def]
 
 def headline(result: Run) -> str:
     """The story in one sentence."""
-    truth, clean = result.class_names[int(result.y)], result.clean_probabilities[0]
-    attacked, purified = result.attacked_probabilities[0], result.metrics.probabilities[-1, 0]
-    steps = len(result.trajectory.points) - 1
-    purification = f"after {steps} purification step{'s' if steps != 1 else ''} as **{_read(result, purified)}**"
+    truth = result.class_names[int(result.y)]
+    purified = f"purified, as **{_read(result, result.metrics.probabilities[-1, 0])}**"
     if result.scenario.attack == "none":
-        return f"A {truth}, not attacked, is read as **{_read(result, clean)}** and {purification}."
-    return f"A {truth}, attacked, is read as **{_read(result, attacked)}** and {purification}."
+        return f"A {truth} reads as **{_read(result, result.clean_probabilities[0])}**; {purified}"
+    return f"A {truth}, attacked, reads as **{_read(result, result.attacked_probabilities[0])}**; {purified}"
 
 
 def facts(result: Run) -> str:

@@ -86,4 +86,4 @@ def measure(
 def _log_prob(error, points, table):  # type: ignore[no-untyped-def]
     if not isinstance(error.denoiser, TweedieDenoiser):
         return None
-    return table(error.denoiser.density.smoothed(error.sigma).log_prob(points.double()))
+    return table(error.denoiser.density.smoothed(error.sigma).log_prob(points.to("cpu", torch.float64)))

@@ -45,9 +45,16 @@ class AttackConfig:
                 raise ValueError(f"{name} must be one of {', '.join(options)}, got {getattr(self, name)!r}")
         if not (math.isfinite(self.eps) and self.eps >= 0):
             raise ValueError(f"eps must be finite and not negative, got {self.eps}")
+        if not 0 <= self.relative_step < math.inf:
+            raise ValueError(f"relative_step must be finite and not negative, got {self.relative_step}")
         for name in ("steps", "restarts"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+            if not isinstance(getattr(self, name), int) or getattr(self, name) < 1:
+                raise ValueError(f"{name} must be a whole number of at least 1, got {getattr(self, name)}")
+
+    @property
+    def gradient_steps(self) -> int:
+        """Steps of one run: `steps` for PGD, 1 for FGSM, 0 for none."""
+        return {"pgd": self.steps, "fgsm": 1, "none": 0}[self.kind]
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,7 +106,7 @@ def attack_steps(
         path = []
         for iterate in _run(target, x, y, config, restart):
             path.append(iterate)
-            yield (restart + len(path) / (config.steps + 1)) / restarts
+            yield (restart + len(path) / (config.gradient_steps + 1)) / restarts
         rank = torch.stack([_rank(iterate) for iterate in path]).amax(0)
         better = rank > best_rank
         best = [_merge(better, new, old) for new, old in zip(path, best or path, strict=True)]
@@ -150,7 +157,7 @@ def _inside(z: Tensor, x: Tensor, config: AttackConfig) -> Tensor:
 
 def _run(model: nn.Module, x: Tensor, y: Tensor, config: AttackConfig, restart: int) -> Iterator[_Iterate]:
     """The iterates of one run, its start first."""
-    steps = {"pgd": config.steps, "fgsm": 1, "none": 0}[config.kind]
+    steps = config.gradient_steps
     size = config.eps if config.kind == "fgsm" else config.relative_step * config.eps / max(steps, 1)
     z = x
     if config.kind == "pgd" and config.random_start:

@@ -30,10 +30,11 @@ def gallery(
         raise ValueError(f"selected must be an index below {count}, not {selected}")
     rows = math.ceil(count / columns)
     spots = [(index % columns, index // columns) for index in range(count)]
-    figure = go.Figure([captions(labels, spots), targets(labels, spots)])
+    figure = go.Figure(targets(labels, spots))
     figure.update_layout(
         **theme.base_layout(rows * (CELL + CAPTION) + 8), margin={"l": 4, "r": 4, "t": 4, "b": 4},
         clickmode="event+select",
+        annotations=captions(labels, spots),
         images=[placed(sharp(image), x, y) for image, (x, y) in zip(images, spots, strict=True)],
     )  # fmt: skip
     # One column is one unit wide and CELL px high; the rest of a row's height holds the caption.
@@ -65,12 +66,11 @@ def placed(source: str, column: int, row: int) -> dict:
     }  # fmt: skip
 
 
-def captions(labels: Sequence[object], spots: Sequence[tuple[int, int]]) -> go.Scatter:
-    """The labels below the images."""
-    return go.Scatter(
-        x=[x for x, _ in spots], y=[row_height(y) + 0.44 for _, y in spots], text=[str(label) for label in labels],
-        mode="text", textposition="bottom center", textfont={"size": theme.TEXT}, hoverinfo="skip", cliponaxis=False,
-    )  # fmt: skip
+def captions(labels: Sequence[object], spots: Sequence[tuple[int, int]]) -> list[dict]:
+    """The labels below the images; annotations, because a selection pales the text of traces."""
+    look = {"showarrow": False, "yanchor": "top", "font": {"size": theme.TEXT}, "borderpad": 0}
+    words = zip(labels, spots, strict=True)
+    return [{"x": x, "y": row_height(y) + 0.44, "text": str(label)} | look for label, (x, y) in words]
 
 
 def targets(labels: Sequence[object], spots: Sequence[tuple[int, int]]) -> go.Scatter:

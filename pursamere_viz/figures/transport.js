@@ -18,6 +18,7 @@ function mountTransport(root, findGraph) {
   let timer = null;
 
   const frameCount = () => graph?._transitionData?._frames?.length ?? 0; // Plotly has no public count of frames
+  const patience = () => new Promise((done) => setTimeout(done, 1000));
   const shown = () => graph?.layout?.meta?.step;
 
   function render() {
@@ -43,7 +44,8 @@ function mountTransport(root, findGraph) {
     try {
       while (graph?.isConnected && step >= 0 && step <= last && shown() !== step) {
         const wanted = step, target = graph;
-        await window.Plotly.animate(target, [String(wanted)], jump);
+        // A figure that is replaced in the middle of it can leave Plotly's promise open for ever: hence the time limit.
+        await Promise.race([window.Plotly.animate(target, [String(wanted)], jump), patience()]);
         if (target === graph && shown() !== wanted) break; // the figure does not say its step: do not try for ever
       }
     } catch {

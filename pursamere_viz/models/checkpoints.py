@@ -56,7 +56,10 @@ def load_tensors(path: Path, remedy: str) -> tuple[dict[str, Tensor], dict[str, 
     found = described.pop("sha256", None)
     if found != content_hash(tensors):
         raise ValueError(f"{path} is damaged (its content does not match its hash); make it again with: {remedy}")
-    return tensors, {key: json.loads(value) for key, value in described.items()} | {"sha256": found}
+    try:
+        return tensors, {key: json.loads(value) for key, value in described.items()} | {"sha256": found}
+    except ValueError as problem:
+        raise ValueError(f"{path} is damaged (its description cannot be read); make it again with: {remedy}") from problem
 
 
 def load_network(data_set: str, role: str, device: torch.device | str = "cpu") -> nn.Module:

@@ -40,7 +40,8 @@ def load_images(name: str = "digits", split: str = "test") -> tuple[Tensor, Tens
     data_set(name)
     if split not in SPLITS:
         raise ValueError(f"unknown split {split!r}; known: {', '.join(SPLITS)}")
-    return _digits()[split]
+    images, labels = _digits()[split]
+    return images.clone(), labels.clone()  # the cached ones stay as they are, whatever a caller does
 
 
 @lru_cache(maxsize=1)

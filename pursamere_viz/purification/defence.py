@@ -80,4 +80,6 @@ class PurifiedClassifier(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         if self.gradient == "full":
             return self.classifier(self.purifier(x))
-        return self.classifier(x + (self.purifier.trajectory(x).purified - x).detach())
+        with torch.no_grad():
+            purified = self.purifier(x.detach())
+        return self.classifier(purified + (x - x.detach()))  # adds exactly 0, and the identity to the gradient

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+import torch
 from torch import Tensor
 
 
@@ -34,5 +35,5 @@ class TweedieDenoiser:
     density: Density
 
     def __call__(self, x_noisy: Tensor, sigma: float) -> Tensor:
-        y = x_noisy.double()
-        return (y + sigma**2 * self.density.smoothed(sigma).score(y)).to(x_noisy.dtype)
+        y = x_noisy.to("cpu", torch.float64)  # where the densities are
+        return (y + sigma**2 * self.density.smoothed(sigma).score(y)).to(x_noisy)

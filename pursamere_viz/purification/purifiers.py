@@ -50,13 +50,13 @@ class PurifierConfig:
         for name, options in (("method", METHODS), ("step_rule", STEP_RULES), ("decay", DECAYS)):
             if getattr(self, name) not in options:
                 raise ValueError(f"{name} must be one of {', '.join(options)}, got {getattr(self, name)!r}")
-        if self.steps < 0 or self.steps != int(self.steps):
+        if not isinstance(self.steps, int) or self.steps < 0:
             raise ValueError(f"steps must be a whole number, not negative, got {self.steps}")
-        for name in ("step_size", "rho", "radius"):
-            if not getattr(self, name) >= 0:
-                raise ValueError(f"{name} must not be negative, got {getattr(self, name)}")
-        if not (math.isfinite(self.step_size) and math.isfinite(self.rho)):
-            raise ValueError("step_size and rho must be finite")
+        if not self.radius >= 0:
+            raise ValueError(f"radius must not be negative, got {self.radius}")
+        for name in ("step_size", "rho"):
+            if not 0 <= getattr(self, name) < math.inf:
+                raise ValueError(f"{name} must be finite and not negative, got {getattr(self, name)}")
 
 
 @dataclass(frozen=True, eq=False)

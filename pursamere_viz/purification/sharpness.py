@@ -85,4 +85,6 @@ def _lanczos(field: Field, x: Tensor, count: int, tolerance: float) -> np.ndarra
     operator = LinearOperator((dimension, dimension), matvec=matvec, dtype=np.float64)
     # A fixed start vector: eigsh draws a random one otherwise, and two runs would differ.
     start = np.random.default_rng(0).standard_normal(dimension)
+    if not matvec(start).any():  # ARPACK refuses a Hessian that vanishes
+        return np.zeros(count)
     return eigsh(operator, k=count, which="LA", tol=tolerance, v0=start, return_eigenvectors=False)

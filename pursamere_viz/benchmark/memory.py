@@ -1,0 +1,69 @@
+"""Peak memory of the full gradient, each measured in a process of its own."""
+
+import multiprocessing
+import resource
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from pursamere_viz.models.data import load_images
+from pursamere_viz.models.device import default_device
+from pursamere_viz.purification import PurifiedClassifier
+from pursamere_viz.purification.purifiers import purify_step
+from pursamere_viz.scenarios import Scenario, assemble, load_defence
+
+BATCH, PAIRS = 48, 3
+STEPS = (4, 8, 16)
+
+
+def measure(name: str) -> Iterator[dict[str, Any]]:
+    """MiB above what the process held before, for BATCH images, SAM and 2 PAIRS noise nodes; the naive graph beside it."""
+    context = multiprocessing.get_context("spawn")
+    for naive in (False, True):
+        for steps in STEPS:
+            with context.Pool(1) as pool:
+                mebibytes = pool.apply(peak, (name, steps, naive))
+            yield {
+                "what": "peak memory of the full gradient",
+                "graph": "naive, unrolled" if naive else "one step recomputed at a time",
+                "data_set": name,
+                "batch": BATCH,
+                "noise_nodes": 2 * PAIRS,
+                "steps": steps,
+                "mebibytes": round(mebibytes, 1),
+            }
+
+
+def peak(name: str, steps: int, naive: bool) -> float:
+    """Peak memory in MiB of one gradient of the summed logits."""
+    device = default_device()
+    shipped = load_defence(name, device)
+    scenario = replace(Scenario(data_set=name), steps=steps, pairs=PAIRS, rho=0.5)
+    defence = assemble(scenario, shipped.classifier, shipped.purifier.error.denoiser)
+    x = load_images(name, "test")[0][:BATCH].to(device).requires_grad_()
+    # Threads and libraries take their memory on first use; one small gradient makes them.
+    torch.autograd.grad(defence(x[:1]).sum(), x)
+    before = _held(device)
+    logits = defence.classifier(_unrolled(defence, x)) if naive else defence(x)
+    torch.autograd.grad(logits.sum(), x)
+    return (_held(device) - before) / 2**20
+
+
+def _unrolled(defence: PurifiedClassifier, x: Tensor) -> Tensor:
+    """The purified point with the graph of every step kept."""
+    z = x
+    for k in range(defence.purifier.config.steps):
+        z = purify_step(defence.purifier.error, z, x, defence.purifier.config, k).point
+    return z
+
+
+def _held(device: torch.device) -> float:
+    """Peak memory so far, bytes."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit

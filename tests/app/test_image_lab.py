@@ -1,0 +1,161 @@
+"""The Image lab, driven as a user would."""
+
+import dataclasses
+import io
+import json
+from pathlib import Path
+
+import compute
+import numpy as np
+import pytest
+from PIL import Image
+
+from pursamere_viz import Scenario
+from pursamere_viz.models.checkpoints import ASSETS
+from pursamere_viz.models.uploads import decode_image, pack_pixels
+from pursamere_viz.scenarios import load_preset
+
+PRESETS = sorted(compute.PRESETS.glob("*.json"))
+
+
+def headline(app) -> str:
+    [line] = [markdown.value for markdown in app.markdown if markdown.value.startswith("####")]
+    return line
+
+
+def url(app) -> dict[str, str]:
+    """The URL's parameters; AppTest gives lists before a run has written them."""
+    return {name: value[0] if isinstance(value, list) else value for name, value in app.query_params.items()}
+
+
+def png(array: np.ndarray) -> bytes:
+    buffer = io.BytesIO()
+    Image.fromarray(array).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def test_it_opens_on_a_finished_example_that_tells_the_story(open_app) -> None:
+    app = open_app()
+    assert not app.exception and not app.error and not app.warning
+    assert "attacked, reads as" in headline(app) and "purified, as" in headline(app)
+    assert url(app) == {}
+
+
+def test_there_are_examples() -> None:
+    assert len(PRESETS) >= 4
+
+
+@pytest.mark.parametrize("path", PRESETS, ids=lambda path: path.stem)
+def test_every_example_runs(open_app, path: Path) -> None:
+    title, scenario = load_preset(path)
+    app = open_app()
+    app.selectbox(key="_example").set_value(title).run()
+    assert not app.exception and not app.error
+    assert url(app) == scenario.to_mapping()
+
+
+def test_the_url_is_the_state(open_app) -> None:
+    app = open_app(image="3", eps="12/255", sigma="0.25", mode="full", attack_steps="5", noise_seed="7")
+    assert not app.exception and not app.warning
+    assert app.slider(key="eps").value == 12 and app.slider(key="sigma").value == 0.25
+    app.slider(key="steps").set_value(3).run()
+    written = url(app)
+    assert written["steps"] == "3" and written["eps"] == "12/255"
+    again = open_app(**written)
+    assert headline(again) == headline(app)
+
+
+def test_every_field_but_the_data_sets_can_travel_in_the_url(open_app) -> None:
+    changed = Scenario(
+        image=5, score_model="empirical", attack="fgsm", attack_norm="l2", eps=0.5, attack_steps=7, restarts=2,
+        mode="bpda", target=3, attack_seed=4, method="stop_gradient", sigma=0.4, rho=0.1, radius=1.5, norm="linf",
+        steps=4, step_size=0.3, step_rule="normalized", decay="cosine", pairs=2, noise_seed=9, sharpness_rho=0.3,
+        resolution=17,
+    )  # fmt: skip
+    untouched = {
+        field.name for field in dataclasses.fields(Scenario) if getattr(changed, field.name) == field.default
+    }
+    assert untouched <= {"data_set", "pixels", "label"}
+    app = open_app(**changed.to_mapping())
+    assert not app.exception and not app.warning and not app.error
+    assert url(app) == changed.to_mapping()
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("sigma", "9"), ("sigma", "nan"), ("eps", "1/0"), ("eps", "-3/255"), ("image", "360"), ("image", "1e3"), ("nonsense", "1"),
+        ("attack", "<script>"), ("pixels", "????"), ("pixels", "AAAA"), ("steps", ""), ("resolution", "100000000"),
+    ],
+)  # fmt: skip
+def test_nonsense_in_the_url_is_ignored_with_a_notice(open_app, name: str, value: str) -> None:
+    app = open_app(**{name: value})
+    assert not app.exception and not app.error
+    [warning] = app.warning
+    assert name in warning.value and "Ignored" in warning.value
+    assert name not in app.query_params
+
+
+def test_reset_goes_back_to_the_start(open_app) -> None:
+    app = open_app()
+    first = headline(app)
+    app.slider(key="eps").set_value(60).run()
+    app.selectbox(key="method").set_value("tweedie").run()
+    assert app.query_params
+    next(button for button in app.button if button.label == "Reset").click().run()
+    assert headline(app) == first and url(app) == {}
+
+
+def test_a_random_draw_is_in_the_url(open_app) -> None:
+    app = open_app()
+    seen = set()
+    for _ in range(3):
+        next(button for button in app.button if button.label == "Random").click().run()
+        seen.add(url(app).get("image", "0"))
+    assert len(seen) > 1
+
+
+def test_an_upload_is_shown_and_travels_in_the_url(open_app) -> None:
+    picture = np.zeros((80, 80), np.uint8)
+    picture[10:70, 35:45] = 255
+    app = open_app()
+    app.file_uploader(key="_file").set_value(("one.png", png(picture), "image/png")).run()
+    assert not app.exception and not app.error
+    pixels = url(app)["pixels"]
+    assert pixels == pack_pixels(decode_image(png(picture), channels=1, size=8).image)
+    assert headline(open_app(pixels=pixels)) == headline(app)
+    next(button for button in app.button if button.label == "Back to the test images").click().run()
+    assert "pixels" not in app.query_params
+
+
+def test_a_bad_upload_is_refused_and_nothing_is_lost(open_app) -> None:
+    app = open_app(eps="12/255")
+    before = headline(app)
+    app.file_uploader(key="_file").set_value(("one.png", b"not an image", "image/png")).run()
+    [error] = app.error
+    assert not app.exception and "\n" not in error.value
+    assert headline(app) == before and url(app)["eps"] == "12/255"
+
+
+@pytest.mark.parametrize("role", ["classifier", "score"])
+def test_missing_or_damaged_weights_give_one_sentence(open_app, monkeypatch, tmp_path: Path, role: str) -> None:
+    for path in ASSETS.glob("*.safetensors"):
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    monkeypatch.setattr("pursamere_viz.models.checkpoints.ASSETS", tmp_path)
+    path = tmp_path / f"digits_{role}.safetensors"
+    damaged = bytearray(path.read_bytes())
+    damaged[-5] ^= 1
+    path.write_bytes(damaged)
+    for remove in (False, True):
+        if remove:
+            path.unlink()
+        compute.forget()
+        app = open_app()
+        [error] = app.error
+        assert not app.exception
+        assert path.name in error.value and "python -m pursamere_viz train digits" in error.value
+
+
+def test_presets_are_plain_scenarios() -> None:
+    for path in PRESETS:
+        assert set(json.loads(path.read_text())) == {"title", "scenario"}
