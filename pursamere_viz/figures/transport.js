@@ -118,9 +118,9 @@ function mountTransport(root, findGraph) {
   }
 
   const keys = { ArrowLeft: "back", ArrowRight: "forward", Home: "first", End: "last", " ": "play" };
-  const typing = "input, textarea, select, [contenteditable], [role=slider], [role=textbox], [role=combobox], [role=listbox], " +
+  const typing = "input:not([type=checkbox]), textarea, select, [contenteditable], [role=slider], [role=textbox], [role=combobox], [role=listbox], " +
     "[role=option], [role=radio], [role=tab], [role=menu], [role=menuitem], [role=spinbutton], [role=dialog], [role=grid]";
-  const pressing = "button, a, summary, [role=button], [role=checkbox], [role=switch]";
+  const pressing = "input, button, a, summary, [role=button], [role=checkbox], [role=switch]";
 
   function onKey(event) {
     const name = keys[event.key];

@@ -1,0 +1,270 @@
+"""The transport bar in a real Chromium: in the exported page and in a Streamlit app."""
+
+import os
+import runpy
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+from pursamere_viz.figures import image_lab, to_html
+
+pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+from playwright.sync_api import Page, expect, sync_playwright
+
+HERE = Path(__file__).parent
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+pytestmark = [pytest.mark.browser, pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine")]
+make_run = runpy.run_path(str(HERE.parent / "figures/stand_in.py"))["make_run"]
+
+# What the page really draws: the displayed step by the cursors, and the purified picture by its pixels.
+SHOWN = """() => {
+  const graph = document.querySelector(".js-plotly-plot");
+  const upright = (t) => t.mode === "lines" && t.x.length === 2 && t.x[0] === t.x[1];
+  const dotted = (t) => t.type === "scatter" && t.marker?.size === 11;
+  const told = graph.data.filter((t) => upright(t) || dotted(t)).map((t) => t.x[0]);
+  const drawn = graph.calcdata.filter((c) => upright(c[0].trace)).map((c) => c[0].x);
+  return [...new Set([...told, ...drawn, graph.layout.meta.step])];
+}"""
+PIXELS = """() => document.querySelector(".js-plotly-plot").data.filter((t) => t.type === "heatmap")[3].z.flat()"""
+PICTURE = """() => {
+  const pictures = document.querySelectorAll(".js-plotly-plot .heatmaplayer image");
+  return pictures[3].getAttribute("href") ?? pictures[3].getAttribute("xlink:href");
+}"""
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with sync_playwright() as playwright:
+        options = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=options)
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture
+def page(browser):
+    tab = browser.new_page(viewport={"width": 1280, "height": 900})
+    tab.errors = []
+    tab.on("pageerror", lambda error: tab.errors.append(error))
+    yield tab
+    assert tab.errors == []
+    tab.close()
+
+
+@pytest.fixture(scope="module")
+def export(tmp_path_factory):
+    path = tmp_path_factory.mktemp("export") / "lab.html"
+    path.write_text(to_html(image_lab(make_run(steps=8), slider=False), title="Lab", caption="A caption."), "utf-8")
+    return path.as_uri()
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    quiet = ["--server.headless=true", "--browser.gatherUsageStats=false", "--server.fileWatcherType=none"]
+    where = [f"--server.port={port}", "--server.address=127.0.0.1"]
+    command = [sys.executable, "-m", "streamlit", "run", str(HERE / "transport_app.py"), *where, *quiet]
+    log = tmp_path_factory.mktemp("server") / "log.txt"
+    with log.open("w") as out:
+        process = subprocess.Popen(command, stdout=out, stderr=out, env=os.environ | {"OMP_NUM_THREADS": "1"})
+        try:
+            wait_until_healthy(f"http://127.0.0.1:{port}", process, log)
+            yield f"http://127.0.0.1:{port}"
+        finally:
+            process.terminate()
+            process.wait(10)
+
+
+def wait_until_healthy(url: str, process: subprocess.Popen, log: Path) -> None:
+    for _ in range(240):
+        assert process.poll() is None, log.read_text()
+        try:
+            with urllib.request.urlopen(f"{url}/_stcore/health", timeout=1):
+                return
+        except OSError:
+            time.sleep(0.25)
+    raise AssertionError(f"streamlit did not start: {log.read_text()}")
+
+
+@pytest.fixture
+def app(page, server):
+    page.frames_sent = []
+    page.on("websocket", lambda wire: wire.on("framesent", lambda frame: page.frames_sent.append(frame)))
+    page.goto(server)
+    expect(page.locator("output")).to_have_text("step 8 / 8", timeout=60_000)
+    assert len(page.frames_sent) > 0  # the counter counts
+    return page
+
+
+def is_at(page: Page, step: int, last: int = 8) -> None:
+    """The bar and everything that the figure draws stand at the step."""
+    expect(page.locator("output")).to_have_text(f"step {step} / {last}")
+    expect(page.locator(".transport")).to_have_attribute("data-step", str(step))
+    page.wait_for_function(f"JSON.stringify(({SHOWN})()) === '[{step}]'", timeout=10_000)
+
+
+def pixels_match(page: Page, step: int, **options: int) -> None:
+    expected = make_run(**options).trajectory.points[step].flatten().tolist()
+    assert page.evaluate(PIXELS) == pytest.approx(expected, abs=1e-3)
+
+
+def press(page: Page, *names: str) -> None:
+    for name in names:
+        page.keyboard.press(name)
+
+
+def button(page: Page, name: str):
+    return page.locator(f'[data-go="{name}"]')
+
+
+def slide_to(page: Page, step: int) -> None:
+    page.locator(".transport input").evaluate(
+        "(range, value) => { range.value = value; range.dispatchEvent(new Event('input', { bubbles: true })); }", step
+    )
+
+
+def check_every_control(page: Page) -> None:
+    """Slider, buttons and keys, in the exported page and in the app alike."""
+    is_at(page, 8)
+    picture = page.evaluate(PICTURE)
+    for step in (3, 5, 1):
+        slide_to(page, step)
+        is_at(page, step)
+        pixels_match(page, step, steps=8)
+        assert page.evaluate(PICTURE) != picture
+        picture = page.evaluate(PICTURE)
+    for keys, step in ((["ArrowRight"] * 2, 3), (["ArrowLeft"], 2), (["End"], 8), (["ArrowRight"], 8), (["Home"], 0)):
+        press(page, *keys)
+        is_at(page, step)
+    expect(button(page, "back")).to_be_disabled()
+    for name, step in (("forward", 1), ("forward", 2), ("back", 1), ("last", 8), ("first", 0)):
+        button(page, name).click()
+        is_at(page, step)
+    # Focus on the bar's own slider: its own keys must not count twice.
+    page.locator(".transport input").focus()
+    press(page, "ArrowRight", "ArrowRight")
+    is_at(page, 2)
+
+
+def check_playing(page: Page) -> None:
+    """Play from the end starts over, goes to the end and stops; space pauses."""
+    press(page, "End")
+    is_at(page, 8)
+    button(page, "play").click()
+    expect(button(page, "play")).to_have_attribute("aria-label", "Pause")
+    is_at(page, 8)  # passes only after the walk, because play starts at step 0
+    expect(button(page, "play")).to_have_attribute("aria-label", "Play")
+    page.locator(".transport select").select_option(label="slow")
+    page.evaluate("document.activeElement.blur()")
+    press(page, "Home", " ")
+    expect(button(page, "play")).to_have_attribute("aria-label", "Pause")
+    is_at(page, 1)
+    press(page, " ")
+    expect(button(page, "play")).to_have_attribute("aria-label", "Play")
+    page.wait_for_timeout(1500)
+    is_at(page, 1)
+
+
+def test_exported_page_has_the_whole_bar(page, export):
+    page.goto(export)
+    check_every_control(page)
+
+
+def test_exported_page_plays_but_not_by_itself(page, export):
+    page.goto(export)
+    page.wait_for_timeout(1000)
+    is_at(page, 8)
+    check_playing(page)
+
+
+def test_exported_page_asks_no_network(page, export):
+    requests = []
+    page.on("request", lambda request: requests.append(request.url))
+    page.goto(export)
+    is_at(page, 8)
+    assert [url for url in requests if not url.startswith(("file:", "data:", "blob:"))] == []
+
+
+def test_app_scrubs_without_the_server(app):
+    app.wait_for_timeout(1000)  # whatever the first run still has to say
+    sent = len(app.frames_sent)
+    check_every_control(app)
+    check_playing(app)
+    assert len(app.frames_sent) == sent
+    expect(app.get_by_text("script runs: 1", exact=True)).to_be_visible()
+
+
+def test_keys_for_a_text_input_do_not_move_the_step(app):
+    press(app, "Home", "ArrowRight", "ArrowRight")
+    is_at(app, 2)
+    app.get_by_label("name").click()
+    app.keyboard.type("a b")
+    press(app, "ArrowLeft", "Home", "End", "ArrowLeft", " ")
+    app.wait_for_timeout(300)
+    is_at(app, 2)
+    expect(app.get_by_label("name")).to_have_value("a  b")
+    expect(button(app, "play")).to_have_attribute("aria-label", "Play")
+
+
+def rerun(app: Page, click, count: int) -> None:
+    click()
+    expect(app.get_by_text(f"script runs: {count}", exact=True)).to_be_visible()
+    app.wait_for_timeout(500)
+
+
+def test_position_survives_reruns(app):
+    slide_to(app, 5)
+    is_at(app, 5)
+    rerun(app, lambda: app.get_by_role("button", name="rerun").click(), 2)
+    is_at(app, 5)
+    rerun(app, lambda: app.get_by_text("another image").click(), 3)
+    is_at(app, 5)
+    pixels_match(app, 5, steps=8, seed=1)
+
+
+def test_a_shorter_figure_clamps_and_a_longer_one_keeps_or_follows_the_end(app):
+    slide_to(app, 5)
+    is_at(app, 5)
+    rerun(app, lambda: app.get_by_text("3 steps", exact=True).click(), 2)
+    is_at(app, 3, last=3)
+    pixels_match(app, 3, steps=3)
+    slide_to(app, 1)
+    is_at(app, 1, last=3)
+    rerun(app, lambda: app.get_by_text("12 steps", exact=True).click(), 3)
+    is_at(app, 1, last=12)
+    press(app, "End")  # belongs to the radio button that was clicked
+    is_at(app, 1, last=12)
+    button(app, "last").click()
+    is_at(app, 12, last=12)
+    rerun(app, lambda: app.get_by_text("8 steps", exact=True).click(), 4)
+    is_at(app, 8)
+
+
+def test_reruns_leave_one_listener(app):
+    for count in (2, 3, 4):
+        rerun(app, lambda: app.get_by_role("button", name="rerun").click(), count)
+    app.evaluate("document.activeElement.blur()")
+    press(app, "Home", "ArrowRight")
+    is_at(app, 1)
+
+
+def test_a_figure_redrawn_in_the_middle_of_a_step_does_not_freeze_the_bar(page, export):
+    page.goto(export)
+    is_at(page, 8)
+    page.evaluate("""() => {
+      const range = document.querySelector(".transport input"), graph = document.querySelector(".js-plotly-plot");
+      range.value = 3;
+      range.dispatchEvent(new Event("input"));
+      Plotly.react(graph, graph.data, graph.layout);
+    }""")
+    is_at(page, 3)
+    press(page, "ArrowRight")
+    is_at(page, 4)
