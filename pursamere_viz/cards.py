@@ -22,7 +22,7 @@ from pursamere_viz.scenarios import Scenario, assemble
 EPS = (0.05, 0.1, 0.15, 0.2)
 SIGMAS = (0.05, 0.1, 0.2, 0.3, 0.4, 0.6)
 ATTACK = AttackConfig(kind="pgd", norm="linf", steps=40, restarts=3)
-OTHER_RHO = 0.2  # compared with the default; where the default is positive, rho = 0 is the other
+OTHER_RHO = 0.3  # compared with the default; where the default is positive, rho = 0 is the other
 
 
 def contenders(name: str) -> dict[str, Scenario]:

@@ -38,7 +38,7 @@ class Scenario:
     """
 
     data_set: str = choice("digits", tuple(DATA_SETS), "Data set and the networks trained on it.")
-    image: int = number(0, 0, 10**6, 1, "Index of the image in the test split.")
+    image: int = number(41, 0, 10**6, 1, "Index of the image in the test split.")
     pixels: str = dataclasses.field(default="", metadata={"help": "An uploaded image, packed; empty for a test image."})
     label: int = number(-1, -1, 9, 1, "True class of an uploaded image; -1 takes the classifier's own answer for it.")
     score_model: str = choice(
@@ -53,7 +53,7 @@ class Scenario:
     target: int = inherit(AttackConfig, "target")
     attack_seed: int = inherit(AttackConfig, "seed")
     method: str = inherit(PurifierConfig, "method")
-    sigma: float = number(0.2, 0.02, 1.0, 0.01, "Noise level of the expected reconstruction error.")
+    sigma: float = number(0.25, 0.02, 1.0, 0.01, "Noise level of the expected reconstruction error.")
     rho: float = inherit(PurifierConfig, "rho")
     radius: float = inherit(PurifierConfig, "radius")
     norm: str = inherit(PurifierConfig, "norm")

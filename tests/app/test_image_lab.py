@@ -5,11 +5,11 @@ import io
 import json
 from pathlib import Path
 
-import compute
 import numpy as np
 import pytest
 from PIL import Image
 
+import compute
 from pursamere_viz import Scenario
 from pursamere_viz.models.checkpoints import ASSETS
 from pursamere_viz.models.uploads import decode_image, pack_pixels
