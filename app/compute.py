@@ -1,40 +1,66 @@
 """The only caches: thin wrappers around the library, bounded and shared by all sessions."""
 
+import dataclasses
 import threading
 from collections import OrderedDict
+from collections.abc import Callable, Generator, Hashable
 from pathlib import Path
+from typing import Any, TypeVar
 
 import streamlit as st
 import torch
 from torch import Tensor
 
+from pursamere_viz.analysis.sigma_sweep import SigmaSweep, log_spaced, sigma_sweep
+from pursamere_viz.densities.presets import PRESETS_1D
+from pursamere_viz.density_runs import (
+    ATTACKING,
+    BACKGROUND,
+    PURIFYING,
+    DensityRun,
+    RobustnessReport,
+    attack_start,
+    compute_basins,
+    compute_maps,
+    compute_paths,
+    robustness,
+    train_denoiser,
+)
+from pursamere_viz.density_scenarios import DensityScenario, window
 from pursamere_viz.models import load_images
+from pursamere_viz.progress import Progress, relay
+from pursamere_viz.purification.denoisers import Denoiser
 from pursamere_viz.runs import Run, run_steps
 from pursamere_viz.scenarios import Scenario, load_preset
 
 PRESETS = Path(__file__).resolve().parents[1] / "assets" / "presets"
 MOST_RUNS = 64
+TRAINED = ("preset", "mixture", "score_model", "seed")  # what a learned score model depends on
+PLANE_LEVELS, LINE_LEVELS = (0.1, 2.0, 25), (0.1, 2.0, 25)  # sigma from, to, how many
+LINE_RANGE = (-4.0, 4.0)
+
+Result = TypeVar("Result")
 
 
 class Runs:
-    """The last runs, by scenario. A plain bounded dictionary: st.cache_data could neither show progress nor be stopped."""
+    """The last results, by what made them. A plain bounded dictionary: st.cache_data could neither show progress nor be stopped."""
 
     def __init__(self) -> None:
         self.computing = threading.Lock()  # one model, one lock
-        self._held: OrderedDict[Scenario, Run] = OrderedDict()
+        self._held: OrderedDict[Hashable, Any] = OrderedDict()
         self._guard = threading.Lock()
 
-    def get(self, scenario: Scenario) -> Run | None:
-        """A run that is held."""
+    def get(self, key: Hashable) -> Any:
+        """A result that is held, None if there is none."""
         with self._guard:
-            if scenario in self._held:
-                self._held.move_to_end(scenario)
-            return self._held.get(scenario)
+            if key in self._held:
+                self._held.move_to_end(key)
+            return self._held.get(key)
 
-    def put(self, run: Run) -> None:
-        """Hold a run, letting go of the one unused for longest."""
+    def put(self, key: Hashable, result: Any) -> None:
+        """Hold a result, letting go of the one unused for longest."""
         with self._guard:
-            self._held[run.scenario] = run
+            self._held[key] = result
             while len(self._held) > MOST_RUNS:
                 self._held.popitem(last=False)
 
@@ -50,12 +76,17 @@ def forget() -> None:
 
 
 def run(scenario: Scenario) -> Run:
-    """The scenario's run, held or computed. Progress is shown; a changed control stops it between two of its steps."""
+    """The scenario's run, held or computed."""
+    return _held_or_computed(scenario, lambda: run_steps(scenario))
+
+
+def _held_or_computed(key: Hashable, steps_of: Callable[[], Generator[Progress, None, Result]]) -> Result:
+    """A result, held or computed. Progress is shown; a changed control stops it between two of its steps."""
     runs = _runs()
-    held = runs.get(scenario)
+    held = runs.get(key)
     if held is not None:
         return held
-    steps = run_steps(scenario)
+    steps = steps_of()
     bar = st.progress(0.0, "Starting")
     try:
         while True:
@@ -63,10 +94,68 @@ def run(scenario: Scenario) -> Run:
                 progress = next(steps)
             bar.progress(progress.share, progress.stage)
     except StopIteration as finished:
-        runs.put(finished.value)
+        runs.put(key, finished.value)
         return finished.value
     finally:
         bar.empty()
+
+
+def density_run(scenario: DensityScenario) -> DensityRun:
+    """The Density lab's run. What does not depend on the start is held, so that a click computes no more than its paths."""
+    denoiser = _denoiser(scenario)
+    background = scenario.only(*BACKGROUND)
+    maps = _held_or_computed(
+        ("maps", background), lambda: _at_once("Mapping the plane", compute_maps, background, denoiser)
+    )
+    found, attacked = None, None
+    if "basins" in scenario.shown():
+        key = scenario.only(*BACKGROUND, *PURIFYING, "defended")
+        found = _held_or_computed(
+            ("basins", key), lambda: _at_once("Finding the basins", compute_basins, key, maps, denoiser)
+        )
+    if "attack" in scenario.shown():
+        aimed = scenario.only(*BACKGROUND, *PURIFYING, *ATTACKING)
+        attacked = _held_or_computed(("attack", aimed), lambda: attack_start(aimed, denoiser))
+    with _runs().computing:
+        paths = compute_paths(scenario, maps.modes.points, denoiser)
+    return DensityRun(scenario, scenario.density(), maps, paths, found, attacked)
+
+
+def density_robustness(scenario: DensityScenario, *, compute: bool) -> RobustnessReport | None:
+    """The exact robust accuracy; None if it is not held and shall not be computed."""
+    key = ("robustness", scenario.only(*BACKGROUND, *PURIFYING, "defended", "eps", "attack_norm"))
+    if not compute and _runs().get(key) is None:
+        return None
+    denoiser = _denoiser(scenario)
+    return _held_or_computed(key, lambda: robustness(scenario, denoiser))
+
+
+def sweep(name: str, scenario: DensityScenario | None) -> SigmaSweep:
+    """Minima and modes over sigma: of the scenario's density in the plane, or of the preset `name` on the line."""
+    if scenario is None:
+        density, levels = PRESETS_1D[name].density, LINE_LEVELS
+        ranges: tuple[tuple[float, float], ...] = (LINE_RANGE,)
+        options = {"resolution": 161}
+    else:
+        density, levels = scenario.density(), PLANE_LEVELS
+        area = window(density)
+        ranges, options = (area[:2], area[2:]), {"resolution": 41}
+    key = ("sweep", name if scenario is None else scenario.only())
+    return _held_or_computed(
+        key, lambda: relay("Sweeping sigma", sigma_sweep(density, log_spaced(*levels), ranges, **options))
+    )
+
+
+def _denoiser(scenario: DensityScenario) -> Denoiser | None:
+    if scenario.score_model == "exact":
+        return None
+    key = ("denoiser", dataclasses.replace(DensityScenario(), **{name: getattr(scenario, name) for name in TRAINED}))
+    return _held_or_computed(key, lambda: train_denoiser(scenario))
+
+
+def _at_once(stage: str, compute: Callable[..., Result], *arguments: Any) -> Generator[Progress, None, Result]:
+    yield Progress(stage, 0.0)
+    return compute(*arguments)
 
 
 @st.cache_data

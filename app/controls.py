@@ -6,26 +6,41 @@ from collections.abc import Callable
 import streamlit as st
 
 import compute
-import state
 from pursamere_viz.figures import gallery, picked
 from pursamere_viz.models.data import DATA_SETS
 from pursamere_viz.models.uploads import decode_image, pack_pixels
+from state import PageState, image_lab
 
 PER_CLASS = 6  # examples of each class on a gallery page
 
 
-def control(name: str, label: str, *, disabled: bool = False, format: Callable[[str], str] = str) -> None:
-    """The widget of one field, kept in session state under the field's name."""
-    field = state.FIELDS[name]
+def control(
+    name: str,
+    label: str,
+    *,
+    page: PageState = image_lab,
+    disabled: bool = False,
+    format: Callable[[str], str] = str,
+    typed: bool = False,
+) -> None:
+    """The widget of one field of a page, kept in session state under the field's key; `typed` makes a number one to type."""
+    field, key = page.fields[name], page.key(name)
     meta = field.metadata
+    common = {"key": key, "help": meta["help"], "disabled": disabled}
+    if meta.get("several"):
+        st.multiselect(label, meta["options"], format_func=format, **common)
+        return
     if "options" in meta:
-        st.selectbox(label, meta["options"], key=name, help=meta["help"], disabled=disabled, format_func=format)
+        st.selectbox(label, meta["options"], format_func=format, **common)
         return
     scale = meta.get("denominator") or 1
-    kind = type(state.widget_value(name, field.default))
+    kind = type(page.widget_value(name, field.default))
     low, high, step = (kind(round(meta[end] * scale, 6)) for end in ("low", "high", "step"))
+    if typed:
+        st.number_input(label, low, high, step=step, **common)
+        return
     shown = f"%g/{scale}" if scale > 1 else None
-    st.slider(label, low, high, step=step, key=name, help=meta["help"], disabled=disabled, format=shown)
+    st.slider(label, low, high, step=step, format=shown, **common)
 
 
 def sidebar() -> None:
@@ -40,7 +55,7 @@ def sidebar() -> None:
         with st.expander("Measuring", icon=":material/straighten:"):
             control("sharpness_rho", "Radius of the sharpness")
             control("resolution", "Resolution of the landscape")
-        st.button("Reset", icon=":material/restart_alt:", on_click=state.reset, width="stretch")
+        st.button("Reset", icon=":material/restart_alt:", on_click=image_lab.reset, width="stretch")
 
 
 def _examples() -> None:
@@ -48,7 +63,7 @@ def _examples() -> None:
 
     def choose() -> None:
         if st.session_state["_example"] is not None:
-            state.adopt(presets[st.session_state["_example"]])
+            image_lab.adopt(presets[st.session_state["_example"]])
             st.session_state["_example"] = None  # ready to be chosen again
 
     st.selectbox(
@@ -71,13 +86,13 @@ def _image() -> None:
         with st.popover("Upload", icon=":material/upload:", width="stretch"):
             _upload()
         if st.session_state["pixels"]:
-            st.button("Back to the test images", on_click=lambda: state.put(pixels="", label=-1))
+            st.button("Back to the test images", on_click=lambda: image_lab.put(pixels="", label=-1))
         control("score_model", "Score model")
 
 
 def _draw() -> None:
     count = DATA_SETS[st.session_state["data_set"]].test_images
-    state.put(image=secrets.randbelow(count), pixels="", label=-1)
+    image_lab.put(image=secrets.randbelow(count), pixels="", label=-1)
 
 
 @st.dialog("Pick a test image", width="large")
@@ -104,7 +119,7 @@ def _gallery() -> None:
 def take_picked() -> None:
     """Take over an image clicked in the gallery, before the widgets of this run are drawn."""
     if "_picked" in st.session_state:
-        state.put(image=st.session_state.pop("_picked"), pixels="", label=-1)
+        image_lab.put(image=st.session_state.pop("_picked"), pixels="", label=-1)
 
 
 def _upload() -> None:
@@ -125,7 +140,7 @@ def _upload() -> None:
             st.session_state["_upload_notice"] = (False, str(problem))
         else:
             st.session_state["_upload_notice"] = (True, upload.notice)
-            state.put(pixels=pack_pixels(upload.image))
+            image_lab.put(pixels=pack_pixels(upload.image))
 
     st.toggle("Invert (dark strokes on light paper)", key="_invert", on_change=decode)
     types = ["png", "jpg", "jpeg", "gif", "bmp", "webp", "tif", "tiff"]

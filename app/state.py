@@ -1,65 +1,92 @@
-"""The Scenario in session state and in the URL: whichever changed last wins."""
+"""The scenario of each page in session state and in the URL: whichever changed last wins."""
 
 import dataclasses
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import streamlit as st
 
+from pursamere_viz.density_scenarios import DensityScenario
+from pursamere_viz.parameters import Described
 from pursamere_viz.scenarios import Scenario
 
-FIELDS = {field.name: field for field in dataclasses.fields(Scenario)}
+Kind = TypeVar("Kind", bound=Described)
 
 
-def widget_value(name: str, value: Any) -> Any:
-    """What a field's widget holds: the numerator of a value written as n/denominator, else the value itself."""
-    denominator = FIELDS[name].metadata.get("denominator")
-    return round(value * denominator, 6) if denominator else value
+class PageState(Generic[Kind]):
+    """One page's scenario: a field's widget has the key prefix + name, so that two pages never meet."""
+
+    def __init__(self, kind: type[Kind], prefix: str = "") -> None:
+        self.kind, self.prefix = kind, prefix
+        self.fields = {field.name: field for field in dataclasses.fields(kind)}
+        self._published = f"_{prefix}published"
+        self._held = f"_{prefix}held"
+
+    def key(self, name: str) -> str:
+        """The key of a field's widget."""
+        return self.prefix + name
+
+    def __getitem__(self, name: str) -> Any:
+        """What a field's widget holds."""
+        return st.session_state[self.key(name)]
+
+    def widget_value(self, name: str, value: Any) -> Any:
+        """What a field's widget holds for a value: the numerator of n/denominator, a list of several, else the value itself."""
+        meta = self.fields[name].metadata
+        if meta.get("several"):
+            return [part for part in value.split(",") if part]
+        denominator = meta.get("denominator")
+        return round(value * denominator, 6) if denominator else value
+
+    def field_value(self, name: str, held: Any) -> Any:
+        """The field's value, of the field's type, from what its widget holds."""
+        field = self.fields[name]
+        if field.metadata.get("several"):
+            return ",".join(held or [])
+        denominator = field.metadata.get("denominator")
+        return held / denominator if denominator else type(field.default)(held)
+
+    def put(self, **values: Any) -> None:
+        """Set fields; for callbacks, before the widgets of a run are drawn."""
+        for name, value in values.items():
+            st.session_state[self.key(name)] = self.widget_value(name, value)
+
+    def adopt(self, scenario: Kind) -> None:
+        """Set every field."""
+        self.put(**{name: getattr(scenario, name) for name in self.fields})
+
+    def start(self) -> list[str]:
+        """Take over what the URL says, on the first run and when it has changed since; one notice for each thing ignored."""
+        said = st.query_params.to_dict()
+        notices: list[str] = []
+        came_back = st.session_state.get("_page") != self.prefix and self._held in st.session_state and not said
+        st.session_state["_page"] = self.prefix
+        if came_back:  # from another page: Streamlit has emptied the URL and forgotten the widgets
+            self.adopt(st.session_state[self._held])
+        elif said != st.session_state.get(self._published):
+            scenario, notices = self.kind.from_mapping(said)
+            self.adopt(scenario)
+            st.session_state[self._published] = said
+        # Streamlit forgets the state of widgets that a run does not draw (those of closed sections); holding on to it keeps it.
+        for name in self.fields:
+            st.session_state[self.key(name)] = st.session_state[self.key(name)]
+        return notices
+
+    def current(self) -> Kind:
+        """The scenario that the widgets describe; ValueError in one sentence if it cannot be."""
+        return self.kind(**{name: self.field_value(name, self[name]) for name in self.fields})
+
+    def publish(self, scenario: Kind) -> None:
+        """Write the scenario into the URL."""
+        mapping = scenario.to_mapping()
+        if mapping != st.query_params.to_dict():
+            st.query_params.from_dict(mapping)
+        st.session_state[self._published] = mapping
+        st.session_state[self._held] = scenario
+
+    def reset(self) -> None:
+        """Back to the start."""
+        self.adopt(self.kind())
 
 
-def field_value(name: str, held: Any) -> Any:
-    """The field's value, of the field's type, from what its widget holds."""
-    denominator = FIELDS[name].metadata.get("denominator")
-    return held / denominator if denominator else type(FIELDS[name].default)(held)
-
-
-def put(**values: Any) -> None:
-    """Set fields; for callbacks, before the widgets of a run are drawn."""
-    for name, value in values.items():
-        st.session_state[name] = widget_value(name, value)
-
-
-def adopt(scenario: Scenario) -> None:
-    """Set every field."""
-    put(**{name: getattr(scenario, name) for name in FIELDS})
-
-
-def start() -> list[str]:
-    """Take over what the URL says, on the first run and when it has changed since; one notice for each thing ignored."""
-    said = st.query_params.to_dict()
-    notices: list[str] = []
-    if said != st.session_state.get("_published"):
-        scenario, notices = Scenario.from_mapping(said)
-        adopt(scenario)
-        st.session_state["_published"] = said
-    # Streamlit forgets the state of widgets that a run does not draw (those of closed sections); holding on to it keeps it.
-    for name in FIELDS:
-        st.session_state[name] = st.session_state[name]
-    return notices
-
-
-def current() -> Scenario:
-    """The scenario that the widgets describe; ValueError in one sentence if it cannot be."""
-    return Scenario(**{name: field_value(name, st.session_state[name]) for name in FIELDS})
-
-
-def publish(scenario: Scenario) -> None:
-    """Write the scenario into the URL."""
-    mapping = scenario.to_mapping()
-    if mapping != st.query_params.to_dict():
-        st.query_params.from_dict(mapping)
-    st.session_state["_published"] = mapping
-
-
-def reset() -> None:
-    """Back to the start."""
-    adopt(Scenario())
+image_lab = PageState(Scenario)
+density_lab = PageState(DensityScenario, "density_")

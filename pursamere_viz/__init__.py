@@ -3,9 +3,39 @@
 The idea is of Hoang, Krumscheid, Rauhut and Tempone (arXiv 2602.06269); the README says what is theirs and what is chosen here.
 """
 
-from pursamere_viz.analysis import Landscape, Plane, TrajectoryMetrics, evaluate, mean_shift, measure
+from pursamere_viz.analysis import (
+    Basins,
+    Landscape,
+    Match,
+    Minimisers,
+    Plane,
+    SmallNoiseStudy,
+    TrajectoryMetrics,
+    basins,
+    evaluate,
+    find_minimisers,
+    match,
+    mean_shift,
+    measure,
+    predicted_displacement,
+    small_noise_limit,
+    small_noise_study,
+)
 from pursamere_viz.attacks import AdversarialExamples, AttackConfig, attack
-from pursamere_viz.densities import EmpiricalDensity, GaussianMixture
+from pursamere_viz.densities import (
+    PRESETS,
+    PRESETS_1D,
+    EmpiricalDensity,
+    Gamma,
+    GaussianMixture,
+    Gumbel,
+    Laplace,
+    Modes,
+    Preset,
+    StudentT,
+    critical_points,
+    find_modes,
+)
 from pursamere_viz.models import load_images
 from pursamere_viz.purification import (
     NoiseRule,
@@ -22,30 +52,50 @@ from pursamere_viz.runs import Run, run
 from pursamere_viz.scenarios import Scenario, build, load_defence
 
 __all__ = [
+    "PRESETS",
+    "PRESETS_1D",
     "AdversarialExamples",
     "AttackConfig",
+    "Basins",
     "EmpiricalDensity",
+    "Gamma",
     "GaussianMixture",
+    "Gumbel",
     "Landscape",
+    "Laplace",
+    "Match",
+    "Minimisers",
+    "Modes",
     "NoiseRule",
     "Plane",
+    "Preset",
     "PurifiedClassifier",
     "Purifier",
     "PurifierConfig",
     "ReconstructionError",
     "Run",
     "Scenario",
+    "SmallNoiseStudy",
+    "StudentT",
     "Trajectory",
     "TrajectoryMetrics",
     "TweedieDenoiser",
     "attack",
+    "basins",
     "build",
+    "critical_points",
     "evaluate",
+    "find_minimisers",
+    "find_modes",
     "leading_curvature",
     "load_defence",
     "load_images",
+    "match",
     "mean_shift",
     "measure",
+    "predicted_displacement",
     "purify",
     "run",
+    "small_noise_limit",
+    "small_noise_study",
 ]

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from pursamere_viz.analysis.evaluation import RobustAccuracy, accuracy, robust_accuracy
 from pursamere_viz.attacks import AttackConfig
@@ -50,23 +50,40 @@ def evaluate_defence(name: str, images: int) -> Iterator[tuple[str, RobustAccura
     device = default_device()
     classifier, score = (load_network(name, role, device) for role in ("classifier", "score"))
     x, y = (tensor[:images].to(device) for tensor in load_images(name, "test"))
-    known = {json.dumps(line["cell"], sort_keys=True) for line in read_results(name)}
-    for title, scenario in {"no defence": None, **contenders(name)}.items():
+    known = {_key(line["cell"]) for line in read_results(name)}
+    for described, scenario, config in _cells(name, len(x), _weights(classifier, score)):
+        if _key(described) in known:
+            continue
         model = classifier if scenario is None else assemble(scenario, classifier, score)
-        cell: dict[str, Any] = {"purifier": title, "scenario": asdict(scenario) if scenario else None, "images": len(x)}
-        cell |= {"weights": [classifier.card["sha256"], score.card["sha256"]]}  # type: ignore[index]
-        for mode, eps in [("clean", 0.0), *((m, e) for e in EPS for m in (MODES if scenario else ("full",)))]:
-            config = replace(ATTACK, mode=mode, eps=eps) if mode != "clean" else AttackConfig(kind="none")
-            described = cell | {"mode": mode, "eps": eps, "attack": asdict(config)}
-            if json.dumps(described, sort_keys=True) in known:
-                continue
-            for outcome in robust_accuracy(model, x, y, config, batch=120):
-                yield f"{title}, {mode}, eps {eps:g}", outcome
-            low, high = outcome.interval
-            line = {"cell": described, "accuracy": outcome.accuracy, "low": low, "high": high}
-            line["robust"] = "".join("01"[int(flag)] for flag in outcome.robust)
-            with results_path(name).open("a") as file:
-                file.write(json.dumps(line) + "\n")
+        label = f"{described['purifier']}, {described['mode']}, eps {described['eps']:g}"
+        for outcome in robust_accuracy(model, x, y, config, batch=120):
+            yield label, outcome
+        low, high = outcome.interval
+        line = {"cell": described, "accuracy": outcome.accuracy, "low": low, "high": high}
+        line["robust"] = "".join("01"[int(flag)] for flag in outcome.robust)
+        with results_path(name).open("a") as file:
+            file.write(json.dumps(line) + "\n")
+
+
+def _weights(*networks: nn.Module) -> list[str]:
+    return [str(network.card["sha256"]) for network in networks]  # type: ignore[index]
+
+
+def _cells(
+    name: str, images: int, weights: list[str]
+) -> Iterator[tuple[dict[str, Any], Scenario | None, AttackConfig]]:
+    """Every cell of the table: its full description, the purifier's scenario (None: no defence) and the attack."""
+    for title, scenario in {"no defence": None, **contenders(name)}.items():
+        modes = MODES if scenario else ("full",)
+        for mode, eps in [("clean", 0.0), *((mode, eps) for eps in EPS for mode in modes)]:
+            config = AttackConfig(kind="none") if mode == "clean" else replace(ATTACK, mode=mode, eps=eps)
+            described = {"purifier": title, "mode": mode, "eps": eps, "images": images, "weights": weights}
+            described |= {"scenario": asdict(scenario) if scenario else None, "attack": asdict(config)}
+            yield described, scenario, config
+
+
+def _key(described: dict[str, Any]) -> str:
+    return json.dumps(described, sort_keys=True)
 
 
 def read_results(name: str) -> list[dict[str, Any]]:
@@ -90,13 +107,13 @@ def write_card(name: str, images: int) -> Path:
     x, y = (tensor[:images].to(device) for tensor in load_images(name, "test"))
     network = denoising_errors(score, x)
     exact = denoising_errors(TweedieDenoiser(EmpiricalDensity(load_images(name, "train")[0])), x)
-    weights = [classifier.card["sha256"], score.card["sha256"]]  # type: ignore[index]
-    lines = [line for line in read_results(name) if line["cell"]["weights"] == weights]
+    current = {_key(described) for described, _, _ in _cells(name, len(x), _weights(classifier, score))}
+    lines = [line for line in read_results(name) if _key(line["cell"]) in current]
     parts = [
         f"# Model card: {name}",
         _networks(classifier.card, score.card, accuracy(classifier, x, y), len(x)),  # type: ignore[arg-type]
         _denoising(network, exact),
-        _robustness(name, [line for line in lines if line["cell"]["images"] == len(x)]),
+        _robustness(name, lines),
     ]
     notes = ASSETS / f"{name}_notes.md"
     if notes.exists():

@@ -2,7 +2,8 @@
 
 import dataclasses
 import math
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, Self
 
 
 def number(default: Any, low: float, high: float, step: float, help: str, *, denominator: int = 0) -> Any:
@@ -17,6 +18,11 @@ def number(default: Any, low: float, high: float, step: float, help: str, *, den
 def choice(default: str, options: tuple[str, ...], help: str) -> Any:
     """A field with a closed list of values."""
     return dataclasses.field(default=default, metadata={"options": options, "help": help})
+
+
+def several(default: str, options: tuple[str, ...], help: str) -> Any:
+    """A field with some of a closed list of values, as one text with commas, in the order of the list."""
+    return dataclasses.field(default=default, metadata={"options": options, "several": True, "help": help})
 
 
 def switch(default: bool, help: str) -> Any:
@@ -48,6 +54,8 @@ def parse(field: "dataclasses.Field[Any]", text: str) -> Any:
         if text.lower() not in ("true", "false"):
             raise ValueError(f"{field.name} must be true or false, got {text[:40]!r}")
         return text.lower() == "true"
+    if meta.get("several"):
+        return _parse_several(field, text)
     if "options" in meta:
         if text not in meta["options"]:
             raise ValueError(f"{field.name} must be one of {', '.join(meta['options'])}, got {text[:40]!r}")
@@ -55,6 +63,15 @@ def parse(field: "dataclasses.Field[Any]", text: str) -> Any:
     if isinstance(field.default, str):
         return text
     return _parse_number(field, text)
+
+
+def _parse_several(field: "dataclasses.Field[Any]", text: str) -> str:
+    options = field.metadata["options"]
+    wanted = [part.strip() for part in text.split(",") if part.strip()]
+    for part in wanted:
+        if part not in options:
+            raise ValueError(f"{field.name} must be some of {', '.join(options)}, got {part[:40]!r}")
+    return ",".join(option for option in options if option in wanted)
 
 
 def _parse_number(field: "dataclasses.Field[Any]", text: str) -> Any:
@@ -69,3 +86,46 @@ def _parse_number(field: "dataclasses.Field[Any]", text: str) -> Any:
     if not low <= value <= high:  # false for nan too
         raise ValueError(f"{field.name} must be {name} from {low:g} to {high:g}, got {text[:40]!r}")
     return value
+
+
+@dataclasses.dataclass(frozen=True)
+class Described:
+    """Base of configs all of whose fields are described: they check themselves and travel as text (URL, preset, code)."""
+
+    def __post_init__(self) -> None:
+        for field in dataclasses.fields(self):
+            object.__setattr__(self, field.name, parse(field, str(getattr(self, field.name))))
+
+    @classmethod
+    def from_mapping(cls, values: Mapping[str, Any]) -> tuple[Self, list[str]]:
+        """What text values (URL, preset) describe, and one sentence for each that was ignored."""
+        known = {field.name: field for field in dataclasses.fields(cls)}
+        accepted: dict[str, Any] = {}
+        notices = []
+        # In the order of the fields: whether an image exists depends on the data set, whichever the URL names first.
+        order = {name: place for place, name in enumerate(known)}
+        for name, text in sorted(values.items(), key=lambda item: order.get(item[0], len(order))):
+            try:
+                if name not in known:
+                    raise ValueError(f"{name[:40]!r} is not a parameter")
+                value = parse(known[name], str(text))
+                cls(**accepted, **{name: value})  # what only shows in combination: an image that the set does not have
+                accepted[name] = value
+            except ValueError as problem:
+                notices.append(f"Ignored: {problem}.")
+        return cls(**accepted), notices
+
+    def changed(self) -> dict[str, Any]:
+        """What differs from the defaults."""
+        pairs = ((field, getattr(self, field.name)) for field in dataclasses.fields(self))
+        return {field.name: value for field, value in pairs if value != field.default}
+
+    def to_mapping(self) -> dict[str, str]:
+        """What differs from the defaults, as text that from_mapping reads back exactly."""
+        known = {field.name: field for field in dataclasses.fields(self)}
+        return {name: as_text(known[name], value) for name, value in self.changed().items()}
+
+    def as_code(self) -> str:
+        """The Python expression that makes this again, one line a value that differs from the defaults."""
+        lines = "".join(f"    {name}={value!r},\n" for name, value in self.changed().items())
+        return f"{type(self).__name__}(\n{lines})" if lines else f"{type(self).__name__}()"

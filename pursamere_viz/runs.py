@@ -14,6 +14,7 @@ from torch import Tensor
 from pursamere_viz.analysis import Landscape, Plane, TrajectoryMetrics, evaluate, measure
 from pursamere_viz.attacks import AdversarialExamples
 from pursamere_viz.attacks.gradient import attack_steps
+from pursamere_viz.progress import Progress, finish, relay
 from pursamere_viz.purification import Trajectory
 from pursamere_viz.scenarios import Scenario, build
 
@@ -35,22 +36,9 @@ class Run:
     regions: Landscape  # predicted class, on the same grid
 
 
-@dataclass(frozen=True)
-class Progress:
-    """Where a run is."""
-
-    stage: str
-    share: float  # 0 to 1, of the stage
-
-
 def run(scenario: Scenario, device: torch.device | str | None = None) -> Run:
     """Attack, purify, measure and map one scenario. Same scenario, same machine: the same bits."""
-    steps = run_steps(scenario, device)
-    while True:
-        try:
-            next(steps)
-        except StopIteration as finished:
-            return finished.value
+    return finish(run_steps(scenario, device))
 
 
 def run_steps(scenario: Scenario, device: torch.device | str | None = None) -> Generator[Progress, None, Run]:
@@ -58,7 +46,7 @@ def run_steps(scenario: Scenario, device: torch.device | str | None = None) -> G
     yield Progress("Loading", 0.0)
     parts = build(scenario, device)
     classifier, purifier = parts.defence.classifier, parts.defence.purifier
-    examples = yield from _relay("Attacking", attack_steps(parts.defence, parts.x, parts.y, parts.attack))
+    examples = yield from relay("Attacking", attack_steps(parts.defence, parts.x, parts.y, parts.attack))
     yield Progress("Purifying", 0.0)
     trajectory = purifier.trajectory(examples.x_adv)
     yield Progress("Measuring the path", 0.0)
@@ -76,14 +64,6 @@ def run_steps(scenario: Scenario, device: torch.device | str | None = None) -> G
     x, y = parts.x.cpu(), parts.y.cpu()
     examples, trajectory = _on_cpu(examples), _on_cpu(trajectory)
     return Run(scenario, x, y, parts.class_names, examples, trajectory, metrics, clean, attacked, landscape, regions)
-
-
-def _relay(stage: str, steps: Generator[float, None, Any]) -> Generator[Progress, None, Any]:
-    while True:
-        try:
-            yield Progress(stage, next(steps))
-        except StopIteration as finished:
-            return finished.value
 
 
 def _on_cpu(result: Any) -> Any:
@@ -111,16 +91,9 @@ def to_npz(result: Run) -> bytes:
 
 def snippet(scenario: Scenario) -> str:
     """A Python program that computes the scenario's Run again, bit for bit on the same machine."""
-    chosen = {
-        field.name: getattr(scenario, field.name)
-        for field in dataclasses.fields(scenario)
-        if getattr(scenario, field.name) != field.default
-    }
-    lines = "".join(f"    {name}={value!r},\n" for name, value in chosen.items())
-    arguments = f"\n{lines}" if lines else ""
     return f"""from pursamere_viz import Scenario, run
 
-result = run(Scenario({arguments}))
+result = run({scenario.as_code()})
 for step, (error, probabilities) in enumerate(zip(result.metrics.error, result.metrics.probabilities)):
     print(f"step {{step}}: error {{error.item():.6f}}, class {{probabilities.argmax().item()}}")
 """

@@ -2,10 +2,8 @@
 
 import dataclasses
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -16,7 +14,7 @@ from pursamere_viz.models.checkpoints import load_network
 from pursamere_viz.models.data import DATA_SETS, data_set, load_images
 from pursamere_viz.models.device import default_device
 from pursamere_viz.models.uploads import unpack_pixels
-from pursamere_viz.parameters import as_text, choice, inherit, number, parse
+from pursamere_viz.parameters import Described, choice, inherit, number
 from pursamere_viz.purification import (
     NoiseRule,
     PurifiedClassifier,
@@ -31,7 +29,7 @@ SCORE_MODELS = ("network", "empirical")
 
 
 @dataclass(frozen=True)
-class Scenario:
+class Scenario(Described):
     """Everything that decides what is on the screen, as flat plain values: sidebar = URL = preset file = notebook cell.
 
     The defaults are the shipped defence, chosen on the validation split (see the model card), and a telling example.
@@ -67,35 +65,12 @@ class Scenario:
     resolution: int = number(33, 9, 81, 4, "Points along each side of the landscape.")
 
     def __post_init__(self) -> None:
-        for field in dataclasses.fields(self):
-            object.__setattr__(self, field.name, parse(field, str(getattr(self, field.name))))
+        super().__post_init__()
         count = data_set(self.data_set).test_images
         if self.image >= count:
             raise ValueError(f"image must be from 0 to {count - 1}, got {self.image}")
         if self.pixels:
             _unpacked(self)
-
-    @classmethod
-    def from_mapping(cls, values: Mapping[str, Any]) -> tuple["Scenario", list[str]]:
-        """The scenario that text values (URL, preset) describe, and one sentence for each that was ignored."""
-        known = {field.name: field for field in dataclasses.fields(cls)}
-        accepted: dict[str, Any] = {}
-        notices = []
-        for name, text in values.items():
-            try:
-                if name not in known:
-                    raise ValueError(f"{name[:40]!r} is not a parameter")
-                value = parse(known[name], str(text))
-                cls(**accepted, **{name: value})  # what only shows in combination: an image that the set does not have
-                accepted[name] = value
-            except ValueError as problem:
-                notices.append(f"Ignored: {problem}.")
-        return cls(**accepted), notices
-
-    def to_mapping(self) -> dict[str, str]:
-        """What differs from the defaults, as text that from_mapping reads back exactly."""
-        pairs = ((field, getattr(self, field.name)) for field in dataclasses.fields(self))
-        return {field.name: as_text(field, value) for field, value in pairs if value != field.default}
 
     def attack_config(self) -> AttackConfig:
         """The attack's part."""

@@ -4,10 +4,10 @@ import streamlit as st
 
 import compute
 import controls
-import state
 from pursamere_viz.figures import image_lab, surface, to_html
 from pursamere_viz.geometry import length
 from pursamere_viz.runs import Run, snippet, to_npz
+from state import image_lab as state
 from transport import transport
 
 CHART = "image_lab_chart"

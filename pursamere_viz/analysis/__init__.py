@@ -1,6 +1,33 @@
-"""Looking at a purification: metrics along the path, landscapes around it, and what the defence is worth."""
+"""Looking at a purification: metrics along the path, landscapes around it, modes recovered, and what the defence is worth."""
 
 from pursamere_viz.analysis.landscapes import Landscape, Plane, evaluate
 from pursamere_viz.analysis.metrics import MeanShift, TrajectoryMetrics, mean_shift, measure
+from pursamere_viz.analysis.recovery import Basins, Match, Minimisers, basins, find_minimisers, match
+from pursamere_viz.analysis.small_noise import (
+    Rate,
+    SmallNoiseStudy,
+    predicted_displacement,
+    small_noise_limit,
+    small_noise_study,
+)
 
-__all__ = ["Landscape", "MeanShift", "Plane", "TrajectoryMetrics", "evaluate", "mean_shift", "measure"]
+__all__ = [
+    "Basins",
+    "Landscape",
+    "Match",
+    "MeanShift",
+    "Minimisers",
+    "Plane",
+    "Rate",
+    "SmallNoiseStudy",
+    "TrajectoryMetrics",
+    "basins",
+    "evaluate",
+    "find_minimisers",
+    "match",
+    "mean_shift",
+    "measure",
+    "predicted_displacement",
+    "small_noise_limit",
+    "small_noise_study",
+]

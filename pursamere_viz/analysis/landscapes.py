@@ -25,17 +25,14 @@ class Plane:
 
         Where points coincide or are in line, the missing direction is the path's leading one outside, else a fixed one.
         """
-        candidates = [second - first, third - first, *_leading_directions(path - first), *_fixed_directions(first)]
+        floor = 1e-6 * max(float(first.norm()), 1e-3)  # what is shorter may be rounding alone
         basis: list[Tensor] = []
-        for candidate in candidates:
-            rest = candidate.flatten().double()
-            size = rest.norm()
-            for unit in [*basis, *basis]:  # twice is enough (Gram-Schmidt)
-                rest = rest - (rest @ unit) * unit
-            if rest.norm() > 1e-6 * max(float(size), 1e-3):
-                basis.append(rest / rest.norm())
-            if len(basis) == 2:
-                break
+        for candidate in (second - first, third - first):
+            _extend(basis, candidate, floor)
+        for _ in range(2):
+            _extend(basis, _leading_direction(_outside(path - first, basis)), floor)
+        for candidate in _fixed_directions(first):
+            _extend(basis, candidate, floor)
         u, v = (unit.reshape(first.shape).to(first) for unit in basis)
         plane = cls(first, u, v, (0.0, 0.0, 0.0, 0.0))
         seen = plane.coordinates(torch.cat([torch.stack([first, second, third]), path]))
@@ -74,9 +71,25 @@ class Landscape:
     explained: float  # share of the path that the plane explains
 
 
-def _leading_directions(offsets: Tensor) -> list[Tensor]:
-    flat = offsets.flatten(1)
-    return [row.reshape(offsets.shape[1:]) for row in torch.linalg.svd(flat, full_matrices=False).Vh[:2]]
+def _outside(offsets: Tensor, basis: list[Tensor]) -> Tensor:
+    """What of offsets (N, *) is orthogonal to the basis: (N, D) in float64."""
+    rest = offsets.flatten(1).double()
+    for unit in [*basis, *basis]:  # twice is enough (Gram-Schmidt)
+        rest = rest - (rest @ unit)[:, None] * unit
+    return rest
+
+
+def _extend(basis: list[Tensor], candidate: Tensor, floor: float) -> None:
+    """Append the unit vector of what of candidate (*) is new, unless two are there or it is no longer than floor."""
+    rest = _outside(candidate[None], basis)[0]
+    if len(basis) < 2 and rest.norm() > floor:
+        basis.append(rest / rest.norm())
+
+
+def _leading_direction(rows: Tensor) -> Tensor:
+    """The first principal direction of rows (N, D) through 0, as long as their share of it: (D,)."""
+    _, sizes, directions = torch.linalg.svd(rows, full_matrices=False)
+    return sizes[0] * directions[0]
 
 
 def _fixed_directions(like: Tensor) -> list[Tensor]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from pursamere_viz.geometry import length
+from pursamere_viz.geometry import length, per_image
 from pursamere_viz.purification.denoisers import Denoiser, TweedieDenoiser
 from pursamere_viz.purification.purifiers import Trajectory
 from pursamere_viz.purification.reconstruction import ReconstructionError
@@ -39,13 +39,15 @@ class MeanShift:
 
 
 def mean_shift(denoiser: Denoiser, x: Tensor, sigma: float, *, steps: int = 300, tolerance: float = 1e-4) -> MeanShift:
-    """Iterate x <- D(x), ascent on log p_s (Cheng 1995), until no image moves more than `tolerance` in L2: (B, *)."""
+    """Iterate x <- D(x), ascent on log p_s (Cheng 1995), each image until it moves by at most `tolerance` in L2: (B, *)."""
     moved = torch.full((len(x),), torch.inf, dtype=x.dtype, device=x.device)
     with torch.no_grad():
         for _ in range(steps):
             ahead = denoiser(x, sigma)
-            moved, x = length(ahead - x), ahead
-            if bool((moved <= tolerance).all()):
+            # An image that has settled stays, so that no image's result depends on its neighbours in the batch.
+            going = moved > tolerance
+            moved, x = torch.where(going, length(ahead - x), moved), torch.where(per_image(going, x), ahead, x)
+            if not bool((moved > tolerance).any()):
                 break
     return MeanShift(x, moved)
 

@@ -10,6 +10,7 @@ from torch.nn.functional import cross_entropy
 
 from pursamere_viz.geometry import NORMS, check_norm, length, normalize, per_image, project, random_in_ball
 from pursamere_viz.parameters import choice, number, switch
+from pursamere_viz.progress import finish
 from pursamere_viz.purification.defence import PurifiedClassifier
 
 KINDS = ("pgd", "fgsm", "none")
@@ -37,6 +38,7 @@ class AttackConfig:
     )
     target: int = number(-1, -1, 9, 1, "Class to reach; -1 is untargeted (away from the true class).")
     seed: int = number(0, 0, 9999, 1, "Seed of the random starts.")
+    clip: bool = switch(True, "Keep every point in [0, 1]; off for inputs that are not images.")
 
     def __post_init__(self) -> None:
         check_norm(self.norm)
@@ -84,20 +86,15 @@ def attacked_model(model: nn.Module, mode: str) -> nn.Module:
 
 
 def attack(model: nn.Module, x: Tensor, y: Tensor, config: AttackConfig) -> AdversarialExamples:
-    """Attack model on x (B, C, H, W) in [0, 1] with labels y (B,) within eps, keeping the strongest iterate of each image."""
-    steps = attack_steps(model, x, y, config)
-    while True:
-        try:
-            next(steps)
-        except StopIteration as finished:
-            return finished.value
+    """Attack model on x (B, *) with labels y (B,) within eps, keeping the strongest iterate of each; x in [0, 1] if config.clip."""
+    return finish(attack_steps(model, x, y, config))
 
 
 def attack_steps(
     model: nn.Module, x: Tensor, y: Tensor, config: AttackConfig
 ) -> Generator[float, None, AdversarialExamples]:
     """`attack`, yielding the share done after every gradient step and returning the result."""
-    _check_input(x, y)
+    _check_input(x, y, config)
     target = attacked_model(model, config.mode)
     restarts = config.restarts if config.kind == "pgd" else 1
     best: list[_Iterate] = []
@@ -120,10 +117,10 @@ def attack_steps(
     return AdversarialExamples(x_adv, success, points, loss, length(x_adv - x, "linf"), length(x_adv - x, "l2"))
 
 
-def _check_input(x: Tensor, y: Tensor) -> None:
+def _check_input(x: Tensor, y: Tensor, config: AttackConfig) -> None:
     if len(x) != len(y):
         raise ValueError(f"x and y must have the same length, got {len(x)} and {len(y)}")
-    if x.numel() and not (x.min() >= 0 and x.max() <= 1):
+    if config.clip and x.numel() and not (x.min() >= 0 and x.max() <= 1):
         raise ValueError(f"x must lie in [0, 1], got values from {x.min():g} to {x.max():g}")
 
 
@@ -145,6 +142,8 @@ def _objective(model: nn.Module, x: Tensor, y: Tensor, config: AttackConfig) -> 
     """What the attacker maximises, (B,), and whether it has won, (B,)."""
     # float64: in float32 the gradient of a confident prediction rounds to zero and the attack stalls.
     logits = model(x).double()
+    if config.target >= logits.shape[-1]:
+        raise ValueError(f"target must be a class from 0 to {logits.shape[-1] - 1}, got {config.target}")
     if config.target < 0:
         return cross_entropy(logits, y, reduction="none"), logits.argmax(-1) != y
     wanted = torch.full_like(y, config.target)
@@ -152,7 +151,8 @@ def _objective(model: nn.Module, x: Tensor, y: Tensor, config: AttackConfig) -> 
 
 
 def _inside(z: Tensor, x: Tensor, config: AttackConfig) -> Tensor:
-    return project(z, x, config.eps, config.norm).clamp(0, 1)
+    moved = project(z, x, config.eps, config.norm)
+    return moved.clamp(0, 1) if config.clip else moved
 
 
 def _run(model: nn.Module, x: Tensor, y: Tensor, config: AttackConfig, restart: int) -> Iterator[_Iterate]:

@@ -8,6 +8,8 @@ from typing import Self
 import torch
 from torch import Tensor
 
+from pursamere_viz.densities.mixture_score import MixtureScore
+
 
 @dataclass(frozen=True, eq=False)
 class GaussianMixture:
@@ -43,23 +45,22 @@ class GaussianMixture:
         factor = torch.linalg.cholesky(self.covariances)
         return torch.linalg.solve_triangular(factor, torch.eye(self.means.shape[1]).to(factor), upper=False)
 
-    def _whitened(self, x: Tensor) -> Tensor:
-        """z_k = W_k (x - means_k), (*, K, D), as one matrix product over all components."""
-        count, dimension = self.means.shape
-        stacked = self._whitening.reshape(count * dimension, dimension)
-        offset = (self._whitening @ self.means[:, :, None]).reshape(count * dimension)
-        return (x @ stacked.T - offset).unflatten(-1, (count, dimension))
+    @cached_property
+    def _offsets(self) -> Tensor:
+        """W_k means_k, (K, D)."""
+        return (self._whitening @ self.means[:, :, None]).squeeze(-1)
 
-    def _component_log_prob(self, whitened: Tensor) -> Tensor:
-        """log(weights_k N_k), (*, K)."""
-        dimension = self.means.shape[1]
+    @cached_property
+    def _constants(self) -> Tensor:
+        """log(weights_k N(means_k; means_k, covariances_k)), (K,)."""
         log_det = self._whitening.diagonal(dim1=-2, dim2=-1).log().sum(-1)
-        constant = self.weights.log() + log_det - 0.5 * dimension * math.log(2 * math.pi)
-        return constant - 0.5 * whitened.square().sum(-1)
+        return self.weights.log() + log_det - 0.5 * self.means.shape[1] * math.log(2 * math.pi)
 
     def component_log_prob(self, x: Tensor) -> Tensor:
         """log(weights_k N(x; means_k, covariances_k)): (*, D) -> (*, K)."""
-        return self._component_log_prob(self._whitened(x))
+        count, dimension = self.means.shape
+        stacked = x @ self._whitening.reshape(-1, dimension).T - self._offsets.flatten()
+        return self._constants - 0.5 * stacked.unflatten(-1, (count, dimension)).square().sum(-1)
 
     def log_prob(self, x: Tensor) -> Tensor:
         """log p(x): (*, D) -> (*,)."""
@@ -67,10 +68,8 @@ class GaussianMixture:
 
     def score(self, x: Tensor) -> Tensor:
         """grad log p(x) = -sum_k r_k(x) covariances_k^-1 (x - means_k), r the responsibilities: (*, D) -> (*, D)."""
-        whitened = self._whitened(x)
-        responsibilities = self._component_log_prob(whitened).softmax(-1)
-        pulled = (responsibilities[..., None] * whitened).flatten(-2)
-        return -pulled @ self._whitening.reshape(-1, self.means.shape[1])
+        flat = x.reshape(-1, self.means.shape[1])
+        return MixtureScore.apply(flat, self._whitening, self._offsets, self._constants).reshape(x.shape)
 
     def smoothed(self, sigma: float) -> Self:
         """p * N(0, sigma^2 I)."""

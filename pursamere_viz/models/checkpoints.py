@@ -22,9 +22,9 @@ def weights_path(data_set: str, role: str) -> Path:
     return ASSETS / f"{data_set}_{role}.safetensors"
 
 
-def content_hash(tensors: Mapping[str, Tensor]) -> str:
-    """sha256 over names, types, shapes and bytes of the tensors, in the order of their names."""
-    digest = hashlib.sha256()
+def content_hash(tensors: Mapping[str, Tensor], described: Mapping[str, str]) -> str:
+    """sha256 over the description and over names, types, shapes and bytes of the tensors, in the order of their names."""
+    digest = hashlib.sha256(json.dumps(dict(described), sort_keys=True).encode())
     for name in sorted(tensors):
         tensor = tensors[name].contiguous()
         digest.update(f"{name}:{tensor.dtype}:{tuple(tensor.shape)}:".encode())
@@ -36,10 +36,11 @@ def save_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[st
     """Write tensors with JSON metadata and a hash, atomically."""
     # Copies: safetensors refuses tensors that share memory.
     held = {name: tensor.detach().to("cpu", copy=True).contiguous() for name, tensor in tensors.items()}
-    described = {key: json.dumps(value) for key, value in metadata.items()} | {"sha256": content_hash(held)}
+    described = {key: json.dumps(value) for key, value in metadata.items()}
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_suffix(f".partial-{os.getpid()}")
-    save_file(held, partial, metadata=described)
+    save_file(held, partial, metadata=described | {"sha256": content_hash(held, described)})
+    partial.chmod(0o644)  # safetensors writes for the owner alone
     os.replace(partial, path)
 
 
@@ -54,12 +55,14 @@ def load_tensors(path: Path, remedy: str) -> tuple[dict[str, Tensor], dict[str, 
     except (SafetensorError, OSError, ValueError) as problem:
         raise ValueError(f"{path} is damaged; make it again with: {remedy}") from problem
     found = described.pop("sha256", None)
-    if found != content_hash(tensors):
+    if found != content_hash(tensors, described):
         raise ValueError(f"{path} is damaged (its content does not match its hash); make it again with: {remedy}")
     try:
         return tensors, {key: json.loads(value) for key, value in described.items()} | {"sha256": found}
     except ValueError as problem:
-        raise ValueError(f"{path} is damaged (its description cannot be read); make it again with: {remedy}") from problem
+        raise ValueError(
+            f"{path} is damaged (its description cannot be read); make it again with: {remedy}"
+        ) from problem
 
 
 def load_network(data_set: str, role: str, device: torch.device | str = "cpu") -> nn.Module:

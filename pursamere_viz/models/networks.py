@@ -1,7 +1,7 @@
 """Networks: a small image classifier and a noise-conditioned score network with EDM preconditioning."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -51,11 +51,11 @@ class ResidualBlock(nn.Module):
 
 
 class MLPScoreNetwork(nn.Module):
-    """Denoiser D(y, sigma) = c_skip y + c_out F(c_in y, c_noise): a residual MLP F on small images.
+    """Denoiser D(y, sigma) = c_skip y + c_out F(c_in y, c_noise): a residual MLP F on small images or on vectors.
 
-    Preconditioning of Karras et al. 2022 (EDM), Table 1, with data mean `mean` and standard deviation `std`; the score of
-    p_s is (D(y) - y) / sigma^2. (B, C, H, W), sigma float or (B,) -> (B, C, H, W). Smooth throughout, so that second
-    derivatives exist.
+    Preconditioning of Karras et al. 2022 (EDM), Table 1, with data mean `mean` (one number, or one a coordinate) and standard
+    deviation `std`; the score of p_s is (D(y) - y) / sigma^2. (B, C, H, W), or (B, D) with channels = D and size = 1; sigma
+    float or (B,); the shape of y comes back. Smooth throughout, so that second derivatives exist.
     """
 
     def __init__(
@@ -66,11 +66,13 @@ class MLPScoreNetwork(nn.Module):
         blocks: int = 3,
         embedding: int = 32,
         dropout: float = 0.0,
-        mean: float = 0.5,
+        mean: float | Sequence[float] = 0.5,
         std: float = 0.5,
     ) -> None:
         super().__init__()
-        self.mean, self.std = mean, std
+        self.std = std
+        self.mean: Tensor
+        self.register_buffer("mean", torch.as_tensor(mean, dtype=torch.float32), persistent=False)
         self.frequencies: Tensor
         self.register_buffer(
             "frequencies", torch.exp(torch.linspace(0, math.log(32), embedding // 2)), persistent=False

@@ -1,14 +1,16 @@
 """Training as generators of small records: resumable, deterministic, no global seed."""
 
+import math
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import affine_grid, cross_entropy, grid_sample
 
+from pursamere_viz.geometry import per_image
 from pursamere_viz.models.checkpoints import load_tensors, save_tensors
 
 
@@ -55,7 +57,7 @@ def denoising_loss(low: float, high: float, std: float) -> Objective:
         uniform = torch.rand(len(x), generator=generator).to(x)
         sigma = low * (high / low) ** uniform
         noise = torch.randn(x.shape, generator=generator).to(x)
-        squared = (model(x + sigma[:, None, None, None] * noise, sigma) - x).square().flatten(1).mean(1)
+        squared = (model(x + per_image(sigma, x) * noise, sigma) - x).square().flatten(1).mean(1)
         weight = (sigma**2 + std**2) / (sigma * std) ** 2
         return (weight * squared).mean()
 
@@ -83,8 +85,9 @@ def train(
     checkpoint: Path | None = None,
     every: int = 100,
 ) -> Iterator[Record]:
-    """Train model in place on x (N, C, H, W), y (N,); after the last record it holds the averaged weights.
+    """Train model in place on images x (N, C, H, W) or vectors (N, D), labels y (N,); in the end it holds the averaged weights.
 
+    Images are augmented, vectors are not.
     Draws come from one generator, dropout included only through torch's own state, which is forked and seeded here. With a
     checkpoint file the run goes on where a killed one stopped.
     """
@@ -95,7 +98,7 @@ def train(
     )
     start, spent = 0, 0.0
     if checkpoint is not None and checkpoint.exists():
-        start, spent = _restore(checkpoint, model, average, optimizer, generator)
+        start, spent = _restore(checkpoint, model, average, optimizer, generator, config)
     begun, total, counted = time.monotonic() - spent, 0.0, 0
     model.train()
     for step in range(start, config.steps):
@@ -106,20 +109,24 @@ def train(
         average.update_parameters(model)
         total, counted = total + float(loss), counted + 1
         if checkpoint is not None and (step + 1) % config.checkpoint_every == 0:
-            _store(checkpoint, model, average, optimizer, generator, step + 1, time.monotonic() - begun)
+            _store(checkpoint, model, average, optimizer, generator, config, step + 1, time.monotonic() - begun)
         if (step + 1) % every == 0 or step + 1 == config.steps:
             yield Record(step + 1, total / counted, time.monotonic() - begun)
             total, counted = 0.0, 0
+    if start == config.steps:  # killed between its last step and saving the result
+        yield Record(start, math.nan, spent)
     model.load_state_dict(average.module.state_dict())
     model.eval()
 
 
 def _optimize(model, x, y, objective, config, optimizer, generator, step):  # type: ignore[no-untyped-def]
-    with torch.random.fork_rng(
-        devices=[]
-    ):  # dropout draws from the global generator: seed a fork of it, leave it untouched
-        torch.default_generator.manual_seed(config.seed * 1_000_003 + step)
-        loss = objective(model, augment(x, config, generator), y, generator)
+    # Dropout draws from the device's global generator: a fork of it is seeded, the original left as it was.
+    with torch.random.fork_rng(devices=[x.device] if x.device.type == "cuda" else []):
+        seed = config.seed * 1_000_003 + step
+        torch.default_generator.manual_seed(seed)
+        if x.device.type == "cuda":
+            torch.cuda.default_generators[x.device.index or 0].manual_seed(seed)
+        loss = objective(model, augment(x, config, generator) if x.dim() == 4 else x, y, generator)
     optimizer.zero_grad(set_to_none=True)
     loss.backward()
     torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
@@ -132,17 +139,22 @@ def _schedule(step: int, config: TrainingConfig) -> float:
     return warm * 0.5 * (1 + float(torch.cos(torch.tensor(torch.pi * step / config.steps))))
 
 
-def _store(path, model, average, optimizer, generator, step, seconds):  # type: ignore[no-untyped-def]
+def _store(path, model, average, optimizer, generator, config, step, seconds):  # type: ignore[no-untyped-def]
     tensors = {f"model.{k}": v for k, v in model.state_dict().items()}
     tensors |= {f"average.{k}": v for k, v in average.state_dict().items()}
     for index, state in optimizer.state_dict()["state"].items():
         tensors |= {f"optimizer.{index}.{k}": v for k, v in state.items()}
     tensors["generator"] = generator.get_state()
-    save_tensors(path, tensors, {"step": step, "seconds": seconds})
+    save_tensors(path, tensors, {"step": step, "seconds": seconds, "config": asdict(config)})
 
 
-def _restore(path, model, average, optimizer, generator) -> tuple[int, float]:  # type: ignore[no-untyped-def]
+def _restore(path, model, average, optimizer, generator, config) -> tuple[int, float]:  # type: ignore[no-untyped-def]
     tensors, metadata = load_tensors(path, "delete it and train from the start")
+    shapes = {f"model.{name}": tensor.shape for name, tensor in model.state_dict().items()}
+    if metadata["config"] != asdict(config) or any(
+        name not in tensors or tensors[name].shape != s for name, s in shapes.items()
+    ):
+        raise ValueError(f"{path} is of another network or other settings; delete it and train from the start")
 
     def part(prefix: str) -> dict[str, Tensor]:
         return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}

@@ -71,6 +71,9 @@ class PurifiedClassifier(nn.Module):
             raise ValueError(f"gradient must be one of {', '.join(GRADIENTS)}, got {gradient!r}")
         self.classifier = classifier
         self.purifier = purifier
+        # A network denoiser is registered, so that .to() and .double() move it along; the purifier holds the same object.
+        denoiser = getattr(getattr(purifier, "error", None), "denoiser", None)
+        self.denoiser = denoiser if isinstance(denoiser, nn.Module) else None
         self.gradient = gradient
 
     def with_gradient(self, gradient: str) -> "PurifiedClassifier":

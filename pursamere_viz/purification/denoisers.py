@@ -34,6 +34,14 @@ class TweedieDenoiser:
 
     density: Density
 
+    def smoothed(self, sigma: float) -> Density:
+        """p_s of the density; that of the last sigma is kept, as thousands of calls in a row ask for the same."""
+        kept: tuple[float, Density] | None = self.__dict__.get("_kept")
+        if kept is None or kept[0] != sigma:
+            kept = (sigma, self.density.smoothed(sigma))
+            object.__setattr__(self, "_kept", kept)
+        return kept[1]
+
     def __call__(self, x_noisy: Tensor, sigma: float) -> Tensor:
         y = x_noisy.to("cpu", torch.float64)  # where the densities are
-        return (y + sigma**2 * self.density.smoothed(sigma).score(y)).to(x_noisy)
+        return torch.add(y, self.smoothed(sigma).score(y), alpha=sigma**2).to(x_noisy)

@@ -28,8 +28,8 @@ class ReconstructionError:
     def __call__(self, x: Tensor) -> Tensor:
         """ERE(x): (B, *) -> (B,), differentiable twice."""
         weights, reconstruction = self._reconstructions(x)
-        squared = (reconstruction - x[:, None]).square().flatten(2).sum(-1)
-        return squared @ weights
+        squared = (reconstruction - x[:, None]).square().flatten(1)
+        return squared @ weights.repeat_interleave(math.prod(x.shape[1:]))
 
     def value_and_gradient(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """ERE (B,) and grad ERE = 2 E[(J_D - I)^T (D(x + sigma noise) - x)] (B, *).

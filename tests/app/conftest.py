@@ -14,7 +14,7 @@ def open_app() -> Callable[..., AppTest]:
     """Open the app with URL parameters."""
 
     def opened(**parameters: str) -> AppTest:
-        app = AppTest.from_file(str(MAIN), default_timeout=120)
+        app = AppTest.from_file(str(MAIN), default_timeout=400)
         for name, value in parameters.items():
             app.query_params[name] = value
         return app.run()

@@ -72,9 +72,7 @@ def test_every_field_but_the_data_sets_can_travel_in_the_url(open_app) -> None:
         steps=4, step_size=0.3, step_rule="normalized", decay="cosine", pairs=2, noise_seed=9, sharpness_rho=0.3,
         resolution=17,
     )  # fmt: skip
-    untouched = {
-        field.name for field in dataclasses.fields(Scenario) if getattr(changed, field.name) == field.default
-    }
+    untouched = {field.name for field in dataclasses.fields(Scenario) if getattr(changed, field.name) == field.default}
     assert untouched <= {"data_set", "pixels", "label"}
     app = open_app(**changed.to_mapping())
     assert not app.exception and not app.warning and not app.error

@@ -1,0 +1,96 @@
+"""Everything about a density in the plane that does not depend on a starting point: fields, arrows, modes, minimisers."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import torch
+from scipy.ndimage import minimum_filter
+from torch import Tensor
+
+from pursamere_viz.analysis.landscapes import Landscape, Plane, evaluate
+from pursamere_viz.analysis.recovery import Minimisers, find_minimisers
+from pursamere_viz.analysis.worst_case import margin
+from pursamere_viz.densities import GaussianMixture
+from pursamere_viz.densities.bayes import BayesClassifier
+from pursamere_viz.densities.modes import Modes, find_modes
+from pursamere_viz.purification import ReconstructionError, first_order_sharpness
+
+ARROWS = 21  # along each side
+
+Window = tuple[float, float, float, float]
+
+
+@dataclass(frozen=True, eq=False)
+class Arrows:
+    """A vector field on a grid."""
+
+    points: Tensor  # (A, 2)
+    vectors: Tensor  # (A, 2)
+
+
+@dataclass(frozen=True, eq=False)
+class DensityMaps:
+    """Fields on one grid of the window, and the points that matter. Landscape rows are the second axis."""
+
+    log_prob: Landscape  # log p
+    smoothed: Landscape  # log p_s, exact also where the score model is learned
+    error: Landscape  # expected reconstruction error
+    sharpness: Landscape  # first-order, in an L2 ball of radius rho
+    classes: Landscape  # the Bayes rule of the labelled mixture
+    lead: Tensor  # (C, H, W), log-odds of each class against the best other: zero is its decision boundary
+    score: Arrows  # of the score model
+    descent: Arrows  # -grad of the error
+    modes: Modes  # of p
+    smoothed_modes: Modes  # of p_s
+    minimisers: Minimisers  # of the error
+    window: Window
+
+
+def cartesian(window: Window) -> Plane:
+    """The plane itself: a and b are x and y."""
+    unit = torch.eye(2, dtype=torch.float64)
+    return Plane(torch.zeros(2, dtype=torch.float64), unit[0], unit[1], window)
+
+
+def density_maps(
+    density: GaussianMixture, error: ReconstructionError, window: Window, *, resolution: int = 81, rho: float = 0.2
+) -> DensityMaps:
+    """Evaluate everything on resolution^2 points of the window (x0, x1, y0, y1) and find modes and minimisers in it."""
+    plane, smoothed, classify = cartesian(window), density.smoothed(error.sigma), BayesClassifier(density)
+
+    def field(values: Callable[[Tensor], Tensor]) -> Landscape:
+        return evaluate(values, plane, resolution=resolution)
+
+    spots = plane.points(*(torch.linspace(*ends, ARROWS + 2).double()[1:-1] for ends in (window[:2], window[2:])))
+    landscape = field(error)
+    logits = classify(plane.points(landscape.a, landscape.b))
+    with torch.no_grad():
+        score = error.score(spots)
+    starts = torch.cat([local_minima(landscape), density.means])
+    return DensityMaps(
+        log_prob=field(density.log_prob),
+        smoothed=field(smoothed.log_prob),
+        error=landscape,
+        sharpness=field(lambda points: first_order_sharpness(error, points, rho)),
+        classes=replace(landscape, values=logits.argmax(-1).double().reshape(resolution, resolution)),
+        lead=torch.stack([_lead(logits, c).reshape(resolution, resolution) for c in range(logits.shape[1])]),
+        score=Arrows(spots, score),
+        descent=Arrows(spots, -error.value_and_gradient(spots)[1]),
+        modes=find_modes(density),
+        smoothed_modes=find_modes(smoothed),
+        minimisers=find_minimisers(error, starts),
+        window=window,
+    )
+
+
+def _lead(logits: Tensor, label: int) -> Tensor:
+    return margin(logits, torch.full((len(logits),), label)).clamp(-50, 50)  # finite for drawing
+
+
+def local_minima(landscape: Landscape) -> Tensor:
+    """Grid points that are lower than their eight neighbours, the border left out: (N, 2)."""
+    values = landscape.values.numpy()
+    rows, columns = (minimum_filter(values, size=3) == values).nonzero()
+    last = len(values) - 1
+    keep = (rows > 0) & (rows < last) & (columns > 0) & (columns < last)
+    return torch.stack([landscape.a[columns[keep]], landscape.b[rows[keep]]], -1)

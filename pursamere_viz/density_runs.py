@@ -1,0 +1,213 @@
+"""Run a density scenario: maps of the plane, paths of several purifiers from one start, the attack on it; and hand them on."""
+
+import dataclasses
+import io
+import json
+from collections.abc import Generator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from pursamere_viz.analysis.density_maps import DensityMaps, density_maps
+from pursamere_viz.analysis.masking import ATTACKERS, Hits, Masking, attack_hits, diagnose_masking
+from pursamere_viz.analysis.recovery import Basins, basins
+from pursamere_viz.analysis.worst_case import WorstCase, worst_case_steps
+from pursamere_viz.densities import GaussianMixture
+from pursamere_viz.densities.bayes import BayesClassifier
+from pursamere_viz.density_scenarios import METHOD_TITLES, DensityScenario, build_density, purifier
+from pursamere_viz.models.toy import train_toy
+from pursamere_viz.progress import Progress, finish, relay
+from pursamere_viz.purification import Trajectory
+from pursamere_viz.purification.denoisers import Denoiser
+
+BACKGROUND = ("sigma", "order", "score_model", "seed", "rho", "resolution")
+PURIFYING = ("rho", "radius", "norm", "steps", "step_size", "step_rule", "decay")
+ATTACKING = ("defended", "eps", "attack_norm", "start_x", "start_y")
+BASIN_RESOLUTION = 61
+BALL_RESOLUTION = 31
+
+
+@dataclass(frozen=True, eq=False)
+class MethodPath:
+    """One purifier's way from the start."""
+
+    method: str  # one of density_scenarios.METHODS
+    title: str
+    points: Tensor  # (T+1, 2)
+    error: Tensor  # (T+1,), expected reconstruction error
+    log_prob: Tensor  # (T+1,), log p
+    mode_distance: Tensor  # (T+1,), L2 to the nearest mode of p
+    probabilities: Tensor  # (T+1, C), Bayes posterior
+
+
+@dataclass(frozen=True, eq=False)
+class StartAttack:
+    """The eps-ball around the start: its exact worst case, and what gradient attacks make of it."""
+
+    worst: WorstCase  # N = 1
+    hits: tuple[Hits, ...]  # where the worst case is an error
+    label: Tensor  # (1,), the Bayes class of the start
+
+
+@dataclass(frozen=True, eq=False)
+class DensityRun:
+    """Everything the Density lab shows of one scenario."""
+
+    scenario: DensityScenario
+    density: GaussianMixture
+    maps: DensityMaps
+    paths: tuple[MethodPath, ...]
+    basins: Basins | None  # of `defended`, if that layer is on
+    attack: StartAttack | None  # if that layer is on
+
+
+@dataclass(frozen=True, eq=False)
+class RobustnessReport:
+    """The exact robust accuracy of a purifier on samples, next to what attacks report."""
+
+    x: Tensor  # (N, 2)
+    y: Tensor  # (N,)
+    undefended: WorstCase
+    defended: WorstCase
+    hits: tuple[Hits, ...]
+    masking: Masking  # of PGD full
+
+
+def train_denoiser(scenario: DensityScenario) -> Generator[Progress, None, Denoiser | None]:
+    """The learned score model of the scenario's density, with progress; None where the exact one is asked for."""
+    if scenario.score_model == "exact":
+        return None
+    config, steps = scenario.toy_config(), train_toy(scenario.density(), scenario.toy_config())
+    while True:
+        try:
+            yield Progress("Training the score network", next(steps).step / config.steps)
+        except StopIteration as finished:
+            return finished.value
+
+
+def compute_maps(scenario: DensityScenario, denoiser: Denoiser | None = None) -> DensityMaps:
+    """The part that does not depend on the start: only scenario.only(*BACKGROUND) matters."""
+    parts = build_density(scenario, denoiser)
+    return density_maps(
+        parts.density, parts.error, parts.window, resolution=scenario.resolution, rho=scenario.rho or 0.2
+    )
+
+
+def compute_basins(scenario: DensityScenario, maps: DensityMaps, denoiser: Denoiser | None = None) -> Basins:
+    """Which minimiser of the error each start reaches under the purifier `defended`."""
+    parts = build_density(scenario, denoiser)
+    config = dataclasses.replace(scenario.purifier_config(scenario.defended), radius=float("inf"))
+    targets = maps.smoothed_modes.points if scenario.defended in ("log_density", "tweedie") else maps.minimisers.points
+    return basins(parts.error, config, targets, window=parts.window, resolution=BASIN_RESOLUTION)
+
+
+def compute_paths(scenario: DensityScenario, modes: Tensor, denoiser: Denoiser | None = None) -> tuple[MethodPath, ...]:
+    """The chosen purifiers from the start; modes (N, 2) of p."""
+    parts = build_density(scenario, denoiser)
+    classifier = BayesClassifier(parts.density)
+
+    def path(method: str) -> MethodPath:
+        trajectory: Trajectory = purifier(scenario, parts, method).trajectory(scenario.start())
+        points = trajectory.points[:, 0]
+        nearest = torch.cdist(points, modes).amin(1)
+        posterior = classifier(points).softmax(-1)
+        log_prob = parts.density.log_prob(points)
+        return MethodPath(method, METHOD_TITLES[method], points, trajectory.error[:, 0], log_prob, nearest, posterior)
+
+    return tuple(path(method) for method in scenario.chosen())
+
+
+def attack_start(scenario: DensityScenario, denoiser: Denoiser | None = None) -> Generator[Progress, None, StartAttack]:
+    """The exact worst case within the eps-ball of the start for the purifier `defended`, then the attacks, with progress."""
+    parts = build_density(scenario, denoiser)
+    x, classifier = scenario.start(), BayesClassifier(parts.density)
+    with torch.no_grad():
+        y = classifier(x).argmax(-1)
+    defence = purifier(scenario, parts, scenario.defended)
+    worst = yield from relay(
+        "Trying every point of the ball",
+        worst_case_steps(
+            classifier, defence, x, y, scenario.eps, norm=scenario.attack_norm, resolution=BALL_RESOLUTION
+        ),
+    )
+    hits = []
+    for count, (name, config) in enumerate(ATTACKERS.items()):
+        yield Progress(f"Attacking: {name}", count / len(ATTACKERS))
+        quick = dataclasses.replace(config, steps=15, restarts=1)
+        hits.append(attack_hits(classifier, defence, x, y, worst, quick, name))
+    return StartAttack(worst, tuple(hits), y)
+
+
+def robustness(
+    scenario: DensityScenario, denoiser: Denoiser | None = None, *, samples: int = 60, resolution: int = 21
+) -> Generator[Progress, None, RobustnessReport]:
+    """Exact robust accuracy of the purifier `defended` on samples of p (labels: the Bayes rule), and what attacks find of it."""
+    parts = build_density(scenario, denoiser)
+    classifier, defence = BayesClassifier(parts.density), purifier(scenario, parts, scenario.defended)
+    x = parts.density.sample(samples, scenario.seed)
+    with torch.no_grad():
+        y = classifier(x).argmax(-1)
+    options: dict[str, Any] = {"norm": scenario.attack_norm, "resolution": resolution}
+    undefended = yield from relay(
+        "Without a purifier", worst_case_steps(classifier, None, x, y, scenario.eps, **options)
+    )
+    worst = yield from relay(
+        "Trying every point of every ball", worst_case_steps(classifier, defence, x, y, scenario.eps, **options)
+    )
+    hits = []
+    for count, (name, config) in enumerate(ATTACKERS.items()):
+        yield Progress(f"Attacking: {name}", count / len(ATTACKERS))
+        hits.append(attack_hits(classifier, defence, x, y, worst, config, name))
+    masking = diagnose_masking(classifier, defence, x, y, worst, hits[-1])
+    return RobustnessReport(x, y, undefended, worst, tuple(hits), masking)
+
+
+def run_density(scenario: DensityScenario) -> DensityRun:
+    """Everything at once. Same scenario, same machine: the same bits."""
+    return finish(run_density_steps(scenario))
+
+
+def run_density_steps(scenario: DensityScenario) -> Generator[Progress, None, DensityRun]:
+    """`run_density`, yielding Progress and returning the DensityRun."""
+    denoiser = yield from train_denoiser(scenario)
+    yield Progress("Mapping the plane", 0.0)
+    maps = compute_maps(scenario, denoiser)
+    yield Progress("Purifying", 0.0)
+    paths = compute_paths(scenario, maps.modes.points, denoiser)
+    shown = scenario.shown()
+    yield Progress("Finding the basins", 0.0)
+    reached = compute_basins(scenario, maps, denoiser) if "basins" in shown else None
+    attacked = (yield from attack_start(scenario, denoiser)) if "attack" in shown else None
+    return DensityRun(scenario, scenario.density(), maps, paths, reached, attacked)
+
+
+def density_npz(result: DensityRun) -> bytes:
+    """Paths, maps, modes and minimisers with the scenario (JSON), as an .npz file."""
+    maps = result.maps
+    arrays: dict[str, Tensor] = {"x": maps.error.a, "y": maps.error.b}
+    arrays |= {name: getattr(maps, name).values for name in ("log_prob", "smoothed", "error", "sharpness", "classes")}
+    arrays |= {"modes": maps.modes.points, "smoothed_modes": maps.smoothed_modes.points}
+    arrays |= {"minimisers": maps.minimisers.points}
+    for path in result.paths:
+        for field in ("points", "error", "log_prob", "mode_distance", "probabilities"):
+            arrays[f"{path.method}_{field}"] = getattr(path, field)
+    if result.basins is not None:
+        arrays["basins"] = result.basins.index
+    buffer = io.BytesIO()
+    described = json.dumps(dataclasses.asdict(result.scenario))
+    columns: dict[str, Any] = {name: value.numpy() for name, value in arrays.items()}
+    np.savez_compressed(buffer, scenario=np.array(described), **columns)
+    return buffer.getvalue()
+
+
+def density_snippet(scenario: DensityScenario) -> str:
+    """A Python program that computes the scenario's DensityRun again."""
+    return f"""from pursamere_viz import DensityScenario, run_density
+
+result = run_density({scenario.as_code()})
+for path in result.paths:
+    print(f"{{path.title}}: ends at {{path.points[-1].tolist()}}, {{path.mode_distance[-1].item():.4f}} from a mode")
+"""

@@ -1,0 +1,200 @@
+"""The density laboratory: a plane where everything is known, paths of several purifiers on it, and what happens along them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import numpy as np
+import plotly.graph_objects as go
+import torch
+from plotly.subplots import make_subplots
+
+from pursamere_viz.figures import theme
+from pursamere_viz.figures.density_layers import KEPT, WHITE, layer_traces, packed
+from pursamere_viz.figures.gallery import picked
+from pursamere_viz.figures.layers import Layer, add_layers, add_slider
+
+if TYPE_CHECKING:
+    from pursamere_viz.density_runs import DensityRun, MethodPath
+
+HEIGHT = 660  # px
+GRID = 81  # places along each side that can be clicked
+LOOKS = {  # colour, symbol, dash
+    "sam": (theme.PURPLE, "diamond", "solid"),
+    "error": (theme.VERMILLION, "circle", "solid"),
+    "stop_gradient": (theme.ORANGE, "square", "dash"),
+    "log_density": (theme.BLUE, "triangle-up", "dashdot"),
+    "tweedie": (theme.GREEN, "pentagon", "dot"),
+}
+CHARTS = (("error", "reconstruction error"), ("log_prob", "log p"), ("mode_distance", "L2 to the nearest mode"))
+
+
+def density_lab(run: DensityRun, *, slider: bool = True) -> go.Figure:
+    """One figure for one run: frame "k" is step k of every path, 0 <= k <= the longest; at rest it shows the last step.
+
+    A shorter path waits at its end. `slider` adds Plotly's own slider, for notebooks.
+    """
+    last = max((len(path.points) for path in run.paths), default=1) - 1
+    figure = make_subplots(
+        rows=3, cols=2, column_widths=[0.68, 0.32], horizontal_spacing=0.07, vertical_spacing=0.12,
+        specs=[[{"rowspan": 3}, {}], [None, {}], [None, {}]],
+    )  # fmt: skip
+    figure.update_layout(**theme.base_layout(HEIGHT), margin={"l": 8, "r": 16, "t": 70, "b": 40, "pad": 0})
+    background = [Layer(trace, 1, 1) for trace in layer_traces(run)]
+    paths = [layer for path in run.paths for layer in path_layers(path)]
+    charts = [layer for row in range(len(CHARTS)) for layer in chart_layers(run, row, last)]
+    grid = [Layer(targets(run), 1, 1)]
+    add_layers(figure, [*background, *paths, start_layer(run), *grid, *charts], last)
+    style(figure, run, last)
+    if slider:
+        add_slider(figure)
+    return figure
+
+
+def path_layers(path: MethodPath) -> list[Layer]:
+    """The whole path thin, the path so far thick, and a large symbol at the current point."""
+    colour, symbol, dash = LOOKS[path.method]
+    xs, ys = theme.numbers(path.points[:, 0], 5), theme.numbers(path.points[:, 1], 5)
+    end = len(xs) - 1
+    common = {"hoverinfo": "skip", "legendgroup": path.method}
+    whole = go.Scatter(x=xs, y=ys, mode="lines", line={"width": 1.5, "color": colour}, opacity=0.6, **common)
+    look = {"size": 5, "symbol": symbol, "color": colour}
+    walked = go.Scatter(
+        mode="lines+markers", line={"width": 4, "color": colour, "dash": dash}, marker=look, unselected=KEPT, **common
+    )
+    large = {"size": 17, "symbol": symbol, "color": colour, "line": {"width": 2, "color": WHITE}}
+    here = go.Scatter(mode="markers", marker=large, name=path.title, showlegend=True, unselected=KEPT, **common)
+    return [
+        Layer(whole, 1, 1),
+        Layer(walked, 1, 1, lambda step: {"x": xs[: step + 1], "y": ys[: step + 1]}),
+        Layer(here, 1, 1, lambda step: {"x": [xs[min(step, end)]], "y": [ys[min(step, end)]]}),
+    ]
+
+
+def start_layer(run: DensityRun) -> Layer:
+    """Where all paths begin."""
+    x, y = run.scenario.start()[0].tolist()
+    ring = {"symbol": "circle-open", "size": 20, "color": theme.GREY, "line": {"width": 4}}
+    return Layer(
+        go.Scatter(x=[x], y=[y], mode="markers", marker=ring, name="start", hoverinfo="skip", showlegend=True, unselected=KEPT),
+        1, 1,
+    )  # fmt: skip
+
+
+def grid_points(run: DensityRun) -> torch.Tensor:
+    """The places that can be clicked, (GRID^2, 2)."""
+    x0, x1, y0, y1 = run.maps.window
+    b, a = torch.meshgrid(
+        torch.linspace(y0, y1, GRID, dtype=torch.float64),
+        torch.linspace(x0, x1, GRID, dtype=torch.float64),
+        indexing="ij",
+    )
+    return torch.stack([a, b], -1).reshape(-1, 2)
+
+
+def targets(run: DensityRun) -> go.Scatter:
+    """The transparent markers that take the clicks: contours and heatmaps never tell Python."""
+    points, unseen = grid_points(run), {"marker": {"opacity": 0}}
+    return go.Scatter(
+        x=packed(points[:, 0]), y=packed(points[:, 1]), customdata=np.arange(len(points)), mode="markers",
+        marker={"symbol": "square", "size": 9, "opacity": 0}, selected=unseen, unselected=unseen, name="start here",
+        hovertemplate="start here: (%{x:.2f}, %{y:.2f})<extra></extra>",
+    )  # fmt: skip
+
+
+def picked_start(event: Mapping | None, run: DensityRun) -> tuple[float, float] | None:
+    """The clicked place (x, y), to two decimals, of Streamlit's selection event; None if nothing is selected."""
+    index = picked(event)
+    if index is None or not 0 <= index < GRID**2:
+        return None
+    x, y = grid_points(run)[index].tolist()
+    return round(x, 2), round(y, 2)
+
+
+def chart_layers(run: DensityRun, row: int, last: int) -> list[Layer]:
+    """One quantity over the step, a line a purifier, with cursor, dots and the values in the title."""
+    name, title = CHARTS[row]
+    series = {path.method: [float(v) for v in getattr(path, name).tolist()] for path in run.paths}
+    (low, high), log = value_range(name, series)
+    bottom, top = (10**low, 10**high) if log else (low, high)
+    cell = (row + 1, 2)
+    layers = []
+    for method, values in series.items():
+        colour, symbol, dash = LOOKS[method]
+        trace = go.Scatter(
+            x=list(range(len(values))), y=shown(values, bottom), mode="lines" if len(values) > 2 else "lines+markers",
+            line={"color": colour, "width": 2.5, "dash": dash}, marker={"symbol": symbol, "color": colour},
+            hoverinfo="skip", unselected=KEPT, legendgroup=method,
+        )  # fmt: skip
+        layers.append(Layer(trace, *cell))
+    cursor = go.Scatter(y=[bottom, top], mode="lines", line={"color": theme.GREY, "width": 2}, hoverinfo="skip")
+    layers.append(Layer(cursor, *cell, lambda step: {"x": [step, step]}))
+    marker = {
+        "size": 10,
+        "color": [LOOKS[method][0] for method in series],
+        "symbol": [LOOKS[method][1] for method in series],
+    }
+    dots = go.Scatter(
+        mode="markers", marker=marker | {"line": {"width": 1, "color": WHITE}}, hoverinfo="skip", unselected=KEPT
+    )
+
+    def at(values: list[float], step: int) -> float:
+        return values[min(step, len(values) - 1)]
+
+    def places(step: int) -> dict:
+        return {
+            "x": [min(step, len(v) - 1) for v in series.values()],
+            "y": shown([at(v, step) for v in series.values()], bottom),
+        }
+
+    def reading(step: int) -> dict:
+        each = [theme.coloured(f"<b>{theme.short(at(v, step))}</b>", LOOKS[m][0]) for m, v in series.items()]
+        return {"text": [f"{title}<br>{' · '.join(each)}"]}
+
+    label = theme.text_at(-0.04 * max(last, 1), top, "", "top right", theme.TEXT)
+    return [*layers, Layer(dots, *cell, places), Layer(label, *cell, reading)]
+
+
+def shown(values: list[float], floor: float) -> list[float]:
+    """Values as drawn: none below the axis."""
+    return [max(value, floor) for value in values]
+
+
+def value_range(name: str, series: Mapping[str, list[float]]) -> tuple[tuple[float, float], bool]:
+    """The fixed range of a chart's value axis and whether it is logarithmic."""
+    values = [value for line in series.values() for value in line] or [0.0, 1.0]
+    if name == "mode_distance":
+        values = [max(value, 1e-3) for value in values]  # what is nearer is there
+    log = theme.is_log(values)
+    return theme.padded_range(values, log), log
+
+
+def style(figure: go.Figure, run: DensityRun, last: int) -> None:
+    """Equal scales on the plane, fixed ranges, a legend on top."""
+    x0, x1, y0, y1 = run.maps.window
+    figure.update_xaxes(range=[x0, x1], constrain="domain", showgrid=False, zeroline=False, row=1, col=1)
+    figure.update_yaxes(
+        range=[y0, y1], scaleanchor="x", constrain="domain", showgrid=False, zeroline=False, row=1, col=1
+    )
+    for row, (name, _) in enumerate(CHARTS, start=1):
+        series = {path.method: getattr(path, name).tolist() for path in run.paths}
+        (low, high), log = value_range(name, series)
+        margin = 0.04 * max(last, 1)
+        bottom = row == len(CHARTS)
+        figure.update_xaxes(
+            range=[-margin, last + margin], nticks=6, zeroline=False, showticklabels=bottom,
+            title_text="step" if bottom else None, title_standoff=4, row=row, col=2,
+        )  # fmt: skip
+        look = {"dtick": 1, "exponentformat": "power"} if log else {"nticks": 4}
+        figure.update_yaxes(type="log" if log else "linear", range=[low, high], zeroline=False, row=row, col=2, **look)
+    figure.update_xaxes(fixedrange=True, tickfont_size=theme.TEXT, title_font_size=theme.TEXT)
+    figure.update_yaxes(fixedrange=True, tickfont_size=theme.TEXT, title_font_size=theme.TEXT)
+    figure.update_layout(
+        showlegend=True, clickmode="event+select", hovermode="closest",
+        legend={"orientation": "h", "x": 0, "y": 1.0, "xanchor": "left", "yanchor": "bottom", "itemsizing": "constant"}
+        | {"font": {"size": theme.TEXT}, "bgcolor": theme.TRANSPARENT, "entrywidthmode": "pixels"},
+    )  # fmt: skip
+    for trace in figure.data:
+        if trace.showlegend is None:
+            trace.showlegend = False

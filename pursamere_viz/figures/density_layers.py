@@ -1,0 +1,190 @@
+"""What the Density lab draws on the plane under and beside the paths, one function a layer."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import numpy as np
+import plotly.graph_objects as go
+import torch
+
+from pursamere_viz.figures import theme
+from pursamere_viz.figures.error_plane import label_spot
+
+if TYPE_CHECKING:
+    from pursamere_viz.analysis import Landscape
+    from pursamere_viz.analysis.density_maps import Arrows
+    from pursamere_viz.density_runs import DensityRun
+
+CLASS_COLOURS = (theme.SKY, theme.ORANGE, theme.GREEN, theme.PURPLE, theme.YELLOW, theme.BLUE, theme.VERMILLION)
+BASIN_COLOURS = (theme.GREEN, theme.YELLOW, theme.BLUE, theme.ORANGE, theme.PURPLE, theme.SKY, theme.VERMILLION)
+WHITE, BLACK = "#FFFFFF", "#1B1F24"
+KEPT = {"marker": {"opacity": 1}}  # a click on the grid pales no other trace
+ATTACK_SYMBOLS = {"FGSM": "triangle-up", "PGD blind": "square", "PGD bpda": "pentagon", "PGD full": "hexagon"}
+
+
+def packed(values: torch.Tensor) -> np.ndarray:
+    """Values as single-precision bytes: a fraction of the time and size of a list of numbers."""
+    return values.detach().numpy().astype(np.float32)
+
+
+def axes_of(land: Landscape) -> dict:
+    """The grid of a trace."""
+    return {"x": packed(land.a), "y": packed(land.b)}
+
+
+def lines(land: Landscape, name: str, colour: str, dash: str, *, log: bool, labels: bool = False) -> go.Contour:
+    """Lines of equal value; of their logarithm (base 10) if that is asked for and they span more than two decades."""
+    values = land.values
+    if log and theme.is_log(values.flatten().tolist()):
+        values, name = values.log10(), f"log10 {name}"
+    look = {"coloring": "lines", "showlabels": labels, "labelfont": {"size": theme.TEXT}}
+    return go.Contour(
+        **axes_of(land), z=packed(values), name=name, ncontours=14, showscale=False, hoverinfo="skip",
+        colorscale=[[0, colour], [1, colour]], line={"width": 1.5, "dash": dash}, contours=look, showlegend=True,
+    )  # fmt: skip
+
+
+def patches(index: torch.Tensor, land: Landscape, colours: tuple[str, ...], opacity: float) -> go.Heatmap:
+    """Pale areas of equal index (H, W); negative ones stay empty."""
+    count = len(colours)
+    scale = [[(i + edge) / count, colour] for i, colour in enumerate(colours) for edge in (0, 1)]
+    cells = packed(torch.where(index < 0, torch.nan, index.round() % count))
+    return go.Heatmap(
+        **axes_of(land), z=cells, zmin=-0.5, zmax=count - 0.5, colorscale=scale, opacity=opacity, showscale=False,
+        hoverinfo="skip",
+    )  # fmt: skip
+
+
+def density_layer(run: DensityRun) -> list:
+    """p as a blue cloud, linear in p."""
+    land = run.maps.log_prob
+    scale = [[0, "rgba(0,114,178,0)"], [1, "rgba(0,114,178,0.75)"]]
+    cloud = packed((land.values - land.values.max()).exp())
+    return [go.Heatmap(**axes_of(land), z=cloud, colorscale=scale, zsmooth="best", showscale=False, hoverinfo="skip")]
+
+
+def smoothed_layer(run: DensityRun) -> list:
+    """Lines of equal p_s."""
+    land = run.maps.smoothed
+    shown = torch.exp(land.values - land.values.max())
+    trace = lines(land, "p smoothed", theme.BLUE, "dash", log=False)
+    return [trace.update(z=packed(shown))]
+
+
+def region_layer(run: DensityRun) -> list:
+    """The Bayes rule: pale classes (unless basins are shown), their names, and the decision boundary."""
+    maps = run.maps
+    path = torch.cat([path.points for path in run.paths]) if run.paths else maps.modes.points
+    traces: list = []
+    if "basins" not in run.scenario.shown():
+        traces.append(patches(maps.classes.values, maps.classes, CLASS_COLOURS, 0.2))
+    count = len(maps.lead)
+    for label in range(count if count > 2 else count - 1):
+        level = {"start": 0, "end": 0, "size": 1, "coloring": "lines"}
+        traces.append(
+            go.Contour(
+                **axes_of(maps.classes), z=packed(maps.lead[label]), contours=level, showscale=False,
+                name="decision boundary", hoverinfo="skip", line={"width": 3, "dash": "longdash"},
+                colorscale=[[0, theme.GREY], [1, theme.GREY]],
+                showlegend=label == 0, legendgroup="boundary",
+            )
+        )  # fmt: skip
+    for label in range(count):
+        spot = label_spot(maps.classes.values == label, maps.classes.a, maps.classes.b, path)
+        if spot is not None:
+            traces.append(theme.text_at(*spot, f"class {label}", "middle center", theme.LABEL, opacity=0.7))
+    return traces
+
+
+def basin_layer(run: DensityRun) -> list:
+    """Which minimum (or mode) each start reaches under the purifier `defended`; white where it reaches none."""
+    found = run.basins
+    return [patches(found.index.double(), found, BASIN_COLOURS, 0.35)] if found is not None else []  # type: ignore[arg-type]
+
+
+def arrow_layer(arrows: Arrows, name: str, colour: str) -> list:
+    """Arrows whose length grows with the square root of the vector's, so that small ones can still be seen."""
+    size = arrows.vectors.norm(dim=1)
+    spacing = float((arrows.points[1] - arrows.points[0]).norm())
+    share = (size / size.max().clamp(min=1e-300)).sqrt().clamp(min=0.12)
+    unit = arrows.vectors / size.clamp(min=1e-300)[:, None]
+    tips = arrows.points + 0.9 * spacing * share[:, None] * unit
+    ends = [[start, tip, None] for start, tip in zip(arrows.points.tolist(), tips.tolist(), strict=True)]
+    xs, ys = ([None if end is None else round(end[i], 4) for part in ends for end in part] for i in (0, 1))
+    angles = [90 - math.degrees(math.atan2(v, u)) for u, v in unit.tolist()]
+    shafts = go.Scatter(
+        x=xs, y=ys, mode="lines", line={"color": colour, "width": 1.5}, hoverinfo="skip", name=name, showlegend=True,
+        legendgroup=name,
+    )  # fmt: skip
+    heads = go.Scatter(
+        x=theme.numbers(tips[:, 0]), y=theme.numbers(tips[:, 1]), mode="markers", hoverinfo="skip", unselected=KEPT,
+        marker={"symbol": "arrow", "angle": angles, "size": 7, "color": colour}, legendgroup=name,
+    )  # fmt: skip
+    return [shafts, heads]
+
+
+def spots(points: torch.Tensor, name: str, symbol: str, size: int, colour: str, edge: str) -> go.Scatter:
+    """Named marks at points (N, 2)."""
+    return go.Scatter(
+        x=theme.numbers(points[:, 0]), y=theme.numbers(points[:, 1]), mode="markers", name=name, hoverinfo="skip", showlegend=True,
+        marker={"symbol": symbol, "size": size, "color": colour, "line": {"width": 2, "color": edge}}, unselected=KEPT,
+    )  # fmt: skip
+
+
+def mode_layer(run: DensityRun) -> list:
+    """Modes of p and of p_s."""
+    maps = run.maps
+    return [
+        spots(maps.modes.points, "mode of p", "star", 18, WHITE, BLACK),
+        spots(maps.smoothed_modes.points, "mode of p smoothed", "circle", 9, theme.BLUE, WHITE),
+    ]
+
+
+def attack_layer(run: DensityRun) -> list:
+    """The eps-ball around the start, its worst point, and where the attacks went."""
+    scenario, start = run.scenario, run.scenario.start()[0]
+    angle = torch.linspace(0, 2 * math.pi, 73, dtype=torch.float64)
+    ring = torch.stack([angle.cos(), angle.sin()], -1)
+    if scenario.attack_norm == "linf":
+        ring = torch.tensor([[1.0, 1], [-1, 1], [-1, -1], [1, -1], [1, 1]], dtype=torch.float64)
+    ball = start + scenario.eps * ring
+    outline = go.Scatter(
+        x=theme.numbers(ball[:, 0]), y=theme.numbers(ball[:, 1]), mode="lines", name=f"attack ball, eps {scenario.eps:g}",
+        line={"color": theme.VERMILLION, "width": 2, "dash": "dot"}, hoverinfo="skip", showlegend=True,
+    )  # fmt: skip
+    if run.attack is None:
+        return [outline]
+    broken = bool(run.attack.worst.broken[0])
+    name = "worst case: misclassified" if broken else "smallest margin: still right"
+    worst = spots(run.attack.worst.found, name, "cross", 15, theme.VERMILLION if broken else theme.GREEN, WHITE)
+    tried = []
+    for hit in run.attack.hits if broken else ():
+        said = f"{hit.name}: {'breaks it' if hit.broken[0] else 'fails'}"
+        tried.append(spots(hit.x_adv, said, ATTACK_SYMBOLS[hit.name], 11, WHITE, theme.VERMILLION))
+    return [outline, worst, *tried]
+
+
+LAYER_TRACES: dict[str, Callable[[DensityRun], list]] = {  # bottom first
+    "basins": basin_layer,
+    "regions": region_layer,
+    "density": density_layer,
+    "smoothed": smoothed_layer,
+    "error": lambda run: [lines(run.maps.error, "error", theme.GREY, "solid", log=True, labels=True)],
+    "sharpness": lambda run: [lines(run.maps.sharpness, "sharpness", theme.ORANGE, "dot", log=True)],
+    "score": lambda run: arrow_layer(run.maps.score, "score", theme.BLUE),
+    "descent": lambda run: arrow_layer(run.maps.descent, "descent on the error", theme.VERMILLION),
+    "modes": mode_layer,
+    "minimisers": lambda run: [
+        spots(run.maps.minimisers.points, "minimum of the error", "x", 12, WHITE, theme.VERMILLION)
+    ],
+    "attack": attack_layer,
+}
+
+
+def layer_traces(run: DensityRun) -> list:
+    """The traces of the layers that are on, bottom first."""
+    shown = run.scenario.shown()
+    return [trace for name, make in LAYER_TRACES.items() if name in shown for trace in make(run)]

@@ -1,0 +1,157 @@
+"""Minima of the error and modes of the smoothed density as the noise grows: they move, and they merge."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import plotly.graph_objects as go
+import torch
+from plotly.subplots import make_subplots
+
+from pursamere_viz.figures import theme
+from pursamere_viz.figures.density_layers import BLACK, WHITE, packed
+from pursamere_viz.figures.layers import Layer, add_layers, add_slider
+
+if TYPE_CHECKING:
+    from pursamere_viz.analysis.sigma_sweep import SigmaSweep
+
+HEIGHT = 480  # px
+ERROR, MODE = theme.VERMILLION, theme.BLUE
+
+
+def sigma_sweep_figure(sweep: SigmaSweep) -> go.Figure:
+    """One frame a noise level, with its own slider and play: the picture at that sigma, and what became of minima and modes."""
+    figure = make_subplots(rows=1, cols=2, column_widths=[0.56, 0.44], horizontal_spacing=0.09)
+    figure.update_layout(**theme.base_layout(HEIGHT), margin={"l": 8, "r": 16, "t": 60, "b": 50, "pad": 0})
+    picture = line_layers(sweep) if len(sweep.axes) == 1 else plane_layers(sweep)
+    history = position_layers(sweep) if len(sweep.axes) == 1 else count_layers(sweep)
+    add_layers(figure, [*picture, *history, cursor_layer(sweep)], len(sweep.slices) - 1)
+    style(figure, sweep)
+    add_slider(figure)
+    slider = figure.layout.sliders[0]
+    for step, part in zip(slider.steps, sweep.slices, strict=True):
+        step.label = theme.short(part.sigma)
+    slider.currentvalue.prefix = "sigma "
+    return figure
+
+
+def line_layers(sweep: SigmaSweep) -> list[Layer]:
+    """The error and p_s on the line, each over its largest value, with minima and modes on them."""
+    xs = packed(sweep.axes[0])
+
+    def curve(name: str, colour: str, dash: str, title: str) -> Layer:
+        def at(step: int) -> dict:
+            values = getattr(sweep.slices[step], name)
+            return {"y": packed(values / values.max())}
+
+        line = {"color": colour, "width": 3, "dash": dash}
+        return Layer(go.Scatter(x=xs, mode="lines", line=line, name=title, hoverinfo="skip"), 1, 1, at)
+
+    def minima(step: int) -> dict:
+        part = sweep.slices[step]
+        height = part.minimisers.error / part.error.max()
+        return {"x": part.minimisers.points[:, 0].tolist(), "y": height.tolist()}
+
+    def modes(step: int) -> dict:
+        found = sweep.slices[step].modes
+        return {"x": found.points[:, 0].tolist(), "y": (found.log_prob - found.log_prob.max()).exp().tolist()}
+
+    return [
+        curve("error", ERROR, "solid", "error / its largest value here"),
+        curve("smoothed", MODE, "dash", "p smoothed / its largest value"),
+        Layer(mark("x", ERROR, "minimum of the error"), 1, 1, minima),
+        Layer(mark("circle", MODE, "mode of p smoothed"), 1, 1, modes),
+    ]
+
+
+def plane_layers(sweep: SigmaSweep) -> list[Layer]:
+    """Lines of equal error in the plane, the minima, and the modes of p_s and of p."""
+    xs, ys = (packed(axis) for axis in sweep.axes)
+
+    def lines(step: int) -> dict:
+        values = sweep.slices[step].error
+        return {"z": packed(values.log10() if theme.is_log(values.flatten().tolist()) else values)}
+
+    contour = go.Contour(
+        x=xs, y=ys, ncontours=14, showscale=False, hoverinfo="skip", line={"width": 1.5}, name="error",
+        colorscale=[[0, theme.GREY], [1, theme.GREY]], contours={"coloring": "lines"}, showlegend=True,
+    )  # fmt: skip
+
+    def points(step: int, name: str) -> dict:
+        found = getattr(sweep.slices[step], name).points
+        return {"x": found[:, 0].tolist(), "y": found[:, 1].tolist()}
+
+    still = sweep.modes.points
+    star = mark("star", WHITE, "mode of p", 16, BLACK).update(x=still[:, 0].tolist(), y=still[:, 1].tolist())
+    return [
+        Layer(contour, 1, 1, lines),
+        Layer(star, 1, 1),
+        Layer(mark("x", ERROR, "minimum of the error"), 1, 1, lambda step: points(step, "minimisers")),
+        Layer(mark("circle", MODE, "mode of p smoothed"), 1, 1, lambda step: points(step, "modes")),
+    ]
+
+
+def mark(symbol: str, colour: str, name: str, size: int = 12, edge: str = WHITE) -> go.Scatter:
+    """Symbols that move with sigma."""
+    look = {"symbol": symbol, "size": size, "color": colour, "line": {"width": 2, "color": edge}}
+    return go.Scatter(mode="markers", marker=look, name=name, hoverinfo="skip", showlegend=True)
+
+
+def position_layers(sweep: SigmaSweep) -> list[Layer]:
+    """Where the minima and the modes are at every sigma: two lines that meet have merged."""
+    layers = []
+    for name, colour, symbol in (("minimisers", ERROR, "x"), ("modes", MODE, "circle")):
+        pairs = [(part.sigma, x) for part in sweep.slices for x in getattr(part, name).points[:, 0].tolist()]
+        trace = go.Scatter(
+            x=[pair[0] for pair in pairs], y=[pair[1] for pair in pairs], mode="markers", showlegend=False, hoverinfo="skip",
+            marker={"symbol": symbol, "size": 7, "color": colour},
+        )  # fmt: skip
+        layers.append(Layer(trace, 1, 2))
+    return layers
+
+
+def count_layers(sweep: SigmaSweep) -> list[Layer]:
+    """How many minima and modes there are at every sigma."""
+    sigmas, layers = [part.sigma for part in sweep.slices], []
+    for name, colour, dash in (("minimisers", ERROR, "solid"), ("modes", MODE, "dash")):
+        counts = [len(getattr(part, name).points) for part in sweep.slices]
+        line = {"color": colour, "width": 3, "dash": dash, "shape": "hvh"}
+        layers.append(
+            Layer(go.Scatter(x=sigmas, y=counts, mode="lines", line=line, showlegend=False, hoverinfo="skip"), 1, 2)
+        )
+    return layers
+
+
+def heights(sweep: SigmaSweep) -> tuple[float, float]:
+    """The range of the right chart's value axis."""
+    if len(sweep.axes) == 1:
+        return float(sweep.axes[0][0]), float(sweep.axes[0][-1])
+    return 0.0, 1.0 + max(max(len(part.minimisers.points), len(part.modes.points)) for part in sweep.slices)
+
+
+def cursor_layer(sweep: SigmaSweep) -> Layer:
+    """The sigma shown, in the right chart."""
+    look = {"color": theme.GREY, "width": 2}
+    trace = go.Scatter(y=list(heights(sweep)), mode="lines", line=look, showlegend=False, hoverinfo="skip")
+    return Layer(trace, 1, 2, lambda step: {"x": [sweep.slices[step].sigma] * 2})
+
+
+def style(figure: go.Figure, sweep: SigmaSweep) -> None:
+    """Fixed axes, sigma in logarithms, the legend on top."""
+    line = len(sweep.axes) == 1
+    ends = [[float(axis[0]), float(axis[-1])] for axis in sweep.axes]
+    figure.update_xaxes(range=ends[0], title_text="x" if line else None, zeroline=False, row=1, col=1)
+    if line:
+        figure.update_yaxes(range=[-0.03, 1.06], zeroline=False, row=1, col=1)
+    else:
+        equal = {"scaleanchor": "x", "constrain": "domain", "showgrid": False}
+        figure.update_yaxes(range=ends[1], zeroline=False, **equal, row=1, col=1)
+        figure.update_xaxes(constrain="domain", showgrid=False, row=1, col=1)
+    sigmas = torch.tensor([sweep.slices[0].sigma, sweep.slices[-1].sigma]).log10().tolist()
+    figure.update_xaxes(type="log", range=sigmas, title_text="sigma", row=1, col=2)
+    title = "place of minima and modes" if line else "how many"
+    figure.update_yaxes(range=heights(sweep), title_text=title, zeroline=False, row=1, col=2)
+    figure.update_xaxes(fixedrange=True, title_standoff=4, tickfont_size=theme.TEXT, title_font_size=theme.TEXT)
+    figure.update_yaxes(fixedrange=True, title_standoff=4, tickfont_size=theme.TEXT, title_font_size=theme.TEXT)
+    legend = {"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom", "bgcolor": theme.TRANSPARENT}
+    figure.update_layout(showlegend=True, legend=legend | {"font": {"size": theme.TEXT}})

@@ -1,0 +1,85 @@
+"""Metrics along a path against closed forms of one Gaussian, and mean shift against known modes."""
+
+import math
+
+import pytest
+import torch
+from torch import nn
+
+from pursamere_viz import EmpiricalDensity, PurifierConfig, TweedieDenoiser, mean_shift, measure, purify
+
+STD, SIGMA, RHO = 0.5, 0.5, 0.3
+K = SIGMA**2 / (SIGMA**2 + STD**2)
+
+
+@pytest.mark.parametrize("batch", [1, 3])
+def test_every_quantity_of_one_gaussian(isotropic, make_error, draw, batch):
+    mean = torch.tensor([0.3, -0.2], dtype=torch.float64)
+    error = make_error(isotropic(mean[None], STD), SIGMA, order=3)
+    judge = nn.Linear(2, 3).double().requires_grad_(False)
+    clean = draw(batch, 2)
+    attacked = clean + 0.1 * draw(batch, 2)
+    path = purify(error, attacked, PurifierConfig(steps=4, radius=math.inf, clip=False))
+    found = measure(judge, error, path, clean, sharpness_rho=RHO)
+    away = (path.points - mean).norm(dim=2)
+    assert found.sharpness_rho == RHO
+    torch.testing.assert_close(found.error, K**2 * away**2 + 2 * (1 - K) ** 2 * SIGMA**2)
+    torch.testing.assert_close(found.sharpness, K**2 * ((away + RHO) ** 2 - away**2))
+    torch.testing.assert_close(found.curvature, torch.full_like(away, 2 * K**2))
+    torch.testing.assert_close(found.score_norm, SIGMA * away / (SIGMA**2 + STD**2))
+    torch.testing.assert_close(found.mode_distance, away, rtol=0, atol=1e-3)  # mean shift stops at a small move
+    variance = STD**2 + SIGMA**2
+    torch.testing.assert_close(found.log_prob, -math.log(2 * math.pi * variance) - away**2 / (2 * variance))
+    torch.testing.assert_close(found.probabilities, judge(path.points).softmax(-1))
+    torch.testing.assert_close(found.l2_clean, (path.points - clean).norm(dim=2))
+    torch.testing.assert_close(found.linf_clean, (path.points - clean).abs().amax(2))
+    torch.testing.assert_close(found.l2_attacked, (path.points - attacked).norm(dim=2))
+    torch.testing.assert_close(found.linf_attacked, (path.points - attacked).abs().amax(2))
+    assert found.l2_attacked[0].tolist() == [0.0] * batch
+
+
+def test_an_unknown_density_has_no_log_prob(isotropic, make_error, draw):
+    exact = make_error(isotropic([[0.0, 0.0]], STD), SIGMA, order=3)
+    learned = type(exact)(lambda y, sigma: exact.denoiser(y, sigma), exact.sigma, exact.noise)
+    x = draw(2, 2)
+    found = measure(
+        nn.Linear(2, 3).double(), learned, purify(learned, x, PurifierConfig(steps=1)), x, sharpness_rho=RHO
+    )
+    assert found.log_prob is None
+
+
+def test_mean_shift_reaches_the_known_modes(isotropic):
+    pair, sigma = TweedieDenoiser(isotropic([[-1.0], [1.0]], 0.3)), 0.6
+    starts = torch.tensor([[-2.0], [-0.1], [0.1], [3.0]], dtype=torch.float64)
+    found = mean_shift(pair, starts, sigma, tolerance=1e-9, steps=1000)
+    # Modes solve x = tanh(x / v), v = t^2 + sigma^2.
+    mode = 1.0
+    for _ in range(500):
+        mode = math.tanh(mode / (0.3**2 + sigma**2))
+    assert found.modes[:, 0].tolist() == pytest.approx([-mode, -mode, mode, mode], abs=1e-6)
+    assert (found.residual <= 1e-9).all()
+
+
+def test_mean_shift_of_separated_atoms_ends_on_the_nearest():
+    atoms = torch.rand(4, 1, 2, 2, generator=torch.Generator().manual_seed(0)) + 5 * torch.arange(4).reshape(
+        -1, 1, 1, 1
+    )
+    found = mean_shift(TweedieDenoiser(EmpiricalDensity(atoms)), atoms + 0.2, 0.1)
+    torch.testing.assert_close(found.modes, atoms)
+
+
+@pytest.mark.parametrize(("variance", "modes"), [(0.48, 3), (0.52, 4), (0.56, 1)])
+def test_three_components_on_a_triangle_have_four_modes_in_a_narrow_range(isotropic, variance, modes):
+    angle = torch.arange(3, dtype=torch.float64) * 2 * math.pi / 3
+    corners = torch.stack([angle.cos(), angle.sin()], 1)
+    triangle = TweedieDenoiser(isotropic(corners, math.sqrt(variance - 0.25)))
+    starts = torch.cat([corners, torch.tensor([[1e-3, 2e-3]], dtype=torch.float64)])
+    ends = mean_shift(triangle, starts, 0.5, steps=4000, tolerance=1e-10).modes
+    distinct = sum(bool((torch.cdist(ends[i : i + 1], ends[:i]) > 1e-3).all()) for i in range(4))
+    assert distinct == modes
+
+
+def test_an_unfinished_mean_shift_says_so(isotropic):
+    pair = TweedieDenoiser(isotropic([[-1.0], [1.0]], 0.3))
+    found = mean_shift(pair, torch.tensor([[0.01]], dtype=torch.float64), 0.6, steps=2)
+    assert found.residual.item() > 1e-4

@@ -1,0 +1,108 @@
+"""Networks: preconditioning in its limits, shapes, and what the shipped weights must be good for."""
+
+import copy
+
+import pytest
+import torch
+from torch import nn
+
+from pursamere_viz import EmpiricalDensity, TweedieDenoiser, load_images
+from pursamere_viz.models.networks import ImageClassifier, MLPScoreNetwork, make_network
+
+
+@pytest.fixture
+def fresh():
+    """A score network whose outlet is not zero, as at initialisation, but random."""
+    network = MLPScoreNetwork(1, 4, width=16, blocks=2, mean=0.3, std=0.4).eval()
+    generator = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.copy_(0.3 * torch.randn(parameter.shape, generator=generator))
+    return network
+
+
+@pytest.fixture
+def y():
+    return torch.rand(5, 1, 4, 4, generator=torch.Generator().manual_seed(1))
+
+
+def test_without_noise_the_denoiser_is_the_identity(fresh, y):
+    torch.testing.assert_close(fresh(y, 1e-6), y, rtol=0, atol=1e-5)
+    assert (fresh(y, 0.5) - y).abs().max() > 0.01
+
+
+def test_with_all_noise_the_input_is_forgotten(fresh, y):
+    """c_skip and c_in vanish: every input gives the same image."""
+    outputs = fresh(y, 1e4)
+    torch.testing.assert_close(outputs, outputs[:1].expand_as(outputs), rtol=0, atol=1e-2)
+
+
+def test_a_network_that_says_zero_leaves_karras_skip_alone(y):
+    """At initialisation F = 0, so D = mean + std^2 / (sigma^2 + std^2) (y - mean): exact for a Gaussian."""
+    network = MLPScoreNetwork(1, 4, width=8, blocks=1, mean=0.3, std=0.4)
+    sigma = 0.7
+    torch.testing.assert_close(network(y, sigma), 0.3 + 0.4**2 / (sigma**2 + 0.4**2) * (y - 0.3))
+
+
+def test_noise_level_as_a_number_a_scalar_or_one_each(fresh, y):
+    levels = torch.tensor([0.1, 0.2, 0.3, 0.4, 0.5])
+    torch.testing.assert_close(fresh(y, 0.3), fresh(y, torch.tensor(0.3)), rtol=0, atol=0)
+    torch.testing.assert_close(fresh(y, 0.3), fresh(y, torch.full((5,), 0.3)), rtol=1e-5, atol=1e-6)
+    each = torch.cat([fresh(image[None], float(level)) for image, level in zip(y, levels, strict=True)])
+    torch.testing.assert_close(fresh(y, levels), each, rtol=1e-5, atol=1e-6)
+
+
+def test_an_image_does_not_see_its_batch(score_network, classifier):
+    x = load_images("digits", "test")[0][:7]
+    for network in (lambda z: score_network(z, 0.2), classifier):
+        alone = torch.cat([network(image[None]) for image in x])
+        torch.testing.assert_close(network(x), alone, rtol=1e-5, atol=1e-5)
+
+
+def test_derivatives_of_the_score_network_are_finite_differences(score_network, finite_difference):
+    network = copy.deepcopy(score_network).double()
+    x = load_images("digits", "test")[0][:1].double()
+    direction = torch.randn(x.shape, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    field = lambda z: (network(z, 0.2) * direction).flatten(1).sum(1)  # noqa: E731
+    leaf = x.clone().requires_grad_()
+    (gradient,) = torch.autograd.grad(field(leaf).sum(), leaf)
+    torch.testing.assert_close(gradient, finite_difference(field, x, step=1e-6), rtol=1e-6, atol=1e-8)
+
+
+def test_shipped_classifier_classifies(classifier):
+    x, y = load_images("digits", "test")
+    assert (classifier(x).argmax(1) == y).double().mean() > 0.97
+    assert not classifier.training
+    assert not any(parameter.requires_grad for parameter in classifier.parameters())
+
+
+@pytest.mark.parametrize("sigma", [0.1, 0.2, 0.4])
+def test_shipped_score_network_denoises_new_images_better_than_the_training_set_does(score_network, sigma):
+    x, _ = load_images("digits", "test")
+    noise = torch.randn(x.shape, generator=torch.Generator().manual_seed(0))
+    exact = TweedieDenoiser(EmpiricalDensity(load_images("digits", "train")[0]))
+
+    def error(denoised):
+        return float((denoised - x).square().mean())
+
+    assert error(score_network(x + sigma * noise, sigma)) < error(exact(x + sigma * noise, sigma))
+    assert error(score_network(x + sigma * noise, sigma)) < 0.6 * sigma**2
+
+
+@pytest.mark.parametrize("size", [8, 12])
+def test_classifier_takes_every_size(size):
+    assert ImageClassifier(3, 5, width=4)(torch.rand(2, 3, size, size)).shape == (2, 5)
+
+
+def test_classifier_normalises_inside():
+    shifted = ImageClassifier(1, 2, width=4, mean=0.2, std=0.5).eval()
+    plain = ImageClassifier(1, 2, width=4, mean=0.0, std=1.0).eval()
+    plain.load_state_dict(shifted.state_dict())
+    x = torch.rand(2, 1, 8, 8)
+    torch.testing.assert_close(shifted(x), plain((x - 0.2) / 0.5))
+
+
+def test_unknown_architecture_is_answered_with_the_known_ones():
+    with pytest.raises(ValueError, match="unknown architecture 'resnet'; known: image_classifier, mlp_score_network"):
+        make_network("resnet")
+    assert isinstance(make_network("image_classifier", channels=1, classes=2), nn.Module)

@@ -1,0 +1,205 @@
+"""Training: resumable, deterministic, and gentle to the global generator; its losses against closed forms."""
+
+import itertools
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from scipy import ndimage
+from torch import nn
+
+from pursamere_viz import load_images
+from pursamere_viz.models import checkpoints, recipes
+from pursamere_viz.models.checkpoints import load_network
+from pursamere_viz.models.networks import ImageClassifier, MLPScoreNetwork
+from pursamere_viz.models.recipes import RECIPES, recipe, train_network
+from pursamere_viz.models.training import Record, TrainingConfig, augment, classifier_loss, denoising_loss, train
+
+CONFIG = TrainingConfig(steps=9, batch=8, warmup=2, checkpoint_every=3, ema=0.8)
+KINDS = ("classifier", "score")
+
+
+def start(kind: str, seed: int = 0):
+    """A small network with dropout, its objective and images."""
+    torch.manual_seed(seed)
+    model = (
+        ImageClassifier(1, 10, width=2)
+        if kind == "classifier"
+        else MLPScoreNetwork(1, 8, width=8, blocks=1, dropout=0.2)
+    )
+    objective = classifier_loss if kind == "classifier" else denoising_loss(0.05, 1.0, 0.4)
+    x, y = load_images("digits", "train")
+    return model, x[:40], y[:40], objective
+
+
+def same(first: nn.Module, second: nn.Module) -> bool:
+    return all(
+        torch.equal(a, b) for a, b in zip(first.state_dict().values(), second.state_dict().values(), strict=True)
+    )
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("killed_after", [4, 8])
+def test_a_killed_run_goes_on_to_the_same_weights(tmp_path, kind, killed_after):
+    whole = start(kind)
+    list(train(*whole, CONFIG))
+    path = tmp_path / "killed.training"
+    killed = start(kind)
+    list(itertools.islice(train(*killed, CONFIG, checkpoint=path, every=1), killed_after))
+    resumed = start(kind, seed=5)  # another initialisation: everything must come from the file
+    records = list(train(*resumed, CONFIG, checkpoint=path, every=1))
+    assert records[0].step == killed_after // 3 * 3 + 1
+    assert records[-1].step == CONFIG.steps
+    assert same(resumed[0], whole[0])
+    assert not same(killed[0], whole[0])
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_seed_decides(kind):
+    runs = []
+    for config in (CONFIG, CONFIG, replace(CONFIG, seed=1)):
+        parts = start(kind)
+        list(train(*parts, config))
+        torch.rand(3)  # whatever others draw
+        runs.append(parts[0])
+    assert same(runs[0], runs[1])
+    assert not same(runs[0], runs[2])
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_global_generator_is_left_alone(kind):
+    parts = start(kind)
+    before = torch.get_rng_state()
+    for _ in train(*parts, CONFIG, every=2):
+        assert torch.equal(torch.get_rng_state(), before)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_every_step_draws_anew_and_repeatably():
+    runs = []
+    for _ in range(2):
+        draws: list[float] = []
+
+        def drawing(model, x, y, generator, draws=draws):
+            draws.append(torch.rand(1).item())  # as dropout does
+            return classifier_loss(model, x, y, generator)
+
+        model, x, y, _ = start("classifier")
+        list(train(model, x, y, drawing, CONFIG))
+        runs.append(draws)
+    assert len(set(runs[0])) == CONFIG.steps
+    assert runs[0] == runs[1]
+
+
+def test_others_draws_between_records_change_nothing():
+    quiet, noisy = start("classifier"), start("classifier")
+    list(train(*quiet, CONFIG))
+    for _ in train(*noisy, CONFIG, every=1):
+        torch.rand(5)
+    assert same(quiet[0], noisy[0])
+
+
+def test_records_count_average_and_end_at_the_last_step():
+    parts = start("classifier")
+    single = list(train(*parts, CONFIG, every=1))
+    parts = start("classifier")
+    joint = list(train(*parts, CONFIG, every=4))
+    assert [record.step for record in joint] == [4, 8, 9]
+    assert joint[0].loss == pytest.approx(np.mean([record.loss for record in single[:4]]))
+    assert joint[2].loss == pytest.approx(single[8].loss)
+    assert all(a.seconds <= b.seconds for a, b in itertools.pairwise(joint))
+    assert isinstance(joint[0], Record)
+    assert not parts[0].training
+
+
+def test_training_learns():
+    model, x, y, objective = start("classifier")
+    config = TrainingConfig(steps=150, batch=40, warmup=5, ema=0.9, learning_rate=1e-2, rotation=0, shift=0, scale=0)
+    records = list(train(model, x, y, objective, config, every=50))
+    assert records[-1].loss < 0.5 * records[0].loss
+    assert (model(x).argmax(1) == y).double().mean() > 0.9
+
+
+def test_the_model_ends_with_averaged_weights():
+    """ema 0 keeps the last weights; one just below 1 stays at the weights after the first step."""
+    first, last, slow = (start("classifier") for _ in range(3))
+    list(itertools.islice(train(*first, CONFIG, every=1), 1))
+    list(train(*last, replace(CONFIG, ema=0.0)))
+    list(train(*slow, replace(CONFIG, ema=1 - 1e-7)))
+    assert not same(slow[0], last[0])
+    for a, b in zip(slow[0].parameters(), first[0].parameters(), strict=True):
+        torch.testing.assert_close(a, b, rtol=0, atol=1e-6)
+
+
+def test_a_damaged_checkpoint_is_refused(tmp_path):
+    path = tmp_path / "run.training"
+    path.write_bytes(b"nonsense")
+    with pytest.raises(ValueError, match=r"run\.training is damaged; .* delete it and train from the start"):
+        list(train(*start("classifier"), CONFIG, checkpoint=path))
+
+
+def test_augmentation_shifts_as_scipy_does():
+    x = torch.rand(3, 1, 8, 8, generator=torch.Generator().manual_seed(0))
+    config = replace(CONFIG, rotation=0.0, scale=0.0, shift=1.5)
+    draw = torch.randn(3, 4, generator=torch.Generator().manual_seed(4))
+    moved = augment(x, config, torch.Generator().manual_seed(4))
+    for image, after, (along, down) in zip(x, moved, 1.5 * draw[:, 2:], strict=True):
+        expected = ndimage.shift(image[0].numpy(), (-float(down), -float(along)), order=1, mode="grid-constant")
+        np.testing.assert_allclose(after[0], expected, atol=1e-5)
+
+
+def test_augmentation_of_nothing_is_the_identity_and_turns_are_turns():
+    x = torch.rand(2, 1, 8, 8, generator=torch.Generator().manual_seed(0))
+    still = replace(CONFIG, rotation=0.0, scale=0.0, shift=0.0)
+    torch.testing.assert_close(augment(x, still, torch.Generator().manual_seed(0)), x, rtol=0, atol=1e-5)
+    seed = 4
+    turn = float(torch.randn(1, 4, generator=torch.Generator().manual_seed(seed))[0, 0])
+    quarter = replace(still, rotation=torch.pi / 2 / turn)
+    turned = augment(x[:1], quarter, torch.Generator().manual_seed(seed))[0, 0]
+    assert min((turned - torch.rot90(x[0, 0], k)).abs().max() for k in (1, 3)) < 1e-4
+
+
+@pytest.mark.parametrize("sigma", [0.1, 1.0])
+def test_denoising_loss_of_known_denoisers(sigma):
+    std, x = 0.4, torch.rand(3000, 1, 4, 4, generator=torch.Generator().manual_seed(0))
+    loss = denoising_loss(sigma, sigma, std)
+    knowing = loss(lambda noisy, level: x, x, x, torch.Generator().manual_seed(0))
+    idle = loss(lambda noisy, level: noisy, x, x, torch.Generator().manual_seed(0))
+    assert float(knowing) == 0
+    # ||noise||^2 is sigma^2 a pixel, so the weight leaves (sigma^2 + std^2) / std^2.
+    assert float(idle) == pytest.approx((sigma**2 + std**2) / std**2, rel=5 * (2 / x.numel()) ** 0.5)
+
+
+def test_noise_levels_are_log_uniform():
+    seen = []
+    loss = denoising_loss(0.02, 1.0, 0.4)
+    x = torch.zeros(4000, 1, 1, 1)
+    loss(lambda noisy, level: seen.append(level) or noisy, x, x, torch.Generator().manual_seed(0))
+    place = (seen[0] / 0.02).log() / np.log(1 / 0.02)
+    assert float(place.mean()) == pytest.approx(0.5, abs=5 * (1 / 12 / 4000) ** 0.5)
+    assert 0 <= place.min() < 0.01
+    assert 0.99 < place.max() <= 1
+
+
+@pytest.mark.parametrize("role", recipes.ROLES)
+def test_a_recipe_from_start_to_loaded_network(tmp_path, monkeypatch, role):
+    short = replace(RECIPES["digits"][role].training, steps=2, batch=4)
+    monkeypatch.setitem(RECIPES["digits"], role, replace(RECIPES["digits"][role], training=short))
+    monkeypatch.setattr(checkpoints, "ASSETS", tmp_path)
+    before = torch.get_rng_state()
+    records = list(train_network("digits", role))
+    assert torch.equal(torch.get_rng_state(), before)
+    assert [record.step for record in records] == [2]
+    assert [file.name for file in tmp_path.iterdir()] == [f"digits_{role}.safetensors"]
+    card = load_network("digits", role).card
+    assert card["options"] == RECIPES["digits"][role].options
+    assert card["training"]["steps"] == 2
+    assert card["torch"] == torch.__version__
+
+
+def test_unknown_recipes_are_answered_with_the_known_ones():
+    with pytest.raises(ValueError, match="no recipe for data set 'cifar'; known: digits"):
+        recipe("cifar", "score")
+    with pytest.raises(ValueError, match="unknown network 'judge'; known: classifier, score"):
+        recipe("digits", "judge")

@@ -1,0 +1,172 @@
+"""Scenarios: flat, exact through text, forgiving of nonsense; and the parts they are wired into."""
+
+import dataclasses
+import json
+import math
+import random
+from pathlib import Path
+
+import pytest
+import torch
+
+import pursamere_viz
+from pursamere_viz import AttackConfig, PurifierConfig, Scenario, build, load_defence, load_images
+from pursamere_viz.parameters import parse
+from pursamere_viz.scenarios import load_preset
+
+FIELDS = {field.name: field for field in dataclasses.fields(Scenario)}
+PRESETS = sorted((Path(pursamere_viz.__file__).parents[1] / "assets" / "presets").glob("*.json"))
+
+
+def anything(seed: int) -> dict:
+    """Values drawn for every field from its own range."""
+    choose = random.Random(seed)
+    values = {}
+    for name, field in FIELDS.items():
+        meta = field.metadata
+        if "options" in meta:
+            values[name] = choose.choice(meta["options"])
+        elif isinstance(field.default, int) and not isinstance(field.default, bool):
+            values[name] = choose.randint(int(meta["low"]), int(min(meta["high"], 359)))
+        elif isinstance(field.default, float):
+            values[name] = choose.uniform(meta["low"], meta["high"])
+    return values
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_text_and_back(seed):
+    scenario = Scenario(**anything(seed))
+    text = scenario.to_mapping()
+    assert all(isinstance(value, str) for value in text.values())
+    found, notices = Scenario.from_mapping(text)
+    assert found == scenario
+    assert notices == []
+    assert Scenario.from_mapping(dict(reversed(text.items()))) == (scenario, [])
+    assert json.loads(json.dumps(dataclasses.asdict(scenario))) == dataclasses.asdict(scenario)
+
+
+def test_defaults_need_no_text_and_can_be_chosen_by_hand():
+    assert Scenario().to_mapping() == {}
+    assert Scenario.from_mapping({}) == (Scenario(), [])
+    for field in FIELDS.values():
+        assert parse(field, str(field.default)) == field.default
+        assert field.metadata["help"]
+        if "low" in field.metadata:
+            assert field.metadata["low"] <= field.default <= field.metadata["high"]
+            assert field.metadata["step"] > 0
+
+
+def test_values_are_plain_whatever_they_came_as():
+    scenario = Scenario(rho=1, steps="4", eps="8/255", target="-1")
+    assert type(scenario.rho) is float
+    assert type(scenario.steps) is int
+    assert scenario == Scenario(rho=1.0, steps=4, eps=8 / 255)
+    assert hash(scenario) == hash(Scenario(rho=1.0, steps=4, eps=8 / 255))
+
+
+NONSENSE = [
+    ("rho", "nan"),
+    ("rho", "-1"),
+    ("steps", "many"),
+    ("steps", "1e9"),
+    ("image", "360"),
+    ("image", "-1"),
+    ("mode", "FULL"),
+    ("eps", "1/0"),
+    ("method", "'; drop table"),
+    ("data_set", "../../etc/passwd"),
+    ("pixels", "not an image"),
+    ("colour", "red"),
+    ("__class__", "x"),
+    ("sigma", "0"),
+    ("pairs", ""),
+    ("n" * 500, "v" * 500),
+]
+
+
+@pytest.mark.parametrize(("name", "text"), NONSENSE)
+def test_nonsense_is_ignored_in_one_sentence_and_the_rest_is_kept(name, text):
+    sound = {"rho": "0.3", "steps": "5"}
+    scenario, notices = Scenario.from_mapping(sound | {name: text})
+    assert len(notices) == 1
+    assert notices[0].startswith("Ignored: ")
+    assert notices[0].endswith(".")
+    assert "\n" not in notices[0]
+    assert len(notices[0]) < 250
+    expected = {"rho": 0.3, "steps": 5}
+    expected.pop(name, None)
+    assert scenario == Scenario(**expected)
+
+
+def test_all_nonsense_at_once():
+    scenario, notices = Scenario.from_mapping({name: text for name, text in NONSENSE})
+    assert scenario == Scenario()
+    assert len(notices) == len(dict(NONSENSE))
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("rho", math.nan), ("rho", 99), ("steps", 8.5), ("image", 360), ("mode", "no"), ("norm", "")]
+)
+def test_impossible_scenarios_are_refused_by_name(name, value):
+    with pytest.raises(ValueError, match=name):
+        Scenario(**{name: value})
+
+
+def test_configs_take_their_parts_of_the_scenario():
+    values = anything(1)
+    scenario = Scenario(**values)
+    attack, purifier = scenario.attack_config(), scenario.purifier_config()
+    renamed = {"kind": "attack", "norm": "attack_norm", "steps": "attack_steps", "seed": "attack_seed"}
+    for field in dataclasses.fields(AttackConfig):
+        name = renamed.get(field.name, field.name)
+        if name in FIELDS:
+            assert getattr(attack, field.name) == getattr(scenario, name)
+    for field in dataclasses.fields(PurifierConfig):
+        if field.name in FIELDS:
+            assert getattr(purifier, field.name) == getattr(scenario, field.name)
+    assert Scenario().attack_config() == AttackConfig()
+
+
+def test_build_wires_what_the_scenario_says():
+    scenario = Scenario(image=3, sigma=0.3, pairs=2, noise_seed=5, rho=0.2, score_model="empirical", mode="full")
+    parts = build(scenario, "cpu")
+    x, y = load_images("digits", "test")
+    assert torch.equal(parts.x, x[3:4])
+    assert torch.equal(parts.y, y[3:4])
+    error = parts.defence.purifier.error
+    assert error.sigma == 0.3
+    half = torch.randn(2, 1, 8, 8, generator=torch.Generator().manual_seed(5), dtype=torch.float64)
+    assert torch.equal(error.noise.nodes, torch.cat([half, -half]))
+    assert torch.equal(error.denoiser.density.points.float(), load_images("digits", "train")[0])
+    assert parts.defence.purifier.config == scenario.purifier_config()
+    assert parts.attack.mode == "full"
+
+
+def test_load_defence_is_the_default_scenario():
+    defence, parts = load_defence("digits", "cpu"), build(Scenario(), "cpu")
+    x, y = (tensor[:40] for tensor in load_images("digits", "test"))
+    logits = defence(x)
+    assert logits.shape == (40, 10)
+    assert torch.equal(logits, parts.defence(x))
+    assert (logits.argmax(1) == y).double().mean() > 0.9
+    with pytest.raises(ValueError, match="unknown data set 'cifar'; known: digits"):
+        load_defence("cifar")
+
+
+@pytest.mark.skipif(not PRESETS, reason="no presets are shipped yet")
+def test_presets_are_scenarios_with_a_title():
+    titles = [load_preset(path)[0] for path in PRESETS]
+    assert all(titles)
+    assert len(set(titles)) == len(titles)
+    for path in PRESETS:
+        scenario = load_preset(path)[1]
+        assert Scenario.from_mapping(scenario.to_mapping()) == (scenario, [])
+
+
+def test_a_preset_is_read(tmp_path):
+    path = tmp_path / "preset.json"
+    path.write_text(
+        json.dumps({"title": "Zwei Ränder", "scenario": {"rho": 1, "mode": "full"}}, ensure_ascii=False),
+        encoding="utf-8",
+    )
+    assert load_preset(path) == ("Zwei Ränder", Scenario(rho=1.0, mode="full"))
