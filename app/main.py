@@ -11,4 +11,9 @@ the README says what is theirs and what is chosen here."""
 st.set_page_config(page_title="PurSAMERE Explorer", page_icon="🧭", layout="wide", menu_items={"About": ABOUT})
 st.html(Path(__file__).with_name("style.css"))
 
-st.navigation([st.Page("views/image_lab.py", title="Image lab", icon=":material/image_search:", default=True)]).run()
+st.navigation(
+    [
+        st.Page("views/image_lab.py", title="Image lab", icon=":material/image_search:", default=True),
+        st.Page("views/density_lab.py", title="Density lab", icon=":material/scatter_plot:", url_path="density-lab"),
+    ]
+).run()

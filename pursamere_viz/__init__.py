@@ -21,6 +21,7 @@ from pursamere_viz.analysis import (
     small_noise_limit,
     small_noise_study,
 )
+from pursamere_viz.analysis.worst_case import WorstCase, worst_case
 from pursamere_viz.attacks import AdversarialExamples, AttackConfig, attack
 from pursamere_viz.densities import (
     PRESETS,
@@ -36,6 +37,9 @@ from pursamere_viz.densities import (
     critical_points,
     find_modes,
 )
+from pursamere_viz.densities.bayes import BayesClassifier
+from pursamere_viz.density_runs import DensityRun, run_density
+from pursamere_viz.density_scenarios import DensityScenario
 from pursamere_viz.models import load_images
 from pursamere_viz.purification import (
     NoiseRule,
@@ -57,6 +61,9 @@ __all__ = [
     "AdversarialExamples",
     "AttackConfig",
     "Basins",
+    "BayesClassifier",
+    "DensityRun",
+    "DensityScenario",
     "EmpiricalDensity",
     "Gamma",
     "GaussianMixture",
@@ -80,6 +87,7 @@ __all__ = [
     "Trajectory",
     "TrajectoryMetrics",
     "TweedieDenoiser",
+    "WorstCase",
     "attack",
     "basins",
     "build",
@@ -96,6 +104,8 @@ __all__ = [
     "predicted_displacement",
     "purify",
     "run",
+    "run_density",
     "small_noise_limit",
     "small_noise_study",
+    "worst_case",
 ]

@@ -50,9 +50,9 @@ def evaluate_defence(name: str, images: int) -> Iterator[tuple[str, RobustAccura
     device = default_device()
     classifier, score = (load_network(name, role, device) for role in ("classifier", "score"))
     x, y = (tensor[:images].to(device) for tensor in load_images(name, "test"))
-    known = {_key(line["cell"]) for line in read_results(name)}
     for described, scenario, config in _cells(name, len(x), _weights(classifier, score)):
-        if _key(described) in known:
+        # Read anew for every cell: another process may be measuring the same card.
+        if _key(described) in {_key(line["cell"]) for line in read_results(name)}:
             continue
         model = classifier if scenario is None else assemble(scenario, classifier, score)
         label = f"{described['purifier']}, {described['mode']}, eps {described['eps']:g}"

@@ -49,6 +49,7 @@ class StartAttack:
 
     worst: WorstCase  # N = 1
     hits: tuple[Hits, ...]  # where the worst case is an error
+    masking: Masking  # of PGD full
     label: Tensor  # (1,), the Bayes class of the start
 
 
@@ -136,9 +137,9 @@ def attack_start(scenario: DensityScenario, denoiser: Denoiser | None = None) ->
     hits = []
     for count, (name, config) in enumerate(ATTACKERS.items()):
         yield Progress(f"Attacking: {name}", count / len(ATTACKERS))
-        quick = dataclasses.replace(config, steps=15, restarts=1)
-        hits.append(attack_hits(classifier, defence, x, y, worst, quick, name))
-    return StartAttack(worst, tuple(hits), y)
+        hits.append(attack_hits(classifier, defence, x, y, worst, config, name))
+    masking = diagnose_masking(classifier, defence, x, y, worst, hits[-1])
+    return StartAttack(worst, tuple(hits), masking, y)
 
 
 def robustness(

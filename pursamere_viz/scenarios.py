@@ -36,7 +36,7 @@ class Scenario(Described):
     """
 
     data_set: str = choice("digits", tuple(DATA_SETS), "Data set and the networks trained on it.")
-    image: int = number(41, 0, 10**6, 1, "Index of the image in the test split.")
+    image: int = number(37, 0, 10**6, 1, "Index of the image in the test split.")
     pixels: str = dataclasses.field(default="", metadata={"help": "An uploaded image, packed; empty for a test image."})
     label: int = number(-1, -1, 9, 1, "True class of an uploaded image; -1 takes the classifier's own answer for it.")
     score_model: str = choice(
@@ -53,8 +53,8 @@ class Scenario(Described):
     method: str = inherit(PurifierConfig, "method")
     sigma: float = number(0.25, 0.02, 1.0, 0.01, "Noise level of the expected reconstruction error.")
     rho: float = inherit(PurifierConfig, "rho")
-    radius: float = inherit(PurifierConfig, "radius")
-    norm: str = inherit(PurifierConfig, "norm")
+    radius: float = inherit(PurifierConfig, "radius", default=0.15)
+    norm: str = inherit(PurifierConfig, "norm", default="linf")
     steps: int = inherit(PurifierConfig, "steps", low=1)
     step_size: float = inherit(PurifierConfig, "step_size")
     step_rule: str = inherit(PurifierConfig, "step_rule")

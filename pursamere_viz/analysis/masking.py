@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from pursamere_viz.analysis.worst_case import WorstCase, margin
 from pursamere_viz.attacks import AttackConfig, attack
+from pursamere_viz.attacks.gradient import MODES
 from pursamere_viz.purification import PurifiedClassifier, Purifier
 
 ENOUGH = 0.95  # of the worst cases proved by the grid: an attack that finds less is not to be trusted alone
@@ -14,11 +15,9 @@ DIFFERENCE_STEP = 1e-5  # of the finite differences
 AGREE = 1e-2  # relative difference up to which a gradient counts as right
 FLAT = 0.1  # Jacobian norm below which the purifier hides its input
 
-ATTACKERS = {
-    "FGSM": AttackConfig(kind="fgsm", mode="full", clip=False),
-    "PGD blind": AttackConfig(mode="blind", steps=40, restarts=3, clip=False),
-    "PGD bpda": AttackConfig(mode="bpda", steps=40, restarts=3, clip=False),
-    "PGD full": AttackConfig(mode="full", steps=40, restarts=3, clip=False),
+RESTARTS = 20
+ATTACKERS = {"FGSM": AttackConfig(kind="fgsm", mode="full", clip=False)} | {
+    f"PGD {mode}": AttackConfig(mode=mode, steps=20, restarts=RESTARTS, clip=False) for mode in MODES
 }
 
 
@@ -45,15 +44,23 @@ class Hits:
 def attack_hits(
     classifier: nn.Module, purifier: Purifier, x: Tensor, y: Tensor, worst: WorstCase, config: AttackConfig, name: str
 ) -> Hits:
-    """Run one attack with the ball of `worst` on every point that it proves breakable: x (N, 2), y (N,)."""
+    """Run one attack with the ball of `worst` on every point that it proves breakable: x (N, 2), y (N,).
+
+    All restarts run as one batch (each row has its own random start), and each result is tried on the defence.
+    """
     broken, x_adv = torch.zeros(len(x), dtype=torch.bool), x.clone()
     chosen = worst.broken.nonzero().squeeze(1)
     if len(chosen):
         defence = PurifiedClassifier(classifier, purifier)
-        config = replace(config, eps=worst.eps, norm=worst.norm)
-        x_adv[chosen] = attack(defence, x[chosen], y[chosen], config).x_adv
+        copies = config.restarts if config.kind == "pgd" else 1
+        config = replace(config, eps=worst.eps, norm=worst.norm, restarts=1)
+        labels = y[chosen].repeat(copies)
+        tried = attack(defence, x[chosen].repeat(copies, 1), labels, config).x_adv
         with torch.no_grad():
-            broken[chosen] = defence(x_adv[chosen]).argmax(-1) != y[chosen]
+            errs = (defence(tried).argmax(-1) != labels).unflatten(0, (copies, len(chosen)))
+        broken[chosen] = errs.any(0)
+        first = errs.long().argmax(0)  # the first run that breaks it, or run 0
+        x_adv[chosen] = tried.unflatten(0, (copies, len(chosen)))[first, torch.arange(len(chosen))]
     return Hits(name, broken, x_adv, len(chosen))
 
 

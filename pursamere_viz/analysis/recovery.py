@@ -11,7 +11,7 @@ from pursamere_viz.purification.purifiers import PurifierConfig, effective, puri
 from pursamere_viz.purification.reconstruction import ReconstructionError
 
 FLAT = 1e-6  # a minimiser: its Newton step is below this share of sigma
-CHUNK = 512  # starts purified together: the noise nodes of so many fit into a cache
+CHUNK = 1024  # starts purified together: the noise nodes of so many fit into a cache
 WORKERS = 2
 
 

@@ -42,9 +42,12 @@ def _whitened(x: Tensor, whitening: Tensor, offsets: Tensor, constants: Tensor) 
     logits = torch.addcmul(constants[:, None], whitened[:, 0], whitened[:, 0], value=-0.5)
     for axis in range(1, dimension):
         logits = torch.addcmul(logits, whitened[:, axis], whitened[:, axis], value=-0.5)
-    return whitened, logits.softmax(0)
+    # softmax(0), like a matrix product in _pulled, would wake every thread for the smallest input.
+    shares = (logits - logits.amax(0)).exp()
+    return whitened, shares / shares.sum(0)
 
 
 def _pulled(values: Tensor, whitening: Tensor) -> Tensor:
     """sum_k W_k^T values_k: (K, D, N) -> (N, D)."""
-    return values.flatten(0, 1).T @ whitening.reshape(-1, whitening.shape[-1])
+    flat = values.flatten(0, 1)
+    return torch.stack([column @ flat for column in whitening.reshape(-1, whitening.shape[-1]).T], -1)

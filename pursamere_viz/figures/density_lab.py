@@ -18,7 +18,7 @@ from pursamere_viz.figures.layers import Layer, add_layers, add_slider
 if TYPE_CHECKING:
     from pursamere_viz.density_runs import DensityRun, MethodPath
 
-HEIGHT = 660  # px
+HEIGHT = 640  # px
 GRID = 81  # places along each side that can be clicked
 LOOKS = {  # colour, symbol, dash
     "sam": (theme.PURPLE, "diamond", "solid"),
@@ -37,10 +37,10 @@ def density_lab(run: DensityRun, *, slider: bool = True) -> go.Figure:
     """
     last = max((len(path.points) for path in run.paths), default=1) - 1
     figure = make_subplots(
-        rows=3, cols=2, column_widths=[0.68, 0.32], horizontal_spacing=0.07, vertical_spacing=0.12,
+        rows=3, cols=2, column_widths=[0.56, 0.44], horizontal_spacing=0.09, vertical_spacing=0.12,
         specs=[[{"rowspan": 3}, {}], [None, {}], [None, {}]],
     )  # fmt: skip
-    figure.update_layout(**theme.base_layout(HEIGHT), margin={"l": 8, "r": 16, "t": 70, "b": 40, "pad": 0})
+    figure.update_layout(**theme.base_layout(HEIGHT), margin={"l": 8, "r": 16, "t": 44, "b": 84, "pad": 0})
     background = [Layer(trace, 1, 1) for trace in layer_traces(run)]
     paths = [layer for path in run.paths for layer in path_layers(path)]
     charts = [layer for row in range(len(CHARTS)) for layer in chart_layers(run, row, last)]
@@ -117,7 +117,8 @@ def chart_layers(run: DensityRun, row: int, last: int) -> list[Layer]:
     name, title = CHARTS[row]
     series = {path.method: [float(v) for v in getattr(path, name).tolist()] for path in run.paths}
     (low, high), log = value_range(name, series)
-    bottom, top = (10**low, 10**high) if log else (low, high)
+    ends = (low, high - 1e-6 * (high - low))  # Plotly leaves out a point that rounding puts above its axis
+    bottom, top = (10 ** ends[0], 10 ** ends[1]) if log else ends
     cell = (row + 1, 2)
     layers = []
     for method, values in series.items():
@@ -173,10 +174,9 @@ def value_range(name: str, series: Mapping[str, list[float]]) -> tuple[tuple[flo
 def style(figure: go.Figure, run: DensityRun, last: int) -> None:
     """Equal scales on the plane, fixed ranges, a legend on top."""
     x0, x1, y0, y1 = run.maps.window
-    figure.update_xaxes(range=[x0, x1], constrain="domain", showgrid=False, zeroline=False, row=1, col=1)
-    figure.update_yaxes(
-        range=[y0, y1], scaleanchor="x", constrain="domain", showgrid=False, zeroline=False, row=1, col=1
-    )
+    look = {"constrain": "domain", "showgrid": False, "zeroline": False, "row": 1, "col": 1}
+    figure.update_xaxes(range=[x0, x1], constraintoward="left", **look)
+    figure.update_yaxes(range=[y0, y1], scaleanchor="x", constraintoward="top", **look)
     for row, (name, _) in enumerate(CHARTS, start=1):
         series = {path.method: getattr(path, name).tolist() for path in run.paths}
         (low, high), log = value_range(name, series)
@@ -192,8 +192,8 @@ def style(figure: go.Figure, run: DensityRun, last: int) -> None:
     figure.update_yaxes(fixedrange=True, tickfont_size=theme.TEXT, title_font_size=theme.TEXT)
     figure.update_layout(
         showlegend=True, clickmode="event+select", hovermode="closest",
-        legend={"orientation": "h", "x": 0, "y": 1.0, "xanchor": "left", "yanchor": "bottom", "itemsizing": "constant"}
-        | {"font": {"size": theme.TEXT}, "bgcolor": theme.TRANSPARENT, "entrywidthmode": "pixels"},
+        legend={"orientation": "h", "x": 0, "y": -0.08, "xanchor": "left", "yanchor": "top", "itemsizing": "constant"}
+        | {"font": {"size": theme.TEXT}, "bgcolor": theme.TRANSPARENT},
     )  # fmt: skip
     for trace in figure.data:
         if trace.showlegend is None:

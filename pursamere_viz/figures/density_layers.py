@@ -77,7 +77,7 @@ def smoothed_layer(run: DensityRun) -> list:
 def region_layer(run: DensityRun) -> list:
     """The Bayes rule: pale classes (unless basins are shown), their names, and the decision boundary."""
     maps = run.maps
-    path = torch.cat([path.points for path in run.paths]) if run.paths else maps.modes.points
+    taken = torch.cat([maps.modes.points, maps.minimisers.points, *(path.points for path in run.paths)])
     traces: list = []
     if "basins" not in run.scenario.shown():
         traces.append(patches(maps.classes.values, maps.classes, CLASS_COLOURS, 0.2))
@@ -93,7 +93,7 @@ def region_layer(run: DensityRun) -> list:
             )
         )  # fmt: skip
     for label in range(count):
-        spot = label_spot(maps.classes.values == label, maps.classes.a, maps.classes.b, path)
+        spot = label_spot(maps.classes.values == label, maps.classes.a, maps.classes.b, taken)
         if spot is not None:
             traces.append(theme.text_at(*spot, f"class {label}", "middle center", theme.LABEL, opacity=0.7))
     return traces

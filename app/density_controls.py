@@ -1,0 +1,123 @@
+"""Controls of the Density lab; their ranges and help come from the fields of DensityScenario."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from controls import control
+from pursamere_viz.densities.presets import PRESETS
+from pursamere_viz.densities.rows import COLUMNS, from_rows, to_rows, to_text
+from pursamere_viz.density_runs import DensityRun
+from pursamere_viz.density_scenarios import LAYERS, METHOD_TITLES, DensityScenario
+from pursamere_viz.figures import picked_start
+from state import density_lab as page
+
+LAYER_TITLES = {
+    "error": "error",
+    "density": "density p",
+    "smoothed": "p smoothed",
+    "sharpness": "sharpness",
+    "score": "score arrows",
+    "descent": "descent arrows",
+    "basins": "basins",
+    "modes": "modes",
+    "minimisers": "minima of the error",
+    "regions": "classes and boundary",
+    "attack": "attack ball",
+}
+
+
+def sidebar() -> None:
+    """All controls of the Density lab but the layers and the table."""
+    with st.sidebar:
+        st.selectbox(
+            "Density", list(PRESETS), key=page.key("preset"), format_func=lambda name: PRESETS[name].title,
+            on_change=take_preset, help=page.fields["preset"].metadata["help"],
+        )  # fmt: skip
+        if page["mixture"]:
+            st.button("Back to the preset", on_click=lambda: page.put(mixture=""), width="stretch")
+        control("sigma", "Noise level sigma", page=page)
+        control("score_model", "Score model", page=page)
+        with st.expander("Start", icon=":material/my_location:", expanded=True), st.container(horizontal=True):
+            control("start_x", "x", page=page, typed=True)
+            control("start_y", "y", page=page, typed=True)
+        with st.expander("Purifiers", icon=":material/water_drop:", expanded=True):
+            _purifiers()
+        with st.expander("Attack", icon=":material/bolt:"):
+            control("defended", "Aimed at", page=page, format=METHOD_TITLES.__getitem__)
+            control("eps", "Budget eps", page=page)
+            control("attack_norm", "Norm of eps", page=page)
+        with st.expander("Computing", icon=":material/straighten:"):
+            control("order", "Noise nodes in each direction", page=page)
+            control("resolution", "Resolution of the maps", page=page)
+            control("seed", "Seed", page=page)
+        st.button("Reset", icon=":material/restart_alt:", on_click=page.reset, width="stretch")
+
+
+def _purifiers() -> None:
+    control("methods", "Side by side", page=page, format=METHOD_TITLES.__getitem__)
+    control("rho", "SAM radius rho", page=page)
+    control("steps", "Steps", page=page)
+    control("radius", "Neighbourhood radius", page=page)
+    with st.popover("More", width="stretch"):
+        control("step_size", "Step size", page=page)
+        control("step_rule", "Step rule", page=page)
+        control("decay", "Decay of rho and step size", page=page)
+        control("norm", "Norm of the neighbourhood", page=page)
+
+
+def take_preset() -> None:
+    """A new preset brings the noise level and the radius that show it, and no edits."""
+    chosen = PRESETS[page["preset"]]
+    page.put(mixture="", sigma=chosen.sigma, radius=chosen.radius)
+
+
+def layers() -> None:
+    """Which layers the picture has."""
+    st.pills(
+        "Layers", LAYERS, selection_mode="multi", key=page.key("layers"), format_func=LAYER_TITLES.__getitem__,
+        label_visibility="collapsed",
+    )  # fmt: skip
+
+
+def take_click(event: Mapping | None, run: DensityRun) -> None:
+    """Start where the plot was clicked."""
+    start = picked_start(event, run)
+    if start is not None:
+        page.put(start_x=start[0], start_y=start[1])
+
+
+def table(scenario: DensityScenario) -> None:
+    """The mixture as a table to edit: a change that can be is drawn, one that cannot is refused in one sentence."""
+    st.caption(
+        "One row a component: weight (any positive number), mean, covariance and class. Rows can be added and removed; "
+        "the weights are scaled to sum 1."
+    )
+    rows = to_rows(scenario.density())
+    # Another mixture is another table: what was typed into the old one is not applied to it.
+    edited = st.data_editor(
+        pd.DataFrame(rows, columns=list(COLUMNS)), num_rows="dynamic", hide_index=False,
+        key=f"_density_table_{to_text(scenario.density())}",
+    )  # fmt: skip
+    try:
+        text = edited_text(edited.to_dict("records"), rows)
+    except ValueError as problem:
+        st.error(f"{str(problem)[0].upper()}{str(problem)[1:]}. The picture shows the last mixture that could be.")
+        return
+    if text is not None:
+        st.session_state["_density_edit"] = text
+        st.rerun()
+
+
+def edited_text(edited: Sequence[Mapping[str, Any]], rows: Sequence[Mapping[str, Any]]) -> str | None:
+    """The mixture that the edited rows describe, as text; None if they say what they said; ValueError if there is none."""
+    text = to_text(from_rows(edited))
+    return None if text == to_text(from_rows(rows)) else text
+
+
+def take_edit() -> None:
+    """Take over an edited table, before the widgets of this run are drawn."""
+    if "_density_edit" in st.session_state:
+        page.put(mixture=st.session_state.pop("_density_edit"))

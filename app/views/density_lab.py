@@ -1,0 +1,198 @@
+"""Density lab: where everything is known exactly, purify from any point and see what the error really prefers."""
+
+import streamlit as st
+
+import compute
+import density_controls
+from pursamere_viz.densities.presets import PRESETS, PRESETS_1D
+from pursamere_viz.density_runs import DensityRun, RobustnessReport, density_npz, density_snippet
+from pursamere_viz.density_scenarios import METHOD_TITLES, DensityScenario
+from pursamere_viz.figures import density_lab, sigma_sweep_figure, to_html
+from state import density_lab as state
+from transport import transport
+
+CHART = "density_lab_chart"
+ON_A_LINE = [name for name, preset in PRESETS_1D.items() if name not in ("student_t", "laplace", "gamma")]
+BARE = {"displaylogo": False, "displayModeBar": False}
+
+
+def page() -> None:
+    """The page: choose, compute, draw, caption."""
+    notices = state.start()
+    density_controls.take_edit()
+    density_controls.sidebar()
+    if notices:
+        st.warning("\n".join(f"- {notice}" for notice in notices), icon=":material/link_off:")
+    try:
+        scenario = state.current()
+        density_controls.layers()
+        result = compute.density_run(scenario)
+    except ValueError as problem:
+        st.error(str(problem))
+        return
+    state.publish(scenario)
+    st.markdown(f"#### {headline(result)}")
+    transport(CHART)
+    st.plotly_chart(
+        density_lab(result, slider=False), key=CHART, config=BARE, alt=headline(result).replace("**", ""),
+        on_select=lambda: density_controls.take_click(st.session_state[CHART], result), selection_mode="points",
+    )  # fmt: skip
+    st.caption(facts(result))
+    with st.expander("Where the paths end", icon=":material/table:", expanded=True):
+        st.dataframe(ends(result), hide_index=True)
+    with st.expander("Edit the mixture", icon=":material/edit:", on_change="rerun") as opened:
+        if opened.open:
+            density_controls.table(scenario)
+    with st.expander(
+        "As the noise grows, minima and modes merge", icon=":material/merge:", on_change="rerun"
+    ) as opened:
+        if opened.open:
+            _sweep(scenario)
+    with st.expander("The exact worst case on samples", icon=":material/shield:", on_change="rerun") as opened:
+        if opened.open:
+            _robustness(scenario)
+    _downloads(result)
+
+
+def headline(result: DensityRun) -> str:
+    """The story in one sentence."""
+    if not result.paths:
+        return "Choose a purifier in the sidebar"
+    first = result.paths[0]
+    story = (
+        f"{first.title.capitalize().replace('sam', 'SAM')} ends **{float(first.mode_distance[-1]):.2g}** from a mode"
+    )
+    if len(result.paths) == 1:
+        return story
+    near = sum(float(path.mode_distance[-1]) < result.scenario.sigma / 2 for path in result.paths)
+    return f"{story}; **{near}** of {len(result.paths)} purifiers reach one"
+
+
+def facts(result: DensityRun) -> str:
+    """What the numbers on the page mean."""
+    scenario, maps = result.scenario, result.maps
+    story = "An edited mixture." if scenario.mixture else PRESETS[scenario.preset].story
+    score = "exact" if scenario.score_model == "exact" else "learned from samples"
+    bodies = (
+        f"{story} Click the picture to start somewhere else; to reach a mode is to end within sigma / 2 of it. "
+        f"Score model: {score}. Noise: {scenario.order}² Gauss-Hermite nodes. "
+        f"p has {len(maps.modes.points)} modes, p smoothed with sigma {scenario.sigma:g} has {len(maps.smoothed_modes.points)}, "
+        f"the error {len(maps.minimisers.points)} minima. Purified within {scenario.norm} {scenario.radius:g} of the start, "
+        f"{scenario.steps} steps, {scenario.step_rule} with step size {scenario.step_size:g}, decay {scenario.decay}."
+    )
+    if result.basins is not None:
+        goal = "mode of p smoothed" if scenario.defended in ("log_density", "tweedie") else "minimum of the error"
+        bodies += (
+            f" Basins: which {goal} {METHOD_TITLES[scenario.defended]} ends at (within {result.basins.tolerance:.2g}), "
+            "without a limit to its neighbourhood; blank where at none."
+        )
+    return f"{bodies} {attack_story(result)}".strip()
+
+
+def attack_story(result: DensityRun) -> str:
+    """What the exhaustive search in the ball around the start found, and who else found it."""
+    if result.attack is None:
+        return ""
+    worst, scenario = result.attack.worst, result.scenario
+    ball = f"the {scenario.attack_norm} ball of eps {scenario.eps:g} around the start"
+    title = METHOD_TITLES[scenario.defended]
+    if not worst.correct[0]:
+        return f"Attack: {title} leads the start itself to another class than its own; nothing is left to attack."
+    if not worst.broken[0]:
+        sure = "and none between them could be" if worst.certain[0] else "though between them one may be"
+        return (
+            f"Attack: of all points tried in {ball} (spacing {worst.spacing:.2g}) none is misclassified after {title}, {sure} "
+            f"(smallest margin {float(worst.margin[0]):.2g}, slope {float(worst.slope[0]):.2g})."
+        )
+    found = [hit.name for hit in result.attack.hits if hit.broken[0]]
+    missed = [hit.name for hit in result.attack.hits if not hit.broken[0]]
+    return (
+        f"Attack: {ball} holds a point that is misclassified after {title}. Found by: {', '.join(found) or 'no attack'}"
+        f"{'; missed by: ' + ', '.join(missed) if missed else ''}. {result.attack.masking.sentence}"
+    )
+
+
+def ends(result: DensityRun) -> list[dict[str, object]]:
+    """A row for each path."""
+    return [
+        {
+            "purifier": path.title,
+            "ends at x": round(float(path.points[-1, 0]), 4),
+            "y": round(float(path.points[-1, 1]), 4),
+            "L2 to the nearest mode of p": float(f"{float(path.mode_distance[-1]):.3g}"),
+            "error at the end": float(f"{float(path.error[-1]):.4g}"),
+            "log p": round(float(path.log_prob[-1]), 3),
+            "class, start → end": f"{int(path.probabilities[0].argmax())} → {int(path.probabilities[-1].argmax())}",
+            "moved, L2": round(float((path.points[-1] - path.points[0]).norm()), 3),
+        }
+        for path in result.paths
+    ]
+
+
+def _sweep(scenario: DensityScenario) -> None:
+    here = "this density"
+    names = {here: here, **{name: f"on the line: {PRESETS_1D[name].title}" for name in ON_A_LINE}}
+    chosen = st.selectbox("Density", list(names), format_func=names.__getitem__, key="_density_sweep")
+    swept = compute.sweep(chosen, scenario if chosen == here else None)
+    about = "Minima of the error and modes as sigma grows."
+    st.plotly_chart(sigma_sweep_figure(swept), key="density_sweep_chart", config=BARE, alt=about)
+    exact = "The score model is exact here, whichever is chosen above. "
+    st.caption(exact + ("" if chosen == here else PRESETS_1D[chosen].story))
+
+
+def _robustness(scenario: DensityScenario) -> None:
+    st.write(
+        f"Every point of the {scenario.attack_norm} ball of eps {scenario.eps:g} around 60 samples is purified with "
+        f"{METHOD_TITLES[scenario.defended]} and classified; the attacks then try to find what is known to be there."
+    )
+    pressed = st.button("Compute", icon=":material/play_arrow:")
+    report = compute.density_robustness(scenario, compute=pressed)
+    if report is not None:
+        st.dataframe(robustness_rows(report), hide_index=True)
+        st.write(report.defended.bound)
+        st.write(report.masking.sentence)
+
+
+def robustness_rows(report: RobustnessReport) -> list[dict[str, object]]:
+    """True accuracy without and with the purifier, and what each attack reports."""
+    count = len(report.x)
+
+    def row(name: str, robust: float, found: str = "") -> dict[str, object]:
+        return {"": name, "robust accuracy": f"{robust:.1%}", "worst cases found": found}
+
+    clean = float(report.defended.correct.double().mean())
+    rows = [
+        row("exact, without a purifier", report.undefended.accuracy[1]),
+        row(
+            "exact, purified",
+            report.defended.accuracy[1],
+            f"{int(report.defended.broken.sum())}, all that the grid proves",
+        ),
+    ]
+    for hit in report.hits:
+        share = f"{hit.count} of {hit.worst_cases}"
+        rows.append(row(f"as {hit.name} sees it, purified", clean - hit.count / count, share))
+    return rows
+
+
+def _downloads(result: DensityRun) -> None:
+    name = f"pursamere-density-{result.scenario.preset}"
+    with st.container(horizontal=True):
+        st.download_button(
+            "Paths and maps (.npz)", lambda: density_npz(result), f"{name}.npz", icon=":material/download:",
+            on_click="ignore",
+        )  # fmt: skip
+        st.download_button(
+            "Linked figure (.html)",
+            lambda: to_html(density_lab(result, slider=False), title=headline(result).replace("**", ""), caption=facts(result)),
+            f"{name}.html",
+            mime="text/html",
+            icon=":material/download:",
+            on_click="ignore",
+        )  # fmt: skip
+        with st.popover("Python", icon=":material/code:"):
+            st.write("This recomputes exactly what is on the screen:")
+            st.code(density_snippet(result.scenario), language="python")
+
+
+page()
