@@ -17,8 +17,12 @@ _html, _css, _js = transport_source()
 _component = st.components.v2.component("pursamere_transport", html=_html, css=_css, js=_js + SHELL)
 
 
+def plain_text(chart_key: str) -> None:
+    """Streamlit greys the text of charts; on a projector it must be as dark (or as light) as the rest of the page."""
+    st.html(f"<style>.st-key-{chart_key} .js-plotly-plot text {{ fill: currentColor !important }}</style>")
+
+
 def transport(chart_key: str) -> None:
     """Mount the bar for the figure of st.plotly_chart(..., key=chart_key); call it above or below the chart."""
-    # Streamlit greys the text of charts; on a projector it must be as dark (or as light) as the rest of the page.
-    st.html(f"<style>.st-key-{chart_key} .js-plotly-plot text {{ fill: currentColor !important }}</style>")
+    plain_text(chart_key)
     _component(data={"chart": chart_key}, key=f"transport-{chart_key}", height="content")

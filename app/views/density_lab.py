@@ -4,12 +4,13 @@ import streamlit as st
 
 import compute
 import density_controls
+from pursamere_viz.analysis.masking import ATTACKERS
 from pursamere_viz.densities.presets import PRESETS, PRESETS_1D
 from pursamere_viz.density_runs import DensityRun, RobustnessReport, density_npz, density_snippet
 from pursamere_viz.density_scenarios import METHOD_TITLES, DensityScenario
 from pursamere_viz.figures import density_lab, sigma_sweep_figure, to_html
 from state import density_lab as state
-from transport import transport
+from transport import plain_text, transport
 
 CHART = "density_lab_chart"
 ON_A_LINE = [name for name, preset in PRESETS_1D.items() if name not in ("student_t", "laplace", "gamma")]
@@ -83,8 +84,8 @@ def facts(result: DensityRun) -> str:
     if result.basins is not None:
         goal = "mode of p smoothed" if scenario.defended in ("log_density", "tweedie") else "minimum of the error"
         bodies += (
-            f" Basins: which {goal} {METHOD_TITLES[scenario.defended]} ends at (within {result.basins.tolerance:.2g}), "
-            "without a limit to its neighbourhood; blank where at none."
+            f" Basins: the colour tells at which {goal} the purifier “{METHOD_TITLES[scenario.defended]}” ends (within "
+            f"{result.basins.tolerance:.2g}), its neighbourhood unlimited; no colour where at none."
         )
     return f"{bodies} {attack_story(result)}".strip()
 
@@ -134,6 +135,7 @@ def _sweep(scenario: DensityScenario) -> None:
     names = {here: here, **{name: f"on the line: {PRESETS_1D[name].title}" for name in ON_A_LINE}}
     chosen = st.selectbox("Density", list(names), format_func=names.__getitem__, key="_density_sweep")
     swept = compute.sweep(chosen, scenario if chosen == here else None)
+    plain_text("density_sweep_chart")
     about = "Minima of the error and modes as sigma grows."
     st.plotly_chart(sigma_sweep_figure(swept), key="density_sweep_chart", config=BARE, alt=about)
     exact = "The score model is exact here, whichever is chosen above. "
@@ -143,7 +145,8 @@ def _sweep(scenario: DensityScenario) -> None:
 def _robustness(scenario: DensityScenario) -> None:
     st.write(
         f"Every point of the {scenario.attack_norm} ball of eps {scenario.eps:g} around 60 samples is purified with "
-        f"{METHOD_TITLES[scenario.defended]} and classified; the attacks then try to find what is known to be there."
+        f"{METHOD_TITLES[scenario.defended]} and classified; the attacks then try to find what is known to be there, PGD in {ATTACKERS['PGD full'].steps} steps from "
+        f"{ATTACKERS['PGD full'].restarts} random points of the ball."
     )
     pressed = st.button("Compute", icon=":material/play_arrow:")
     report = compute.density_robustness(scenario, compute=pressed)

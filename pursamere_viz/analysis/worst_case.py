@@ -35,10 +35,10 @@ def ball_grid(eps: float, norm: str = "l2", resolution: int = 41) -> BallGrid:
         raise ValueError(f"eps must be finite and not negative, got {eps}")
     if resolution < 3 or resolution % 2 == 0:
         raise ValueError(f"resolution must be an odd number of at least 3, got {resolution}")
-    half = resolution // 2
-    spacing = eps / half
+    half = resolution // 2 if eps > 0 else 0
+    spacing = eps / max(half, 1)
     if norm == "linf":
-        line = torch.linspace(-eps, eps, resolution, dtype=torch.float64)
+        line = spacing * torch.arange(-half, half + 1, dtype=torch.float64)  # its middle is exactly 0
         square = torch.cartesian_prod(line, line)
         offsets = square[square.norm(dim=1).argsort(stable=True)]
     else:
@@ -131,7 +131,8 @@ def worst_case_steps(
             logits = model(tried).double()
         table = margin(logits, labels.repeat_interleave(len(offsets))).unflatten(0, (len(images), len(offsets)))
         margins.append(table)
-        slopes.append(((table[:, pairs[:, 0]] - table[:, pairs[:, 1]]).abs() / apart.clamp(min=1e-300)).amax(1))
+        steepest = ((table[:, pairs[:, 0]] - table[:, pairs[:, 1]]).abs() / apart).flatten(1)
+        slopes.append(steepest.amax(1) if len(pairs) else torch.zeros(len(images)).to(table))
         yield sum(map(len, margins)) / len(x)
     margin_table, slope = torch.cat(margins), torch.cat(slopes)
     smallest, place = margin_table.min(1)

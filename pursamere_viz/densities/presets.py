@@ -98,7 +98,7 @@ PRESETS: dict[str, Preset] = {
     "unequal": Preset(
         "Unequal weights",
         _round([[-1.5, 0.0], [1.5, 0.0], [0.0, 2.2]], 0.4, [0, 1, 2], [0.9, 0.08, 0.02]),
-        "The error does not see the weights of well separated modes: a component of 2 % is as deep as one of 90 %.",
+        "The error does not see the weights of well separated modes: a component of 2 % is nearly as deep as one of 90 %.",
         0.3,
         1.5,
     ),

@@ -18,7 +18,7 @@ from pursamere_viz.figures.layers import Layer, add_layers, add_slider
 if TYPE_CHECKING:
     from pursamere_viz.density_runs import DensityRun, MethodPath
 
-HEIGHT = 640  # px
+HEIGHT = 600  # px
 GRID = 81  # places along each side that can be clicked
 LOOKS = {  # colour, symbol, dash
     "sam": (theme.PURPLE, "diamond", "solid"),
@@ -175,7 +175,7 @@ def style(figure: go.Figure, run: DensityRun, last: int) -> None:
     """Equal scales on the plane, fixed ranges, a legend on top."""
     x0, x1, y0, y1 = run.maps.window
     look = {"constrain": "domain", "showgrid": False, "zeroline": False, "row": 1, "col": 1}
-    figure.update_xaxes(range=[x0, x1], constraintoward="left", **look)
+    figure.update_xaxes(range=[x0, x1], **look)
     figure.update_yaxes(range=[y0, y1], scaleanchor="x", constraintoward="top", **look)
     for row, (name, _) in enumerate(CHARTS, start=1):
         series = {path.method: getattr(path, name).tolist() for path in run.paths}
@@ -192,7 +192,7 @@ def style(figure: go.Figure, run: DensityRun, last: int) -> None:
     figure.update_yaxes(fixedrange=True, tickfont_size=theme.TEXT, title_font_size=theme.TEXT)
     figure.update_layout(
         showlegend=True, clickmode="event+select", hovermode="closest",
-        legend={"orientation": "h", "x": 0, "y": -0.08, "xanchor": "left", "yanchor": "top", "itemsizing": "constant"}
+        legend={"orientation": "h", "x": 0, "y": -0.075, "xanchor": "left", "yanchor": "top", "itemsizing": "constant"}
         | {"font": {"size": theme.TEXT}, "bgcolor": theme.TRANSPARENT},
     )  # fmt: skip
     for trace in figure.data:

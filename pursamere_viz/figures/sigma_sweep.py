@@ -59,8 +59,8 @@ def line_layers(sweep: SigmaSweep) -> list[Layer]:
     return [
         curve("error", ERROR, "solid", "error / its largest value here"),
         curve("smoothed", MODE, "dash", "p smoothed / its largest value"),
+        Layer(mark("circle", MODE, "mode of p smoothed", 15), 1, 1, modes),
         Layer(mark("x", ERROR, "minimum of the error"), 1, 1, minima),
-        Layer(mark("circle", MODE, "mode of p smoothed"), 1, 1, modes),
     ]
 
 
@@ -86,8 +86,8 @@ def plane_layers(sweep: SigmaSweep) -> list[Layer]:
     return [
         Layer(contour, 1, 1, lines),
         Layer(star, 1, 1),
+        Layer(mark("circle", MODE, "mode of p smoothed", 15), 1, 1, lambda step: points(step, "modes")),
         Layer(mark("x", ERROR, "minimum of the error"), 1, 1, lambda step: points(step, "minimisers")),
-        Layer(mark("circle", MODE, "mode of p smoothed"), 1, 1, lambda step: points(step, "modes")),
     ]
 
 
