@@ -20,14 +20,27 @@ from pursamere_viz.densities.bayes import BayesClassifier
 from pursamere_viz.density_scenarios import METHOD_TITLES, DensityScenario, build_density, purifier
 from pursamere_viz.models.toy import train_toy
 from pursamere_viz.progress import Progress, finish, relay
-from pursamere_viz.purification import Trajectory
+from pursamere_viz.purification import Purifier, Trajectory
 from pursamere_viz.purification.denoisers import Denoiser
 
 BACKGROUND = ("sigma", "order", "score_model", "seed", "rho", "resolution")
 PURIFYING = ("rho", "radius", "norm", "steps", "step_size", "step_rule", "decay")
 ATTACKING = ("defended", "eps", "attack_norm", "start_x", "start_y")
-BASIN_RESOLUTION = 61
-BALL_RESOLUTION = 31
+
+
+@dataclass(frozen=True)
+class Effort:
+    """How finely the costly layers are computed."""
+
+    basins: int  # starts along each side
+    ball: int  # points along the diameter of the start's eps-ball
+    samples: int  # whose worst case is searched
+    restarts: int  # of PGD
+    steps: int  # of PGD
+
+
+# A call of the network costs tens of calls of the exact score.
+EFFORTS = {"exact": Effort(61, 31, 60, 50, 20), "learned": Effort(25, 15, 12, 10, 10)}
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,10 +112,10 @@ def compute_maps(scenario: DensityScenario, denoiser: Denoiser | None = None) ->
 
 def compute_basins(scenario: DensityScenario, maps: DensityMaps, denoiser: Denoiser | None = None) -> Basins:
     """Which minimiser of the error each start reaches under the purifier `defended`."""
-    parts = build_density(scenario, denoiser)
+    parts, effort = build_density(scenario, denoiser), EFFORTS[scenario.score_model]
     config = dataclasses.replace(scenario.purifier_config(scenario.defended), radius=float("inf"))
     targets = maps.smoothed_modes.points if scenario.defended in ("log_density", "tweedie") else maps.minimisers.points
-    return basins(parts.error, config, targets, window=parts.window, resolution=BASIN_RESOLUTION)
+    return basins(parts.error, config, targets, window=parts.window, resolution=effort.basins)
 
 
 def compute_paths(scenario: DensityScenario, modes: Tensor, denoiser: Denoiser | None = None) -> tuple[MethodPath, ...]:
@@ -131,24 +144,26 @@ def attack_start(scenario: DensityScenario, denoiser: Denoiser | None = None) ->
     worst = yield from relay(
         "Trying every point of the ball",
         worst_case_steps(
-            classifier, defence, x, y, scenario.eps, norm=scenario.attack_norm, resolution=BALL_RESOLUTION
+            classifier,
+            defence,
+            x,
+            y,
+            scenario.eps,
+            norm=scenario.attack_norm,
+            resolution=EFFORTS[scenario.score_model].ball,
         ),
     )
-    hits = []
-    for count, (name, config) in enumerate(ATTACKERS.items()):
-        yield Progress(f"Attacking: {name}", count / len(ATTACKERS))
-        hits.append(attack_hits(classifier, defence, x, y, worst, config, name))
-    masking = diagnose_masking(classifier, defence, x, y, worst, hits[-1])
-    return StartAttack(worst, tuple(hits), masking, y)
+    hits, masking = yield from _attacks(scenario, classifier, defence, x, y, worst)
+    return StartAttack(worst, hits, masking, y)
 
 
 def robustness(
-    scenario: DensityScenario, denoiser: Denoiser | None = None, *, samples: int = 60, resolution: int = 21
+    scenario: DensityScenario, denoiser: Denoiser | None = None, *, samples: int | None = None, resolution: int = 21
 ) -> Generator[Progress, None, RobustnessReport]:
     """Exact robust accuracy of the purifier `defended` on samples of p (labels: the Bayes rule), and what attacks find of it."""
     parts = build_density(scenario, denoiser)
     classifier, defence = BayesClassifier(parts.density), purifier(scenario, parts, scenario.defended)
-    x = parts.density.sample(samples, scenario.seed)
+    x = parts.density.sample(samples or EFFORTS[scenario.score_model].samples, scenario.seed)
     with torch.no_grad():
         y = classifier(x).argmax(-1)
     options: dict[str, Any] = {"norm": scenario.attack_norm, "resolution": resolution}
@@ -158,12 +173,20 @@ def robustness(
     worst = yield from relay(
         "Trying every point of every ball", worst_case_steps(classifier, defence, x, y, scenario.eps, **options)
     )
-    hits = []
+    hits, masking = yield from _attacks(scenario, classifier, defence, x, y, worst)
+    return RobustnessReport(x, y, undefended, worst, hits, masking)
+
+
+def _attacks(
+    scenario: DensityScenario, classifier: BayesClassifier, defence: Purifier, x: Tensor, y: Tensor, worst: WorstCase
+) -> Generator[Progress, None, tuple[tuple[Hits, ...], Masking]]:
+    """Every attack on what the grid proves, and why PGD full misses what it misses."""
+    effort, hits = EFFORTS[scenario.score_model], []
     for count, (name, config) in enumerate(ATTACKERS.items()):
         yield Progress(f"Attacking: {name}", count / len(ATTACKERS))
-        hits.append(attack_hits(classifier, defence, x, y, worst, config, name))
-    masking = diagnose_masking(classifier, defence, x, y, worst, hits[-1])
-    return RobustnessReport(x, y, undefended, worst, tuple(hits), masking)
+        sized = dataclasses.replace(config, restarts=effort.restarts, steps=effort.steps)
+        hits.append(attack_hits(classifier, defence, x, y, worst, sized, name))
+    return tuple(hits), diagnose_masking(classifier, defence, x, y, worst, hits[-1])
 
 
 def run_density(scenario: DensityScenario) -> DensityRun:

@@ -45,10 +45,10 @@ class DensityScenario(Described):
         },
     )
     start_x: float = number(
-        0.4, -30.0, 30.0, 0.01, "Where the purification starts; a click on the picture sets it too."
+        0.9, -30.0, 30.0, 0.01, "Where the purification starts; a click on the picture sets it too."
     )
     start_y: float = number(
-        0.3, -30.0, 30.0, 0.01, "Where the purification starts; a click on the picture sets it too."
+        0.7, -30.0, 30.0, 0.01, "Where the purification starts; a click on the picture sets it too."
     )
     score_model: str = choice(
         "exact",

@@ -24,7 +24,7 @@ CHANGED = DensityScenario(
 
 @pytest.fixture(scope="module")
 def run():
-    return run_density(DensityScenario(resolution=21, steps=20, layers=",".join(LAYERS), eps=0.4))
+    return run_density(DensityScenario(resolution=21, layers=",".join(LAYERS), eps=0.4))
 
 
 def test_every_field_survives_the_way_through_text():
@@ -37,7 +37,8 @@ def test_every_field_survives_the_way_through_text():
 @pytest.mark.parametrize(
     ("name", "value", "said"),
     [
-        ("mixture", "-1,0,0,1,0,1,0", "row 0: weight"), ("mixture", "x", "row 0"), ("preset", "four", "preset"), ("sigma", "nan", "sigma"),
+        ("mixture", "-1,0,0,1,0,1,0", "row 0: weight"), ("mixture", "x", "row 0"),
+        ("preset", "four", "preset"), ("sigma", "nan", "sigma"),
         ("layers", "error,moon", "layers"), ("methods", "magic", "methods"), ("eps", "1/255", "eps"), ("noise", "1", "noise"),
         ("start_x", "1e9", "start_x"), ("steps", "2.5", "steps"),
     ],
@@ -94,7 +95,6 @@ def test_maps_agree_with_what_they_map(run):
     torch.testing.assert_close(maps.log_prob.values.flatten(), density.log_prob(points))
     torch.testing.assert_close(maps.score.vectors, density.smoothed(run.scenario.sigma).score(maps.score.points))
     assert torch.equal(maps.lead.argmax(0).double(), maps.classes.values)
-    assert (maps.sharpness.values >= -1e-9).all()
     assert len(maps.modes.points) == 3
 
 
@@ -113,7 +113,8 @@ def test_downloads_hold_the_run(run):
         assert np.array_equal(held["error"], run.maps.error.values.numpy())
 
 
-def test_the_snippet_prints_the_run(run, capsys):
+def test_the_snippet_prints_the_run(capsys):
+    run = run_density(DensityScenario(resolution=21, steps=4, sigma=0.4))
     exec(density_snippet(run.scenario), {})
     printed = capsys.readouterr().out.splitlines()
     assert len(printed) == len(run.paths)

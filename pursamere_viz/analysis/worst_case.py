@@ -13,6 +13,7 @@ from pursamere_viz.progress import finish
 from pursamere_viz.purification import PurifiedClassifier, Purifier
 
 POINTS_AT_ONCE = 20_000
+WIDEST_ANGLE = math.pi / 8  # between any direction and that of some neighbour on the grid
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,7 +60,7 @@ class WorstCase:
     robust: Tensor  # (N,) bool: right everywhere on the grid
     found: Tensor  # (N, 2), where the margin is smallest on the grid
     margin: Tensor  # (N,), there: log-odds of the true class against the best other; negative where the classifier errs
-    slope: Tensor  # (N,), largest |margin difference| / distance between neighbouring grid points: a measured Lipschitz constant
+    slope: Tensor  # (N,), measured Lipschitz constant: largest difference quotient of neighbours / cos(WIDEST_ANGLE)
     certain: (
         Tensor  # (N,) bool: robust, and margin > slope * covering, so that no point between the grid's could be wrong
     )
@@ -132,7 +133,7 @@ def worst_case_steps(
         table = margin(logits, labels.repeat_interleave(len(offsets))).unflatten(0, (len(images), len(offsets)))
         margins.append(table)
         steepest = ((table[:, pairs[:, 0]] - table[:, pairs[:, 1]]).abs() / apart).flatten(1)
-        slopes.append(steepest.amax(1) if len(pairs) else torch.zeros(len(images)).to(table))
+        slopes.append(steepest.amax(1) / math.cos(WIDEST_ANGLE) if len(pairs) else torch.zeros(len(images)).to(table))
         yield sum(map(len, margins)) / len(x)
     margin_table, slope = torch.cat(margins), torch.cat(slopes)
     smallest, place = margin_table.min(1)

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from pursamere_viz.densities.quadrature import FAR, NEAR, SmoothedDerivative, around
 
-BISECTIONS = 60
+BISECTIONS = 40
 
 
 @dataclass(frozen=True)

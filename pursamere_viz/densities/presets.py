@@ -71,9 +71,9 @@ _CORNERS = [[math.cos(angle), math.sin(angle)] for angle in (math.pi / 2, math.p
 PRESETS: dict[str, Preset] = {
     "three": Preset(
         "Three round components",
-        _round([[-1.2, -0.7], [1.2, -0.7], [0.0, 1.4]], 0.35, [0, 1, 2]),
+        _round([[-1.2, -0.7], [1.2, -0.7], [0.0, 1.4]], 0.45, [0, 1, 2]),
         "Well separated and symmetric: the minima of the error are the modes, whatever the start.",
-        0.3,
+        0.2,
         1.5,
     ),
     "anisotropic": Preset(
@@ -98,8 +98,8 @@ PRESETS: dict[str, Preset] = {
     "unequal": Preset(
         "Unequal weights",
         _round([[-1.5, 0.0], [1.5, 0.0], [0.0, 2.2]], 0.4, [0, 1, 2], [0.9, 0.08, 0.02]),
-        "The error does not see the weights of well separated modes: a component of 2 % is nearly as deep as one of 90 %.",
-        0.3,
+        "The error does not see the weights of well separated modes: a component of 2 % is as deep as one of 90 %.",
+        0.2,
         1.5,
     ),
     "ring": Preset(

@@ -67,16 +67,16 @@ def test_the_error_does_not_see_weights_and_prefers_the_narrow(make_error):
     unequal = PRESETS["unequal"]
     found = find_minimisers(make_error(unequal.density, unequal.sigma, order=15), unequal.density.means)
     assert len(found.points) == 3
-    assert found.error.max() / found.error.min() < 1.05  # of weights 45 to 1
+    assert found.error.max() / found.error.min() < 1.001  # of weights 45 to 1
     beside = PRESETS["narrow_wide"]
     narrow = find_minimisers(make_error(beside.density, beside.sigma, order=15), beside.density.means).points[0]
     assert (narrow - beside.density.means[0]).norm() < 0.1
 
 
 def test_a_start_that_runs_away_is_dropped(make_error):
-    error = make_error(StudentT(3.0), 0.05, order=20)
-    assert find_minimisers(error, column([3.0, 4.0])).points.shape == (0, 1)
-    assert find_minimisers(error, column([1.5, 2.1, 4.0])).points.item() == pytest.approx(0.0, abs=1e-8)
+    error = make_error(StudentT(3.0), 0.1, order=8)
+    assert find_minimisers(error, column([1.5, 4.0])).points.item() == pytest.approx(0.0, abs=1e-8)
+    assert find_minimisers(error, column([4.0])).points.shape == (0, 1)
 
 
 @pytest.mark.parametrize("sigma", [0.1, 0.05])
@@ -169,3 +169,13 @@ def test_hard_mixtures_stay_finite(sigma):
     path = purify(error, far, PurifierConfig(steps=10, rho=0.1, radius=1e9, clip=False))
     for part in (path.points, path.error, path.gradient_norm):
         assert torch.isfinite(part).all()
+
+
+@pytest.mark.parametrize("name", ["three", "unequal", "narrow_wide", "triangle", "skewed"])
+def test_49_nodes_make_no_minimum_of_their_own(make_error, name):
+    """Too few nodes do, halfway between components far apart; with these presets and their sigma 49 will do."""
+    preset, axis = PRESETS[name], torch.linspace(-2.2, 2.2, 9, dtype=torch.float64)
+    starts = torch.cartesian_prod(axis, axis)
+    few, many = (find_minimisers(make_error(preset.density, preset.sigma, order), starts) for order in (7, 21))
+    assert len(few.points) == len(many.points)
+    assert match(few.points, many.points).distance.max() < 0.1 * preset.sigma

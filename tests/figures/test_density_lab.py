@@ -1,0 +1,165 @@
+"""The Density lab's figures against the numbers of the run that they draw."""
+
+import dataclasses
+import math
+
+import numpy as np
+import pytest
+import torch
+from scipy.optimize import brentq
+
+from pursamere_viz import DensityScenario, run_density
+from pursamere_viz.analysis.sigma_sweep import log_spaced, sigma_sweep
+from pursamere_viz.densities.presets import PRESETS, PRESETS_1D
+from pursamere_viz.density_scenarios import LAYERS
+from pursamere_viz.figures import density_lab, picked_start, sigma_sweep_figure, to_html
+from pursamere_viz.figures.density_lab import CHARTS, GRID, LOOKS
+from pursamere_viz.figures.density_layers import layer_traces
+from pursamere_viz.progress import finish
+
+STEPS = 6
+
+
+@pytest.fixture(scope="module")
+def run():
+    return run_density(DensityScenario(resolution=21, steps=STEPS, layers=",".join(LAYERS), order=5))
+
+
+@pytest.fixture(scope="module")
+def figure(run):
+    return density_lab(run, slider=False)
+
+
+def moving(figure, step):
+    frame = figure.frames[step]
+    return [(figure.data[index], part) for index, part in zip(frame.traces, frame.data, strict=True)]
+
+
+def test_one_frame_a_step_that_says_its_step(figure):
+    assert [frame.name for frame in figure.frames] == [str(step) for step in range(STEPS + 1)]
+    assert [frame.layout.meta["step"] for frame in figure.frames] == list(range(STEPS + 1))
+    assert figure.layout.meta["step"] == STEPS and not figure.layout.sliders
+
+
+def test_every_purifier_stands_at_its_own_step_in_its_own_look(run, figure):
+    assert len({look[0] for look in LOOKS.values()}) == len({look[1] for look in LOOKS.values()}) == len(LOOKS)
+    for step in range(STEPS + 1):
+        placed = {trace.name: part for trace, part in moving(figure, step) if trace.name}
+        for path in run.paths:
+            expected = path.points[min(step, len(path.points) - 1)].tolist()
+            assert [placed[path.title].x[0], placed[path.title].y[0]] == pytest.approx(expected, rel=1e-4, abs=1e-6)
+
+
+def test_dots_and_titles_tell_the_values_of_the_step(run, figure):
+    for step in range(STEPS + 1):
+        dots = [part for trace, part in moving(figure, step) if trace.marker.size == 10]
+        assert len(dots) == len(CHARTS)
+        for part, (name, title) in zip(dots, CHARTS, strict=True):
+            values = [float(getattr(path, name)[min(step, len(path.points) - 1)]) for path in run.paths]
+            if name == "mode_distance":
+                values = [max(value, 1e-4) for value in values]
+            assert np.allclose(part.y, values, rtol=1e-6, atol=1e-3)
+            assert any(title in (other.text or [""])[0] for _, other in moving(figure, step))
+
+
+@pytest.mark.parametrize("layer", LAYERS)
+def test_every_layer_can_be_switched(run, layer):
+    alone = dataclasses.replace(run, scenario=dataclasses.replace(run.scenario, layers=layer))
+    nothing = dataclasses.replace(run, scenario=dataclasses.replace(run.scenario, layers=""))
+    assert layer_traces(nothing) == []
+    assert len(layer_traces(alone)) >= 1
+    density_lab(alone)
+
+
+def test_contours_show_the_maps(run):
+    alone = dataclasses.replace(run, scenario=dataclasses.replace(run.scenario, layers="error"))
+    [contour] = layer_traces(alone)
+    values = run.maps.error.values
+    log = values.max() > 100 * values.min()
+    assert np.allclose(contour.z, values.log10() if log else values, rtol=1e-5)
+    assert ("log10" in contour.name) == bool(log)
+
+
+def test_a_click_becomes_the_start_that_was_clicked(run, figure):
+    [targets] = [trace for trace in figure.data if trace.name == "start here"]
+    assert len(targets.x) == GRID**2 and targets.marker.opacity == 0 and targets.hoverinfo != "skip"
+    index = 17 * GRID + 40
+    event = {"selection": {"points": [{"customdata": {"0": index}, "x": 0, "y": 0}]}}
+    assert picked_start(event, run) == pytest.approx((targets.x[index], targets.y[index]), abs=0.006)
+    for nothing in (None, {}, {"selection": {"points": []}}, {"selection": {"points": [{"x": 1, "y": 2}]}}):
+        assert picked_start(nothing, run) is None
+    assert picked_start({"selection": {"points": [{"customdata": [GRID**2]}]}}, run) is None
+
+
+def test_nothing_else_takes_the_click(figure):
+    plane = [trace for trace in figure.data if trace.xaxis in (None, "x") and trace.name != "start here"]
+    assert all(trace.hoverinfo == "skip" for trace in plane)
+
+
+def test_a_run_without_paths_is_drawn(run):
+    bare = dataclasses.replace(run, paths=())
+    assert len(density_lab(bare, slider=False).frames) == 1
+
+
+def test_it_is_exported_with_the_same_bar(figure):
+    page = to_html(figure, title="Density", caption="A caption.")
+    assert "mountTransport" in page and page.count("A caption.") == 1
+
+
+@pytest.fixture(scope="module")
+def line():
+    steps = sigma_sweep(PRESETS_1D["overshoot"].density, [0.6, 0.98, 1.2], ((-3.0, 3.0),), resolution=121)
+    return finish(steps)
+
+
+def test_minima_and_modes_on_the_line_are_where_theory_puts_them(line):
+    first, between, last = line.slices
+    assert sorted(first.minimisers.points[:, 0].tolist()) == pytest.approx([-1.148, 1.148], abs=5e-4)
+    mode = brentq(lambda x: math.tanh(x / (0.3**2 + 0.6**2)) - x, 0.5, 2.0)  # .974: where the score of p_s vanishes
+    assert sorted(first.modes.points[:, 0].tolist()) == pytest.approx([-mode, mode], abs=1e-6)
+    assert len(between.minimisers.points) == 2 and len(between.modes.points) == 1  # they merge at 1.015 and .954
+    assert len(last.minimisers.points) == len(last.modes.points) == 1
+
+
+def test_sweep_on_the_line_has_a_frame_a_sigma_with_its_minima(line):
+    figure = sigma_sweep_figure(line)
+    assert [frame.name for frame in figure.frames] == ["0", "1", "2"]
+    assert [step.label for step in figure.layout.sliders[0].steps] == ["0.6", "0.98", "1.2"]
+    for step, part in enumerate(line.slices):
+        [minima] = [p for trace, p in moving(figure, step) if trace.name == "minimum of the error"]
+        assert sorted(minima.x) == pytest.approx(sorted(part.minimisers.points[:, 0].tolist()))
+        [cursor] = [p for trace, p in moving(figure, step) if p.x is not None and len(p.x) == 2 and p.y is None]
+        assert cursor.x == (part.sigma, part.sigma)
+
+
+def test_sweep_in_the_plane_counts_minima_and_modes():
+    density = PRESETS["triangle"].density
+    sweep = finish(sigma_sweep(density, [0.2, 1.0], ((-2.5, 2.5), (-2.5, 2.5)), resolution=21))
+    assert len(sweep.modes.points) == 3 and len(sweep.slices[0].modes.points) == 4  # more modes than components
+    figure = sigma_sweep_figure(sweep)
+    counts = [trace.y for trace in figure.data if trace.type == "scatter" and trace.line.shape == "hvh"]
+    assert counts[1] == (4, 1)
+    assert len(figure.frames) == 2
+
+
+def test_levels_are_spaced_by_equal_ratios():
+    levels = log_spaced(0.1, 1.6, 5)
+    assert levels == pytest.approx([0.1, 0.2, 0.4, 0.8, 1.6])
+    with pytest.raises(ValueError, match="low"):
+        log_spaced(1.0, 0.5, 4)
+    with pytest.raises(ValueError, match="one or two dimensions"):
+        finish(sigma_sweep(PRESETS["three"].density, [0.5], ((-1.0, 1.0),)))
+
+
+def test_arrows_point_along_their_field(run):
+    arrows, [shafts, heads] = (
+        run.maps.descent,
+        layer_traces(dataclasses.replace(run, scenario=dataclasses.replace(run.scenario, layers="descent"))),
+    )
+    x, y = np.array(shafts.x, dtype=float).reshape(-1, 3), np.array(shafts.y, dtype=float).reshape(-1, 3)
+    drawn = torch.tensor(np.stack([x[:, 1] - x[:, 0], y[:, 1] - y[:, 0]], -1))
+    size = arrows.vectors.norm(dim=1)
+    along = (drawn * arrows.vectors).sum(1) / (drawn.norm(dim=1) * size)
+    assert (along[size > 1e-3] > 0.99).all()
+    turned = math.radians(90 - heads.marker.angle[0])
+    assert math.cos(turned) == pytest.approx(float(arrows.vectors[0, 0] / size[0]), abs=1e-6)
