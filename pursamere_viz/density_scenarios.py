@@ -28,6 +28,7 @@ METHOD_TITLES = {
 LAYERS = (
     "error", "density", "smoothed", "sharpness", "score", "descent", "basins", "modes", "minimisers", "regions", "attack",
 )  # fmt: skip
+FIRST = "three"  # what the lab opens with, at its own noise level and radius
 BORDER = 3.0  # standard deviations of a component around its mean that the window holds
 
 
@@ -55,13 +56,13 @@ class DensityScenario(Described):
         SCORE_MODELS,
         "exact: the score of p_s in closed form; learned: a small network trained on samples of p.",
     )
-    sigma: float = number(0.3, 0.02, 3.0, 0.01, "Noise level of the expected reconstruction error.")
+    sigma: float = number(PRESETS[FIRST].sigma, 0.02, 3.0, 0.01, "Noise level of the expected reconstruction error.")
     order: int = number(
         7, 3, 21, 1, "Gauss-Hermite nodes in each direction; the expectation is taken over their square."
     )
     methods: str = several(",".join(METHODS), METHODS, "Purifiers that start from the same point.")
     rho: float = inherit(PurifierConfig, "rho", default=0.1)
-    radius: float = inherit(PurifierConfig, "radius", default=1.5, high=12.0)
+    radius: float = inherit(PurifierConfig, "radius", default=PRESETS[FIRST].radius, high=12.0)
     norm: str = inherit(PurifierConfig, "norm")
     steps: int = inherit(PurifierConfig, "steps", default=30)
     step_size: float = inherit(PurifierConfig, "step_size", default=0.1)

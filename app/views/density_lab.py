@@ -4,9 +4,8 @@ import streamlit as st
 
 import compute
 import density_controls
-from pursamere_viz.analysis.masking import ATTACKERS
 from pursamere_viz.densities.presets import PRESETS, PRESETS_1D
-from pursamere_viz.density_runs import DensityRun, RobustnessReport, density_npz, density_snippet
+from pursamere_viz.density_runs import EFFORTS, DensityRun, RobustnessReport, density_npz, density_snippet
 from pursamere_viz.density_scenarios import METHOD_TITLES, DensityScenario
 from pursamere_viz.figures import density_lab, sigma_sweep_figure, to_html
 from state import density_lab as state
@@ -143,10 +142,11 @@ def _sweep(scenario: DensityScenario) -> None:
 
 
 def _robustness(scenario: DensityScenario) -> None:
+    effort = EFFORTS[scenario.score_model]
     st.write(
-        f"Every point of the {scenario.attack_norm} ball of eps {scenario.eps:g} around 60 samples is purified with "
-        f"{METHOD_TITLES[scenario.defended]} and classified; the attacks then try to find what is known to be there, PGD in {ATTACKERS['PGD full'].steps} steps from "
-        f"{ATTACKERS['PGD full'].restarts} random points of the ball."
+        f"Every point of the {scenario.attack_norm} ball of eps {scenario.eps:g} around {effort.samples} samples is purified with "
+        f"{METHOD_TITLES[scenario.defended]} and classified; the attacks then try to find what is known to be there, PGD "
+        f"in {effort.steps} steps from {effort.restarts} random points of the ball."
     )
     pressed = st.button("Compute", icon=":material/play_arrow:")
     report = compute.density_robustness(scenario, compute=pressed)

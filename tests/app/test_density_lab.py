@@ -70,7 +70,7 @@ def test_the_url_is_the_state(open_lab) -> None:
 
 
 def test_every_layer_and_the_learned_model_are_drawn(open_lab) -> None:
-    app = open_lab(**QUICK, layers=",".join(LAYERS), score_model="learned", eps="0.4")
+    app = open_lab(**QUICK | {"steps": "2"}, layers=",".join(LAYERS), score_model="learned", eps="0.4")
     assert not app.exception and not app.error
     [facts] = [caption.value for caption in app.caption if "Gauss-Hermite" in caption.value]
     assert "learned from samples" in facts and "Basins" in facts and "Attack" in facts
@@ -109,11 +109,12 @@ def test_a_table_that_cannot_be_is_refused_naming_the_row() -> None:
 def test_the_two_pages_keep_their_own_state(open_app) -> None:
     app = open_app()
     app.slider(key="sigma").set_value(0.33).run()
+    app.query_params.clear()  # as a browser does on going to another page
     app.switch_page("views/density_lab.py").run()
     assert url(app) == {}
     app.slider(key="density_sigma").set_value(0.5).run()
     assert url(app) == {"sigma": "0.5"}
-    app.query_params.clear()  # as a browser does on going to another page
+    app.query_params.clear()
     app.switch_page("views/image_lab.py").run()
     assert app.slider(key="sigma").value == 0.33 and url(app) == {"sigma": "0.33"}
     app.query_params.clear()
