@@ -68,7 +68,7 @@ def test_the_url_is_the_state(open_app) -> None:
 def test_every_field_but_the_data_sets_can_travel_in_the_url(open_app) -> None:
     changed = Scenario(
         image=5, score_model="empirical", attack="fgsm", attack_norm="l2", eps=0.5, attack_steps=7, restarts=2,
-        mode="bpda", target=3, attack_seed=4, method="stop_gradient", sigma=0.4, rho=0.1, radius=1.5, norm="linf",
+        mode="bpda", target=3, attack_seed=4, method="stop_gradient", sigma=0.4, rho=0.1, radius=1.5, norm="l2",
         steps=4, step_size=0.3, step_rule="normalized", decay="cosine", pairs=2, noise_seed=9, sharpness_rho=0.3,
         resolution=17,
     )  # fmt: skip
