@@ -13,6 +13,7 @@ from pursamere_viz.densities.modes import KnownDensity, find_modes
 from pursamere_viz.densities.newton import climb, derivatives
 from pursamere_viz.purification.denoisers import TweedieDenoiser
 from pursamere_viz.purification.noise import NoiseRule
+from pursamere_viz.purification.purifiers import PurifierConfig, purify
 from pursamere_viz.purification.reconstruction import ReconstructionError
 
 ORDERS = {1: 40, 2: 15, 3: 7}  # Gauss-Hermite nodes an axis, unless told otherwise
@@ -36,9 +37,7 @@ class SmallNoiseStudy:
 
     sigmas: Tensor  # (S,)
     modes: Tensor  # (M, D), of p
-    minimisers: (
-        Tensor  # (S, M, D), where descent ends that starts from the next smaller sigma's, the first from the limit
-    )
+    minimisers: Tensor  # (S, M, D), where descent ends, started from the next smaller sigma's, the first from the limit
     modes_smoothed: Tensor  # (S, M, D), the mode of p_s nearest to the minimiser
     displacement: Tensor  # (S, M), L2 from the minimiser to the mode of p it was followed from
     displacement_smoothed: Tensor  # (S, M), L2 from the minimiser to the nearest mode of p_s
@@ -108,11 +107,17 @@ def predicted_displacement(density: KnownDensity, mode: Tensor) -> Tensor:
 
 
 def small_noise_study(
-    density: KnownDensity, sigmas: Sequence[float] | Tensor, *, modes: Tensor | None = None, order: int | None = None
+    density: KnownDensity,
+    sigmas: Sequence[float] | Tensor,
+    purifier: PurifierConfig | None = None,
+    *,
+    modes: Tensor | None = None,
+    order: int | None = None,
 ) -> SmallNoiseStudy:
     """Follow the minimiser of the error from the limit at each mode of p (by default all of them) as sigma grows.
 
-    The expectation is Gauss-Hermite with `order` nodes an axis (by default 40 in one dimension, 15 in two).
+    With a purifier, where it ends from there takes the minimiser's place. The expectation is taken at Gauss-Hermite nodes,
+    `order` on each axis (by default 40 in one dimension, 15 in two).
     """
     sigmas = torch.as_tensor(sigmas, dtype=torch.float64).sort(descending=True).values
     if len(sigmas) == 0 or not (sigmas > 0).all():
@@ -126,7 +131,7 @@ def small_noise_study(
     start = torch.where(limits.isfinite(), limits, modes)
     for sigma in sigmas.flip(0).tolist():  # from the limit upwards
         error = ReconstructionError(TweedieDenoiser(density), sigma, noise)
-        found = _followed(error, start)
+        found = _followed(error, start) if purifier is None else purify(error, start, purifier).purified
         start = torch.where(found.isfinite(), found, start)
         minimisers.append(found)
         smoothed = find_modes(density.smoothed(sigma))

@@ -8,6 +8,7 @@ import torch
 
 from pursamere_viz.analysis import basins, find_minimisers
 from pursamere_viz.benchmark.timing import seconds
+from pursamere_viz.densities import find_modes
 from pursamere_viz.densities.presets import PRESETS
 from pursamere_viz.density_runs import compute_maps, compute_paths
 from pursamere_viz.density_scenarios import DensityScenario
@@ -29,7 +30,7 @@ def measure() -> Iterator[dict[str, Any]]:
             torch.cat([error(chunk) for chunk in grid.split(2048)])
 
     yield {"what": "error on 201 x 201 points, 3 components, 49 nodes"} | _seconds(on_grid)
-    targets = find_minimisers(error, preset.density.means).points
+    targets = find_minimisers(error, find_modes(preset.density).points).points
     config = PurifierConfig(steps=60, rho=0.1, radius=3.0, clip=False)
     yield {"what": "basins of 101 x 101 starts, 60 SAM steps"} | _seconds(
         lambda: basins(error, config, targets, window=(-2.5, 2.5, -2.5, 2.5), resolution=101)

@@ -1,6 +1,7 @@
 """The small-noise limit: Gumbel's -ln 2, gamma's k - 3, the predicted displacement, and the rate."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -12,6 +13,7 @@ from pursamere_viz import (
     Gumbel,
     Laplace,
     NoiseRule,
+    PurifierConfig,
     ReconstructionError,
     StudentT,
     TweedieDenoiser,
@@ -124,3 +126,13 @@ def test_rate_of_a_power_law_and_of_nothing():
 def test_impossible_sigmas_are_named(sigmas):
     with pytest.raises(ValueError, match=r"sigmas must be positive, got \["):
         small_noise_study(Gumbel(), sigmas)
+
+
+def test_with_a_purifier_its_ends_are_studied():
+    """Ascent on log p_s ends in its mode; stop-gradient descent is off the mode of p by the table of biases."""
+    slow = PurifierConfig(steps=500, step_size=0.5, decay="none", radius=math.inf, clip=False)
+    sigmas = [0.8, 0.4, 0.2]
+    ascended = small_noise_study(Gumbel(), sigmas, replace(slow, method="log_density"), order=20)
+    assert float(ascended.displacement_smoothed.max()) < 1e-6
+    stopped = small_noise_study(Gumbel(), sigmas, replace(slow, method="stop_gradient"), order=20)
+    assert stopped.displacement[:, 0].tolist() == pytest.approx([0.306, 0.127, 0.038], abs=1e-3)
