@@ -58,11 +58,17 @@ class PageState(Generic[Kind]):
         """Take over what the URL says, on the first run and when it has changed since; one notice for each thing ignored."""
         said = st.query_params.to_dict()
         notices: list[str] = []
-        came_back = st.session_state.get("_page") != self.prefix and self._held in st.session_state and not said
+        arrived = (
+            st.session_state.get("_page") != self.prefix
+        )  # Streamlit has forgotten this page's widgets, if it had any
+        elsewhere = arrived and "_page" in st.session_state
         st.session_state["_page"] = self.prefix
-        if came_back:  # from another page: Streamlit has emptied the URL and forgotten the widgets
+        if elsewhere and not said and self._held in st.session_state:
             self.adopt(st.session_state[self._held])
-        elif said != st.session_state.get(self._published):
+        elif arrived or said != st.session_state.get(self._published):
+            if elsewhere:  # the browser's Back brings the other page's parameters along
+                known = {name for page in PAGES if page is not self for name in page.fields} - self.fields.keys()
+                said = {name: value for name, value in said.items() if name not in known}
             scenario, notices = self.kind.from_mapping(said)
             self.adopt(scenario)
             st.session_state[self._published] = said
@@ -90,3 +96,4 @@ class PageState(Generic[Kind]):
 
 image_lab = PageState(Scenario)
 density_lab = PageState(DensityScenario, "density_")
+PAGES: tuple[PageState[Any], ...] = (image_lab, density_lab)

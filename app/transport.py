@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import streamlit as st
 
 from pursamere_viz.figures import transport_source
@@ -20,6 +22,11 @@ _component = st.components.v2.component("pursamere_transport", html=_html, css=_
 def plain_text(chart_key: str) -> None:
     """Streamlit greys the text of charts; on a projector it must be as dark (or as light) as the rest of the page."""
     st.html(f"<style>.st-key-{chart_key} .js-plotly-plot text {{ fill: currentColor !important }}</style>")
+
+
+def escaped(text: str) -> str:
+    """Text that Markdown shows as it is."""
+    return re.sub(r"([\\`*_{}\[\]()<>#+!|$~:-])", r"\\\1", text)
 
 
 def transport(chart_key: str) -> None:

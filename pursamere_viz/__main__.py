@@ -7,7 +7,7 @@ import sys
 from tqdm import tqdm
 
 from pursamere_viz.benchmark import benchmark
-from pursamere_viz.cards import evaluate_defence, write_card
+from pursamere_viz.cards import evaluate_defence, read_results, results_path, write_card
 from pursamere_viz.models.device import default_device
 from pursamere_viz.models.recipes import RECIPES, ROLES, recipe, train_network
 
@@ -27,7 +27,8 @@ def main(arguments: list[str] | None = None) -> int:
         "evaluate", help="measure the shipped defence under attack and write its model card"
     )
     evaluation.add_argument("data_set", choices=sorted(RECIPES))
-    evaluation.add_argument("--images", type=int, default=360, help="how many test images (default 360)")
+    evaluation.add_argument("--images", type=_positive, default=360, help="how many test images (default 360)")
+    evaluation.add_argument("--again", action="store_true", help="measure anew what is already measured")
     evaluation.set_defaults(command=_evaluate)
     timing = commands.add_parser("benchmark", help="print what things cost, as JSON lines")
     timing.set_defaults(command=_benchmark)
@@ -49,7 +50,16 @@ def _train(chosen: argparse.Namespace) -> None:
                 bar.set_postfix(loss=f"{record.loss:.4f}")
 
 
+def _positive(text: str) -> int:
+    if not text.isdigit() or int(text) == 0:
+        raise argparse.ArgumentTypeError(f"must be a whole number of at least 1, got {text!r}")
+    return int(text)
+
+
 def _evaluate(chosen: argparse.Namespace) -> None:
+    if chosen.again:
+        results_path(chosen.data_set).unlink(missing_ok=True)
+    print(f"{len(read_results(chosen.data_set))} cells are measured already (--again measures them anew)")
     for cell, outcome in evaluate_defence(chosen.data_set, chosen.images):
         print(f"{cell}: {100 * outcome.accuracy:.1f} % of {len(outcome.robust)} / {outcome.total}", flush=True)
     print(f"written: {write_card(chosen.data_set, chosen.images)}")

@@ -112,7 +112,7 @@ class Described:
                 cls(**accepted, **{name: value})  # what only shows in combination: an image that the set does not have
                 accepted[name] = value
             except ValueError as problem:
-                notices.append(f"Ignored: {problem}.")
+                notices.append(f"Ignored: {str(problem).removesuffix('.')}.")
         return cls(**accepted), notices
 
     def changed(self) -> dict[str, Any]:

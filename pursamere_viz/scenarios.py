@@ -36,7 +36,7 @@ class Scenario(Described):
     """
 
     data_set: str = choice("digits", tuple(DATA_SETS), "Data set and the networks trained on it.")
-    image: int = number(37, 0, 10**6, 1, "Index of the image in the test split.")
+    image: int = number(37, 0, 10**6 - 1, 1, "Index of the image in the test split.")
     pixels: str = dataclasses.field(default="", metadata={"help": "An uploaded image, packed; empty for a test image."})
     label: int = number(-1, -1, 9, 1, "True class of an uploaded image; -1 takes the classifier's own answer for it.")
     score_model: str = choice(

@@ -9,7 +9,7 @@ from pursamere_viz.density_runs import EFFORTS, DensityRun, RobustnessReport, de
 from pursamere_viz.density_scenarios import METHOD_TITLES, DensityScenario
 from pursamere_viz.figures import density_lab, sigma_sweep_figure, to_html
 from state import density_lab as state
-from transport import plain_text, transport
+from transport import escaped, plain_text, transport
 
 CHART = "density_lab_chart"
 ON_A_LINE = [name for name, preset in PRESETS_1D.items() if name not in ("student_t", "laplace", "gamma")]
@@ -22,7 +22,7 @@ def page() -> None:
     density_controls.take_edit()
     density_controls.sidebar()
     if notices:
-        st.warning("\n".join(f"- {notice}" for notice in notices), icon=":material/link_off:")
+        st.warning("\n".join(f"- {escaped(notice)}" for notice in notices), icon=":material/link_off:")
     try:
         scenario = state.current()
         density_controls.layers()

@@ -8,7 +8,7 @@ from pursamere_viz.figures import image_lab, surface, to_html
 from pursamere_viz.geometry import length
 from pursamere_viz.runs import Run, snippet, to_npz
 from state import image_lab as state
-from transport import transport
+from transport import escaped, transport
 
 CHART = "image_lab_chart"
 ATTACKER = {
@@ -24,7 +24,7 @@ def page() -> None:
     controls.take_picked()
     controls.sidebar()
     if notices:
-        st.warning("\n".join(f"- {notice}" for notice in notices), icon=":material/link_off:")
+        st.warning("\n".join(f"- {escaped(notice)}" for notice in notices), icon=":material/link_off:")
     controls.upload_notice()
     try:
         scenario = state.current()
@@ -58,29 +58,40 @@ def _read(result: Run, probabilities) -> str:  # type: ignore[no-untyped-def]
 
 def headline(result: Run) -> str:
     """The story in one sentence."""
-    truth = result.class_names[int(result.y)]
+    scenario, clean = result.scenario, _read(result, result.clean_probabilities[0])
+    guessed = bool(scenario.pixels) and scenario.label < 0
+    truth = f"An upload, read as {clean}" if guessed else f"A {result.class_names[int(result.y)]}"
     purified = f"purified, as **{_read(result, result.metrics.probabilities[-1, 0])}**"
-    if result.scenario.attack == "none":
-        return f"A {truth} reads as **{_read(result, result.clean_probabilities[0])}**; {purified}"
-    return f"A {truth}, attacked, reads as **{_read(result, result.attacked_probabilities[0])}**; {purified}"
+    if scenario.attack == "none" or scenario.eps == 0:
+        return f"{truth}; {purified}" if guessed else f"{truth} reads as **{clean}**; {purified}"
+    return f"{truth}, attacked, reads as **{_read(result, result.attacked_probabilities[0])}**; {purified}"
 
 
 def facts(result: Run) -> str:
     """What the numbers on the page mean."""
     scenario, examples = result.scenario, result.examples
-    distance = float(length(result.trajectory.purified - examples.x_adv, scenario.norm))
+    guess = "The upload's true class is taken to be the classifier's own answer. "
     attack = (
         "No attack."
         if scenario.attack == "none"
         else f"Attack: {scenario.attack.upper()}, {scenario.attack_norm}, eps {255 * scenario.eps:.4g}/255; "
         f"it {ATTACKER[scenario.mode]}. Measured: Linf {255 * float(examples.linf):.1f}/255, L2 {float(examples.l2):.2f}."
     )
+    aimless = scenario.attack != "none" and scenario.target == int(result.y)
     return (
-        f"{attack} Purifier: {scenario.method}, moved {distance:.2f} in {scenario.norm} of a radius of {scenario.radius:g}; "
+        f"{guess if scenario.pixels and scenario.label < 0 else ''}{attack} "
+        f"{'The target is the true class: nothing to attack. ' if aimless else ''}Purifier: {_moved(result)}; "
         f"noise: {scenario.pairs} frozen antithetic pairs, seed {scenario.noise_seed}. "
         f"Sharpness: the error's rise to the first-order worst point within L2 {scenario.sharpness_rho:g}. "
         f"The plane holds {100 * result.landscape.explained:.0f} % of the path."
     )
+
+
+def _moved(result: Run) -> str:
+    scenario = result.scenario
+    distance = float(length(result.trajectory.purified - result.examples.x_adv, scenario.norm))
+    moved = f"{scenario.method}, moved {distance:.2f} in {scenario.norm}"
+    return moved if scenario.method == "tweedie" else f"{moved} of a radius of {scenario.radius:g}"
 
 
 def _downloads(result: Run) -> None:

@@ -118,8 +118,14 @@ def attack_steps(
 
 
 def _check_input(x: Tensor, y: Tensor, config: AttackConfig) -> None:
+    if not (isinstance(x, Tensor) and x.is_floating_point() and x.dim() >= 2):
+        raise ValueError("x must be a floating-point tensor (B, *)")
+    if not (isinstance(y, Tensor) and y.dtype == torch.long and y.dim() == 1):
+        raise ValueError("y must be a tensor (B,) of whole numbers (torch.long)")
     if len(x) != len(y):
         raise ValueError(f"x and y must have the same length, got {len(x)} and {len(y)}")
+    if not config.clip and not x.isfinite().all():
+        raise ValueError("x must be finite")
     if config.clip and x.numel() and not (x.min() >= 0 and x.max() <= 1):
         raise ValueError(f"x must lie in [0, 1], got values from {x.min():g} to {x.max():g}")
 

@@ -138,7 +138,7 @@ def mode_layer(run: DensityRun) -> list:
     """Modes of p and of p_s."""
     maps = run.maps
     return [
-        spots(maps.modes.points, "mode of p", "star", 18, WHITE, BLACK),
+        spots(maps.modes.points, "mode of p", "star", 20, theme.YELLOW, BLACK),
         spots(maps.smoothed_modes.points, "mode of p smoothed", "circle", 9, theme.BLUE, WHITE),
     ]
 

@@ -47,7 +47,7 @@ def chart_lines(run: Run) -> dict[str, list[Line]]:
         "error": [Line("error", values("error"), first)],
         "sharpness": [
             Line("sharpness", values("sharpness"), first),
-            Line("curvature", values("curvature"), second, "dash", secondary=True),
+            Line("curvature (own scale)", values("curvature"), second, "dash", secondary=True),
         ],
         "mode": [
             Line("σ‖score‖", values("score_norm"), first),
@@ -83,7 +83,7 @@ def line_layer(line: Line, chart: str) -> Layer:
     """One curve over the steps."""
     look = {"color": line.colour, "width": 3, "dash": line.dash}
     value = "%{y:.1%}" if line.word == "percent" else "%{y:.4g}"
-    hover = f"step %{{x}}: {line.name} {value}{', own scale' if line.secondary else ''}<extra></extra>"
+    hover = f"step %{{x}}: {line.name} {value}<extra></extra>"
     steps, mode = list(range(len(line.values))), "lines" if len(line.values) > 1 else "markers"
     trace = go.Scatter(
         x=steps, y=line.values, mode=mode, line=look, marker={"color": line.colour}, name=line.name, hovertemplate=hover

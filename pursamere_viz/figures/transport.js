@@ -129,6 +129,8 @@ function mountTransport(root, findGraph) {
     const focus = path[0] instanceof Element ? path[0] : document.body;
     if (path.includes(bar)) {
       if (focus === speed || (event.key === " " && focus !== range)) return;
+    } else if (event.key !== " " && focus.closest('[role=combobox][aria-expanded="false"]')) {
+      // A closed list has no use for these keys, and keeps the focus after a choice.
     } else if (focus.closest(typing) || (event.key === " " && focus.closest(pressing))) {
       return;
     }

@@ -157,3 +157,11 @@ def test_missing_or_damaged_weights_give_one_sentence(open_app, monkeypatch, tmp
 def test_presets_are_plain_scenarios() -> None:
     for path in PRESETS:
         assert set(json.loads(path.read_text())) == {"title", "scenario"}
+
+
+def test_an_upload_without_a_class_is_not_called_by_one(open_app) -> None:
+    pixels = pack_pixels(decode_image(png(np.full((8, 8), 128, np.uint8)), channels=1, size=8).image)
+    app = open_app(pixels=pixels)
+    assert "An upload, read as" in headline(app)
+    assert any("classifier's own answer" in caption.value for caption in app.caption)
+    assert "An upload" not in headline(open_app(pixels=pixels, label="4"))
