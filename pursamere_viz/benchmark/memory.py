@@ -5,6 +5,7 @@ import resource
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -18,6 +19,7 @@ from pursamere_viz.scenarios import Scenario, assemble, load_defence
 
 BATCH, PAIRS = 48, 3
 STEPS = (4, 8, 16)
+CLEAR = Path("/proc/self/clear_refs")
 
 
 def measure(name: str) -> Iterator[dict[str, Any]]:
@@ -47,10 +49,11 @@ def peak(name: str, steps: int, naive: bool) -> float:
     x = load_images(name, "test")[0][:BATCH].to(device).requires_grad_()
     # Threads and libraries take their memory on first use; one small gradient makes them.
     torch.autograd.grad(defence(x[:1]).sum(), x)
-    before = _held(device)
+    _reset_peak()
+    before = _peak(device)
     logits = defence.classifier(_unrolled(defence, x)) if naive else defence(x)
     torch.autograd.grad(logits.sum(), x)
-    return (_held(device) - before) / 2**20
+    return (_peak(device) - before) / 2**20
 
 
 def _unrolled(defence: PurifiedClassifier, x: Tensor) -> Tensor:
@@ -61,9 +64,20 @@ def _unrolled(defence: PurifiedClassifier, x: Tensor) -> Tensor:
     return z
 
 
-def _held(device: torch.device) -> float:
-    """Peak memory so far, bytes."""
+def _reset_peak() -> None:
+    """Forget the peak so far, where the system can (Linux: a process even inherits its parent's)."""
+    if torch.cuda.is_available():
+        torch.cuda.reset_peak_memory_stats()
+    if CLEAR.exists():
+        CLEAR.write_text("5")
+
+
+def _peak(device: torch.device) -> float:
+    """Peak memory since _reset_peak, bytes; where it cannot be reset, of the whole process."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
+    if CLEAR.exists():
+        [line] = [line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM")]
+        return 1024 * float(line.split()[1])
     unit = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit

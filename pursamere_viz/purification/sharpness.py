@@ -1,6 +1,7 @@
 """Sharpness (largest increase in a small ball) and curvature (Hessian eigenvalues) of scalar fields (B, *) -> (B,)."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
 import torch
@@ -63,7 +64,7 @@ def leading_curvature(field: Field, x: Tensor, count: int = 1, *, tolerance: flo
     if not 1 <= count <= dimension:
         raise ValueError(f"count must be between 1 and {dimension}, got {count}")
     exact = dimension <= EXACT_DIMENSION or count >= dimension - 1
-    values = [_exact(field, point) if exact else _lanczos(field, point, count, tolerance) for point in x]
+    values = [_exact(field, point) for point in x] if exact else list(_lanczos(field, x, count, tolerance))
     largest = [np.sort(v)[::-1][:count].copy() for v in values]
     return torch.as_tensor(np.stack(largest)).to(x) if largest else x.new_zeros(0, count)
 
@@ -75,16 +76,23 @@ def _exact(field: Field, x: Tensor) -> np.ndarray:
     return np.asarray(torch.linalg.eigvalsh((hessian + hessian.T) / 2).cpu())
 
 
-def _lanczos(field: Field, x: Tensor, count: int, tolerance: float) -> np.ndarray:
-    product = hessian_product(field, x)
+def _lanczos(field: Field, x: Tensor, count: int, tolerance: float) -> Iterator[np.ndarray]:
+    """Eigenvalues at each point; the search starts from the last point's vectors, which on a path halves the products."""
+    dimension = x[0].numel()
+    # A fixed random part: eigsh draws one otherwise, and two runs would differ; it also finds what the last vectors miss.
+    fixed = np.random.default_rng(0).standard_normal(dimension) / np.sqrt(dimension)
+    start = fixed
+    for point in x:
+        product = hessian_product(field, point)
 
-    def matvec(v: np.ndarray) -> np.ndarray:
-        return product(torch.as_tensor(v).to(x).reshape(x.shape)).flatten().cpu().double().numpy()
+        def matvec(v: np.ndarray, product: Any = product, shape: torch.Size = point.shape) -> np.ndarray:
+            return product(torch.as_tensor(v).to(x).reshape(shape)).flatten().cpu().double().numpy()
 
-    dimension = x.numel()
-    operator = LinearOperator((dimension, dimension), matvec=matvec, dtype=np.float64)
-    # A fixed start vector: eigsh draws a random one otherwise, and two runs would differ.
-    start = np.random.default_rng(0).standard_normal(dimension)
-    if not matvec(start).any():  # ARPACK refuses a Hessian that vanishes
-        return np.zeros(count)
-    return eigsh(operator, k=count, which="LA", tol=tolerance, v0=start, return_eigenvectors=False)
+        operator = LinearOperator((dimension, dimension), matvec=matvec, dtype=np.float64)
+        if not matvec(start).any():  # ARPACK refuses a Hessian that vanishes
+            yield np.zeros(count)
+            continue
+        basis = min(2 * count + 4, dimension)
+        values, vectors = eigsh(operator, k=count, which="LA", tol=tolerance, v0=start, ncv=basis)
+        start = vectors.sum(1) + 0.1 * fixed
+        yield values
