@@ -50,7 +50,8 @@ def hessian_product(field: Field, x: Tensor) -> Callable[[Tensor], Tensor]:
     def product(v: Tensor) -> Tensor:
         if not gradient.requires_grad:  # the field is linear
             return torch.zeros_like(leaf)
-        return torch.autograd.grad(gradient, leaf, v, retain_graph=True)[0]
+        # A scalar product: given grad_outputs, torch imports its symbolic shapes, half a second at the app's first view.
+        return torch.autograd.grad((gradient * v).sum(), leaf, retain_graph=True)[0]
 
     return product
 
