@@ -3,7 +3,6 @@
 from collections.abc import Callable
 
 import torch
-from sklearn.cluster import DBSCAN
 from torch import Tensor
 
 Field = Callable[[Tensor], Tensor]
@@ -101,5 +100,7 @@ def merged(x: Tensor, tolerance: float) -> Tensor:
     """Indices of one row of x (N, D) for each cluster of rows that hang together by steps of at most `tolerance`: (M,)."""
     if len(x) == 0:
         return torch.empty(0, dtype=torch.long)
+    from sklearn.cluster import DBSCAN  # here, as it is slow to import and the Image lab does without
+
     labels = torch.from_numpy(DBSCAN(eps=tolerance, min_samples=1).fit_predict(x.numpy()))
     return torch.stack([(labels == cluster).nonzero()[0, 0] for cluster in range(int(labels.max()) + 1)])
