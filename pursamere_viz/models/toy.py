@@ -9,7 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from pursamere_viz.models.networks import make_network
-from pursamere_viz.models.training import Record, TrainingConfig, denoising_loss, train
+from pursamere_viz.models.objectives import TrainingConfig, denoising_loss
+from pursamere_viz.models.training import Record, train
 from pursamere_viz.progress import finish
 
 
@@ -49,10 +50,9 @@ def train_toy(density: Sampled, config: ToyConfig | None = None) -> Generator[Re
         network = make_network("mlp_score_network", **options, mean=mean.tolist(), std=std)
     training = TrainingConfig(
         steps=config.steps, batch=config.batch, learning_rate=config.learning_rate, weight_decay=1e-4, warmup=100,
-        ema=0.99, seed=config.seed,
+        ema=0.99, sigma_low=config.sigma_low, sigma_high=config.sigma_high, seed=config.seed,
     )  # fmt: skip
-    objective = denoising_loss(config.sigma_low, config.sigma_high, std)
-    yield from train(network, x, torch.zeros(len(x)), objective, training)
+    yield from train(network, x, torch.zeros(len(x)), denoising_loss(training, std), training)
     return network.double().eval().requires_grad_(False)
 
 

@@ -2,35 +2,19 @@
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import affine_grid, cross_entropy, grid_sample
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from pursamere_viz.geometry import per_image
+from pursamere_viz.models.augmentation import augment
 from pursamere_viz.models.checkpoints import load_tensors, save_tensors
-
-
-@dataclass(frozen=True)
-class TrainingConfig:
-    """How a network is trained: AdamW, cosine decay after a warm-up, exponential moving average of the weights."""
-
-    steps: int
-    batch: int = 128
-    learning_rate: float = 1e-3
-    weight_decay: float = 1e-2
-    warmup: int = 200
-    ema: float = 0.999
-    rotation: float = 0.15  # radians, standard deviation of random rotations
-    shift: float = 0.4  # pixels, standard deviation
-    scale: float = 0.06  # standard deviation of the log of random zooms
-    sigma_low: float = 0.02  # score networks: log-uniform noise levels
-    sigma_high: float = 1.0
-    seed: int = 0
-    checkpoint_every: int = 1000
+from pursamere_viz.models.device import reduced_precision
+from pursamere_viz.models.objectives import Objective, TrainingConfig
 
 
 @dataclass(frozen=True)
@@ -40,39 +24,9 @@ class Record:
     step: int
     loss: float  # mean since the last record
     seconds: float  # of training so far, earlier processes included
-
-
-Objective = Callable[[nn.Module, Tensor, Tensor, torch.Generator], Tensor]
-
-
-def classifier_loss(model: nn.Module, x: Tensor, y: Tensor, generator: torch.Generator) -> Tensor:
-    """Cross-entropy with a little label smoothing, which keeps the logits (and an attacker's gradients) finite."""
-    return cross_entropy(model(x), y, label_smoothing=0.02)
-
-
-def denoising_loss(low: float, high: float, std: float) -> Objective:
-    """Denoising score matching (Vincent 2011) with EDM's weight: (sigma^2 + std^2) / (sigma std)^2 * mean ||D(x + n) - x||^2."""
-
-    def loss(model: nn.Module, x: Tensor, y: Tensor, generator: torch.Generator) -> Tensor:
-        uniform = torch.rand(len(x), generator=generator).to(x)
-        sigma = low * (high / low) ** uniform
-        noise = torch.randn(x.shape, generator=generator).to(x)
-        squared = (model(x + per_image(sigma, x) * noise, sigma) - x).square().flatten(1).mean(1)
-        weight = (sigma**2 + std**2) / (sigma * std) ** 2
-        return (weight * squared).mean()
-
-    return loss
-
-
-def augment(x: Tensor, config: TrainingConfig, generator: torch.Generator) -> Tensor:
-    """Random rotation, zoom and shift of each image, bilinear, zero outside: (B, C, H, W) -> (B, C, H, W)."""
-    draw = torch.randn(len(x), 4, generator=generator).to(x)
-    angle, zoom = config.rotation * draw[:, 0], (config.scale * draw[:, 1]).exp()
-    shift = config.shift * 2 / x.shape[-1] * draw[:, 2:]
-    cos, sin = angle.cos() * zoom, angle.sin() * zoom
-    matrix = torch.stack([torch.stack([cos, -sin, shift[:, 0]], -1), torch.stack([sin, cos, shift[:, 1]], -1)], 1)
-    grid = affine_grid(matrix, list(x.shape), align_corners=False)
-    return grid_sample(x, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
+    curve: tuple[
+        tuple[int, float], ...
+    ] = ()  # (step, mean loss of the averaged network on the validation images) so far
 
 
 def train(
@@ -84,87 +38,118 @@ def train(
     *,
     checkpoint: Path | None = None,
     every: int = 100,
+    validation: tuple[Tensor, Tensor] | None = None,
 ) -> Iterator[Record]:
     """Train model in place on images x (N, C, H, W) or vectors (N, D), labels y (N,); in the end it holds the averaged weights.
 
-    Images are augmented, vectors are not.
+    Images are augmented, vectors are not; validation images, if given, are looked at whenever a checkpoint is due.
     Draws come from one generator, dropout included only through torch's own state, which is forked and seeded here. With a
     checkpoint file the run goes on where a killed one stopped.
     """
-    generator = torch.Generator().manual_seed(config.seed)
-    optimizer = torch.optim.AdamW(model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay)
-    average = torch.optim.swa_utils.AveragedModel(
-        model, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(config.ema)
-    )
-    start, spent = 0, 0.0
+    run = _Run(model, objective, config, x.device)
     if checkpoint is not None and checkpoint.exists():
-        start, spent = _restore(checkpoint, model, average, optimizer, generator, config)
-    begun, total, counted = time.monotonic() - spent, 0.0, 0
-    model.train()
-    for step in range(start, config.steps):
-        for group in optimizer.param_groups:
-            group["lr"] = config.learning_rate * _schedule(step, config)
-        index = torch.randint(len(x), (config.batch,), generator=generator)
-        loss = _optimize(model, x[index], y[index], objective, config, optimizer, generator, step)
-        average.update_parameters(model)
-        total, counted = total + float(loss), counted + 1
-        if checkpoint is not None and (step + 1) % config.checkpoint_every == 0:
-            _store(checkpoint, model, average, optimizer, generator, config, step + 1, time.monotonic() - begun)
-        if (step + 1) % every == 0 or step + 1 == config.steps:
-            yield Record(step + 1, total / counted, time.monotonic() - begun)
-            total, counted = 0.0, 0
-    if start == config.steps:  # killed between its last step and saving the result
-        yield Record(start, math.nan, spent)
-    model.load_state_dict(average.module.state_dict())
+        run.restore(checkpoint)
+    begun, losses = time.monotonic() - run.seconds, list[float]()
+    if run.step == config.steps:  # killed between its last step and saving the result
+        yield Record(run.step, math.nan, run.seconds, run.curve)
+    while run.step < config.steps:
+        losses.append(run.optimize(x, y))
+        due, last = run.step % config.checkpoint_every == 0, run.step == config.steps
+        if validation is not None and (due or last):
+            run.curve = (*run.curve, (run.step, run.validate(*validation)))
+        run.seconds = time.monotonic() - begun
+        if checkpoint is not None and due:
+            run.store(checkpoint)
+        if run.step % every == 0 or last:
+            yield Record(run.step, sum(losses) / len(losses), run.seconds, run.curve)
+            losses.clear()
+    model.load_state_dict(run.average.module.state_dict())
     model.eval()
 
 
-def _optimize(model, x, y, objective, config, optimizer, generator, step):  # type: ignore[no-untyped-def]
-    # Dropout draws from the device's global generator: a fork of it is seeded, the original left as it was.
-    with torch.random.fork_rng(devices=[x.device] if x.device.type == "cuda" else []):
-        seed = config.seed * 1_000_003 + step
-        torch.default_generator.manual_seed(seed)
-        if x.device.type == "cuda":
-            torch.cuda.default_generators[x.device.index or 0].manual_seed(seed)
-        loss = objective(model, augment(x, config, generator) if x.dim() == 4 else x, y, generator)
-    optimizer.zero_grad(set_to_none=True)
-    loss.backward()
-    torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-    optimizer.step()
-    return loss.detach()
+class _Run:
+    """A training under way: everything that a checkpoint holds."""
+
+    def __init__(self, model: nn.Module, objective: Objective, config: TrainingConfig, device: torch.device) -> None:
+        # For convolutions; other parameters do not change by it.
+        self.model = model.to(memory_format=torch.channels_last).train()  # type: ignore[call-overload]
+        # On a CPU compiling costs more than it saves.
+        self.fast: Any = torch.compile(model) if device.type == "cuda" else model
+        self.objective, self.config = objective, config
+        self.generator = torch.Generator().manual_seed(config.seed)
+        self.optimizer = torch.optim.AdamW(
+            model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay
+        )
+        self.average = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(config.ema))
+        self.step, self.seconds = 0, 0.0
+        self.curve: tuple[tuple[int, float], ...] = ()
+
+    def optimize(self, x: Tensor, y: Tensor) -> float:
+        """One step on a random batch; its loss."""
+        config, generator, cuda = self.config, self.generator, x.is_cuda
+        for group in self.optimizer.param_groups:
+            group["lr"] = config.learning_rate * _schedule(self.step, config)
+        index = torch.randint(len(x), (config.batch,), generator=generator).to(x.device)
+        images, labels = x[index], y[index]
+        # Dropout draws from the device's global generator: a fork of it is seeded, the original left as it was.
+        with torch.random.fork_rng(devices=[x.device] if cuda else []):
+            seed = config.seed * 1_000_003 + self.step
+            torch.default_generator.manual_seed(seed)
+            if cuda:
+                torch.cuda.default_generators[x.device.index or 0].manual_seed(seed)
+            if images.dim() == 4:
+                images = augment(images, config, generator).contiguous(memory_format=torch.channels_last)
+            with reduced_precision(x.device, config.bf16):
+                loss = self.objective(self.fast, images, labels, generator)
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
+        self.optimizer.step()
+        self.average.update_parameters(self.model)
+        self.step += 1
+        return float(loss.detach())
+
+    def validate(self, x: Tensor, y: Tensor) -> float:
+        """Mean objective of the averaged network; the same draws every time."""
+        generator, total = torch.Generator().manual_seed(self.config.seed), 0.0
+        model = self.average.module.eval()
+        with torch.no_grad(), reduced_precision(x.device, self.config.bf16):
+            for images, labels in zip(x.split(self.config.batch), y.split(self.config.batch), strict=True):
+                total += len(images) * float(self.objective(model, images, labels, generator))
+        return total / len(x)
+
+    def store(self, path: Path) -> None:
+        tensors = {f"model.{k}": v for k, v in self.model.state_dict().items()}
+        tensors |= {f"average.{k}": v for k, v in self.average.state_dict().items()}
+        for index, state in self.optimizer.state_dict()["state"].items():
+            tensors |= {f"optimizer.{index}.{k}": v for k, v in state.items()}
+        tensors["generator"] = self.generator.get_state()
+        described = {"step": self.step, "seconds": self.seconds, "curve": self.curve, "config": asdict(self.config)}
+        save_tensors(path, tensors, described)
+
+    def restore(self, path: Path) -> None:
+        tensors, described = load_tensors(path, "delete it and train from the start")
+        shapes = {f"model.{name}": tensor.shape for name, tensor in self.model.state_dict().items()}
+        if described["config"] != asdict(self.config) or any(
+            name not in tensors or tensors[name].shape != shape for name, shape in shapes.items()
+        ):
+            raise ValueError(f"{path} is of another network or other settings; delete it and train from the start")
+
+        def part(prefix: str) -> dict[str, Tensor]:
+            return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
+
+        self.model.load_state_dict(part("model."))
+        self.average.load_state_dict(part("average."))
+        state = self.optimizer.state_dict()
+        for name, value in part("optimizer.").items():
+            index, key = name.split(".", 1)
+            state["state"].setdefault(int(index), {})[key] = value
+        self.optimizer.load_state_dict(state)
+        self.generator.set_state(tensors["generator"])
+        self.step, self.seconds = int(described["step"]), float(described["seconds"])
+        self.curve = tuple((int(step), float(loss)) for step, loss in described["curve"])
 
 
 def _schedule(step: int, config: TrainingConfig) -> float:
     warm = min(1.0, (step + 1) / max(config.warmup, 1))
-    return warm * 0.5 * (1 + float(torch.cos(torch.tensor(torch.pi * step / config.steps))))
-
-
-def _store(path, model, average, optimizer, generator, config, step, seconds):  # type: ignore[no-untyped-def]
-    tensors = {f"model.{k}": v for k, v in model.state_dict().items()}
-    tensors |= {f"average.{k}": v for k, v in average.state_dict().items()}
-    for index, state in optimizer.state_dict()["state"].items():
-        tensors |= {f"optimizer.{index}.{k}": v for k, v in state.items()}
-    tensors["generator"] = generator.get_state()
-    save_tensors(path, tensors, {"step": step, "seconds": seconds, "config": asdict(config)})
-
-
-def _restore(path, model, average, optimizer, generator, config) -> tuple[int, float]:  # type: ignore[no-untyped-def]
-    tensors, metadata = load_tensors(path, "delete it and train from the start")
-    shapes = {f"model.{name}": tensor.shape for name, tensor in model.state_dict().items()}
-    if metadata["config"] != asdict(config) or any(
-        name not in tensors or tensors[name].shape != s for name, s in shapes.items()
-    ):
-        raise ValueError(f"{path} is of another network or other settings; delete it and train from the start")
-
-    def part(prefix: str) -> dict[str, Tensor]:
-        return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
-
-    model.load_state_dict(part("model."))
-    average.load_state_dict(part("average."))
-    state = optimizer.state_dict()
-    for name, value in part("optimizer.").items():
-        index, key = name.split(".", 1)
-        state["state"].setdefault(int(index), {})[key] = value
-    optimizer.load_state_dict(state)
-    generator.set_state(tensors["generator"])
-    return int(metadata["step"]), float(metadata["seconds"])
+    return warm * 0.5 * (1 + math.cos(math.pi * step / config.steps))

@@ -1,22 +1,27 @@
 """Training: resumable, deterministic, and gentle to the global generator; its losses against closed forms."""
 
 import itertools
+import shutil
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 from scipy import ndimage
+from scipy.stats import norm
 from torch import nn
 
 from pursamere_viz import load_images
-from pursamere_viz.models import checkpoints, recipes
+from pursamere_viz.models import checkpoints
+from pursamere_viz.models.augmentation import augment
 from pursamere_viz.models.checkpoints import load_network
 from pursamere_viz.models.networks import ImageClassifier, MLPScoreNetwork
+from pursamere_viz.models.objectives import TrainingConfig, classifier_loss, denoised_loss, denoising_loss
 from pursamere_viz.models.recipes import RECIPES, recipe, train_network
-from pursamere_viz.models.training import Record, TrainingConfig, augment, classifier_loss, denoising_loss, train
+from pursamere_viz.models.training import Record, train
 
 CONFIG = TrainingConfig(steps=9, batch=8, warmup=2, checkpoint_every=3, ema=0.8)
+NOISE = TrainingConfig(steps=0, sigma_low=0.05, sigma_high=1.0)
 KINDS = ("classifier", "score")
 
 
@@ -28,7 +33,7 @@ def start(kind: str, seed: int = 0):
         if kind == "classifier"
         else MLPScoreNetwork(1, 8, width=8, blocks=1, dropout=0.2)
     )
-    objective = classifier_loss if kind == "classifier" else denoising_loss(0.05, 1.0, 0.4)
+    objective = classifier_loss if kind == "classifier" else denoising_loss(NOISE, 0.4)
     x, y = load_images("digits", "train")
     return model, x[:40], y[:40], objective
 
@@ -163,7 +168,7 @@ def test_augmentation_of_nothing_is_the_identity_and_turns_are_turns():
 @pytest.mark.parametrize("sigma", [0.1, 1.0])
 def test_denoising_loss_of_known_denoisers(sigma):
     std, x = 0.4, torch.rand(3000, 1, 4, 4, generator=torch.Generator().manual_seed(0))
-    loss = denoising_loss(sigma, sigma, std)
+    loss = denoising_loss(replace(NOISE, sigma_low=sigma, sigma_high=sigma), std)
     knowing = loss(lambda noisy, level: x, x, x, torch.Generator().manual_seed(0))
     idle = loss(lambda noisy, level: noisy, x, x, torch.Generator().manual_seed(0))
     assert float(knowing) == 0
@@ -173,7 +178,7 @@ def test_denoising_loss_of_known_denoisers(sigma):
 
 def test_noise_levels_are_log_uniform():
     seen = []
-    loss = denoising_loss(0.02, 1.0, 0.4)
+    loss = denoising_loss(TrainingConfig(steps=0), 0.4)
     x = torch.zeros(4000, 1, 1, 1)
     loss(lambda noisy, level: seen.append(level) or noisy, x, x, torch.Generator().manual_seed(0))
     place = (seen[0] / 0.02).log() / np.log(1 / 0.02)
@@ -182,7 +187,83 @@ def test_noise_levels_are_log_uniform():
     assert 0.99 < place.max() <= 1
 
 
-@pytest.mark.parametrize("role", recipes.ROLES)
+def test_noise_levels_are_log_normal_and_clipped():
+    seen = []
+    config = TrainingConfig(steps=0, sigma_low=0.05, sigma_high=2.0, sigma_median=0.3, sigma_spread=1.0)
+    x = torch.zeros(4000, 1, 1, 1)
+    loss = denoising_loss(config, 0.4)
+    loss(lambda noisy, level: seen.append(level) or noisy, x, x, torch.Generator().manual_seed(0))
+    inside = (seen[0] > 0.05) & (seen[0] < 2.0)
+    expected = norm.cdf(np.log(2.0 / 0.3)) - norm.cdf(np.log(0.05 / 0.3))
+    assert float(inside.double().mean()) == pytest.approx(expected, abs=5 * (expected * (1 - expected) / 4000) ** 0.5)
+    assert float(seen[0].median()) == pytest.approx(0.3, rel=0.1)
+
+
+def test_crops_are_whole_shifts_with_the_border_repeated():
+    x = torch.rand(200, 3, 8, 8, generator=torch.Generator().manual_seed(0))
+    moved = augment(x, replace(CONFIG, crop=2), torch.Generator().manual_seed(1))
+    found = set()
+    for image, after in zip(x, moved, strict=True):
+        padded = nn.functional.pad(image[None], (2, 2, 2, 2), mode="replicate")[0]
+        places = [(i, j) for i in range(5) for j in range(5) if torch.equal(padded[:, i : i + 8, j : j + 8], after)]
+        assert places
+        found.add(places[0])
+    assert len(found) == 25  # every shift occurs
+
+
+def test_flips_mirror_about_half_of_the_images():
+    x = torch.rand(400, 1, 4, 4, generator=torch.Generator().manual_seed(0))
+    flipped = augment(x, replace(CONFIG, flip=True), torch.Generator().manual_seed(1))
+    mirrored = [torch.equal(after, image.flip(-1)) for image, after in zip(x, flipped, strict=True)]
+    kept = [torch.equal(after, image) for image, after in zip(x, flipped, strict=True)]
+    assert sum(mirrored) + sum(kept) == 400
+    assert abs(sum(mirrored) - 200) < 5 * 10
+
+
+def test_the_denoised_loss_shows_the_network_a_quarter_of_each():
+    shown = []
+
+    def classifier(images):
+        shown.append(images)
+        return torch.zeros(len(images), 10)
+
+    x, y = torch.full((8, 1, 2, 2), 0.5), torch.zeros(8, dtype=torch.long)
+    calls = []
+
+    def denoiser(images, sigma):
+        calls.append(len(images))
+        return images * 0 + 0.25 * len(calls)
+
+    denoised_loss(denoiser, 0.4)(classifier, x, y, torch.Generator().manual_seed(0))
+    [images] = shown
+    assert calls == [4, 2]
+    assert (images[:2] == 0.5).all()  # denoised twice: what the second call gave
+    assert (images[2:4] == 0.25).all()
+    assert (images[4:6] != 0.5).any() and (images[6:] == 0.5).all()
+
+
+def test_validation_curves_travel_with_the_checkpoint(tmp_path):
+    model, x, y, objective = start("classifier")
+    path, held = tmp_path / "run.training", (x[:8], y[:8])
+    whole = list(train(model, x, y, objective, CONFIG, validation=held))[-1].curve
+    killed = start("classifier")
+    list(itertools.islice(train(*killed, CONFIG, checkpoint=path, every=1, validation=held), 7))
+    resumed = list(train(*start("classifier", seed=3), CONFIG, checkpoint=path, validation=held))[-1].curve
+    assert [step for step, _ in whole] == [3, 6, 9]
+    assert resumed == whole
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_reduced_precision_trains_to_nearly_the_same(kind):
+    exact, reduced = start(kind), start(kind)
+    ends = []
+    for parts, bf16 in ((exact, False), (reduced, True)):
+        ends.append(list(train(*parts, replace(CONFIG, bf16=bf16)))[-1].loss)
+        assert all(parameter.dtype == torch.float32 for parameter in parts[0].parameters())
+    assert ends[0] == pytest.approx(ends[1], rel=0.05)
+
+
+@pytest.mark.parametrize("role", ["classifier", "score"])
 def test_a_recipe_from_start_to_loaded_network(tmp_path, monkeypatch, role):
     short = replace(RECIPES["digits"][role].training, steps=2, batch=4)
     monkeypatch.setitem(RECIPES["digits"], role, replace(RECIPES["digits"][role], training=short))
@@ -203,3 +284,15 @@ def test_unknown_recipes_are_answered_with_the_known_ones():
         recipe("cifar", "score")
     with pytest.raises(ValueError, match="unknown network 'judge'; known: classifier, score"):
         recipe("digits", "judge")
+
+
+def test_the_denoised_classifier_starts_from_the_standard_one(tmp_path, monkeypatch):
+    for path in checkpoints.ASSETS.glob("digits_*.safetensors"):
+        shutil.copy(path, tmp_path)
+    monkeypatch.setattr(checkpoints, "ASSETS", tmp_path)
+    standard = RECIPES["digits"]["classifier"]
+    nothing = replace(standard.training, steps=3, learning_rate=0.0)
+    monkeypatch.setitem(RECIPES["digits"], "classifier", replace(standard, training=nothing))
+    assert recipe("digits", "denoised_classifier").training.steps == 1
+    list(train_network("digits", "denoised_classifier"))
+    assert same(load_network("digits", "denoised_classifier"), load_network("digits", "classifier"))
