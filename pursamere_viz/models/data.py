@@ -9,8 +9,11 @@ from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
 from torch import Tensor
 
+from pursamere_viz.models.files import Arrays, read_split
+
 SPLITS = ("train", "validation", "test")
 SPLIT_SEED = 0
+VALIDATION_EVERY = 12  # of the official training order, so that every source of a data set splits alike
 
 
 @dataclass(frozen=True)
@@ -21,11 +24,22 @@ class DataSet:
     title: str
     channels: int
     size: int
-    test_images: int
+    test_images: int  # official ones; a source may hold fewer
     class_names: tuple[str, ...]
+    openml: str = ""  # its name there; empty: comes with scikit-learn
 
 
-DATA_SETS = {"digits": DataSet("digits", "Digits 8x8", 1, 8, 360, tuple("0123456789"))}
+CLOTHES = "T-shirt/top,Trouser,Pullover,Dress,Coat,Sandal,Shirt,Sneaker,Bag,Ankle boot"
+THINGS = "airplane,automobile,bird,cat,deer,dog,frog,horse,ship,truck"
+DATA_SETS = {
+    described.name: described
+    for described in (
+        DataSet("digits", "Digits 8x8", 1, 8, 360, tuple("0123456789")),
+        DataSet("mnist", "MNIST", 1, 28, 10_000, tuple("0123456789"), "mnist_784"),
+        DataSet("fashion_mnist", "Fashion-MNIST", 1, 28, 10_000, tuple(CLOTHES.split(",")), "Fashion-MNIST"),
+        DataSet("cifar10", "CIFAR-10", 3, 32, 10_000, tuple(THINGS.split(",")), "CIFAR_10"),
+    )
+}
 
 
 def data_set(name: str) -> DataSet:
@@ -35,13 +49,35 @@ def data_set(name: str) -> DataSet:
     return DATA_SETS[name]
 
 
-def load_images(name: str = "digits", split: str = "test") -> tuple[Tensor, Tensor]:
-    """Images x (N, C, H, W) float32 in [0, 1] and labels y (N,) of a split: train, validation or test."""
-    data_set(name)
+def load_images(
+    name: str = "digits", split: str = "test", rows: slice | np.ndarray = slice(None)
+) -> tuple[Tensor, Tensor]:
+    """Images x (N, C, H, W) float32 in [0, 1] and labels y (N,) of a split: train, validation or test.
+
+    rows: these of the split only. A downloaded test split is read once, so that one image takes no time.
+    """
+    described = data_set(name)
     if split not in SPLITS:
         raise ValueError(f"unknown split {split!r}; known: {', '.join(SPLITS)}")
-    images, labels = _digits()[split]
+    if described.openml:
+        return _downloaded(described, split, rows)
+    images, labels = (held[rows] for held in _digits()[split])
     return images.clone(), labels.clone()  # the cached ones stay as they are, whatever a caller does
+
+
+def _downloaded(described: DataSet, split: str, rows: slice | np.ndarray) -> tuple[Tensor, Tensor]:
+    images, labels, index = read_official(described, "test" if split == "test" else "train")
+    if split != "test":
+        chosen = (index % VALIDATION_EVERY == 0) == (split == "validation")
+        images, labels = images[chosen], labels[chosen]
+    images = np.moveaxis(images[rows], -1, 1) if images.ndim == 4 else images[rows, None]
+    return torch.from_numpy(images.astype(np.float32, order="C")).div_(255), torch.from_numpy(labels[rows].astype(int))
+
+
+def read_official(described: DataSet, official: str) -> Arrays:
+    """The official "train" or "test" part as it lies on the disk, checked: see `files.read_split`."""
+    shape = (described.size, described.size) + (described.channels,) * (described.channels > 1)
+    return read_split(described.name, official, shape, len(described.class_names))
 
 
 @lru_cache(maxsize=1)

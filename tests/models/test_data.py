@@ -1,4 +1,4 @@
-"""The digits as they are split and scaled here, against scikit-learn's own copy."""
+"""The digits as they are split and scaled here, against scikit-learn's own copy; downloaded sets where they are on disk."""
 
 import pytest
 import torch
@@ -6,6 +6,7 @@ from sklearn.datasets import load_digits
 
 from pursamere_viz import load_images
 from pursamere_viz.models import DATA_SETS, data_set
+from pursamere_viz.models.downloads import on_disk
 
 SPLITS = {"train": 1077, "validation": 360, "test": 360}
 
@@ -59,3 +60,62 @@ def test_unknown_names_are_answered_with_the_known_ones():
         load_images("cifar")
     with pytest.raises(ValueError, match="unknown split 'dev'; known: train, validation, test"):
         load_images("digits", "dev")
+
+
+@pytest.fixture(scope="module", params=[name for name, described in DATA_SETS.items() if described.openml])
+def real(request):
+    """A data set that is really on this machine: its description and its three splits in bytes, as rows."""
+    if not on_disk(request.param):
+        pytest.skip(f"{request.param} is not on this machine: PURSAMERE_DATA names the folder to look in")
+    described = data_set(request.param)
+    splits = {}
+    for split in SPLITS:
+        x, y = load_images(request.param, split)
+        assert x.shape[1:] == (described.channels, described.size, described.size)
+        assert (x.dtype, y.dtype, len(y)) == (torch.float32, torch.int64, len(x))
+        assert x.min() == 0
+        assert x.max() == 1
+        splits[split] = (x * 255).round().to(torch.uint8).flatten(1).numpy(), y
+    return described, splits
+
+
+def test_real_splits_have_their_sizes(real):
+    """Of what the source holds, one training image in twelve is for validation."""
+    described, splits = real
+    train, validation, test = (len(splits[split][1]) for split in ("train", "validation", "test"))
+    assert described.test_images / 2 <= test <= described.test_images
+    assert abs((train + validation) / validation - 12) < 0.05
+
+
+def test_real_classes_are_balanced(real):
+    """MNIST's rarest class is the 5 with 9 %, its commonest the 1 with 11.2 %; the others have a tenth each."""
+    _, splits = real
+    for _, y in splits.values():
+        share = torch.bincount(y, minlength=10) / len(y)
+        assert share.min() > 0.08
+        assert share.max() < 0.12
+
+
+def test_real_splits_share_no_image(real):
+    _, splits = real
+    held = {split: {image.tobytes() for image in images} for split, (images, _) in splits.items()}
+    for one, other in (("train", "validation"), ("train", "test"), ("validation", "test")):
+        assert held[one].isdisjoint(held[other])
+
+
+@pytest.mark.parametrize("rows", [slice(3, 4), slice(5), slice(-2, None), slice(0, 0)])
+def test_rows_are_those_of_the_split(rows):
+    for split in SPLITS:
+        x, y = load_images("digits", split)
+        some = load_images("digits", split, rows)
+        assert torch.equal(some[0], x[rows])
+        assert torch.equal(some[1], y[rows])
+
+
+def test_rows_of_a_real_split(real):
+    described, splits = real
+    x, y = load_images(described.name, "test", slice(100, 103))
+    assert torch.equal((x * 255).round().flatten(1).to(torch.uint8), torch.from_numpy(splits["test"][0][100:103]))
+    assert torch.equal(y, splits["test"][1][100:103])
+    x.zero_()
+    assert load_images(described.name, "test", slice(100, 103))[0].any()
