@@ -8,6 +8,7 @@ from scipy.stats import binomtest
 from torch import Tensor, nn
 
 from pursamere_viz.attacks import AttackConfig, attack
+from pursamere_viz.models.device import reduced_precision
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,7 +32,7 @@ class RobustAccuracy:
 
 def accuracy(model: nn.Module, x: Tensor, y: Tensor, batch: int = 128) -> float:
     """Share of correct predictions on x (N, C, H, W), y (N,)."""
-    return float(_correct(model, x, y, batch).double().mean())
+    return float(_correct(model, x, y, batch).cpu().double().mean())
 
 
 def _correct(model: nn.Module, x: Tensor, y: Tensor, batch: int = 128) -> Tensor:
@@ -40,12 +41,13 @@ def _correct(model: nn.Module, x: Tensor, y: Tensor, batch: int = 128) -> Tensor
 
 
 def robust_accuracy(
-    model: nn.Module, x: Tensor, y: Tensor, config: AttackConfig, *, batch: int = 128
+    model: nn.Module, x: Tensor, y: Tensor, config: AttackConfig, *, batch: int = 128, bf16: bool = False
 ) -> Iterator[RobustAccuracy]:
     """Attack images x (N, C, H, W), y (N,) batch by batch and yield the outcome so far after each.
 
     Every restart attacks only what still stands, and each of its results is tried on `model` itself: the per-image worst
-    case. A clean image that is misclassified counts as broken.
+    case. A clean image that is misclassified counts as broken. With bf16 the attacker computes in bfloat16, where the device
+    has instructions for it; whether an image breaks is decided in float32 all the same.
     """
     done: list[Tensor] = []
     for images, labels in zip(x.split(batch), y.split(batch), strict=True):
@@ -55,7 +57,8 @@ def robust_accuracy(
             if len(standing) == 0:
                 break
             once = replace(config, restarts=1, seed=config.seed + restart)
-            found = attack(model, images[standing], labels[standing], once).x_adv
+            with reduced_precision(x.device, bf16):
+                found = attack(model, images[standing], labels[standing], once).x_adv
             robust[standing] = _correct(model, found, labels[standing])
         done.append(robust.cpu())
         yield RobustAccuracy(torch.cat(done), len(x))

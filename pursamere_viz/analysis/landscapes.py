@@ -1,10 +1,13 @@
 """Scalar fields on a plane of image space."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+
+from pursamere_viz.progress import finish
+from pursamere_viz.purification.memory import Cut, in_batches
 
 MARGIN = 0.35  # of the extent of what must be seen, on every side
 SMALLEST_EXTENT = 0.2  # L2; a plane around coinciding images still shows something
@@ -73,7 +76,7 @@ class Landscape:
 
 def _outside(offsets: Tensor, basis: list[Tensor]) -> Tensor:
     """What of offsets (N, *) is orthogonal to the basis: (N, D) in float64."""
-    rest = offsets.flatten(1).double()
+    rest = offsets.flatten(1).cpu().double()  # not every device has float64
     for unit in [*basis, *basis]:  # twice is enough (Gram-Schmidt)
         rest = rest - (rest @ unit)[:, None] * unit
     return rest
@@ -102,12 +105,22 @@ def evaluate(
     field: Callable[[Tensor], Tensor], plane: Plane, *, resolution: int = 33, explained: float = 1.0, batch: int = 2048
 ) -> Landscape:
     """Evaluate a scalar field (N, *) -> (N,) on resolution x resolution points of the plane's window."""
+    return finish(evaluating(field, plane, resolution=resolution, explained=explained, batch=batch))
+
+
+def evaluating(
+    field: Callable[[Tensor], Tensor], plane: Plane, *, resolution: int, explained: float, batch: int
+) -> Generator[float, None, Landscape]:
+    """`evaluate`, yielding the share done after every `batch` points."""
     if resolution < 2:
         raise ValueError(f"resolution must be at least 2, got {resolution}")
     a_low, a_high, b_low, b_high = plane.window
     a = torch.linspace(a_low, a_high, resolution).to(plane.origin)
     b = torch.linspace(b_low, b_high, resolution).to(plane.origin)
-    with torch.no_grad():
-        values = torch.cat([field(chunk) for chunk in plane.points(a, b).split(batch)])
+    values: list[Tensor] = []
+    for chunk in plane.points(a, b).split(batch):
+        with torch.no_grad():  # not around the yield: the caller's gradients are its own matter
+            values.extend(in_batches(lambda part, nodes: (field(part),), [chunk], Cut(len(chunk))))
+        yield len(values) * batch / resolution**2 if len(values) * batch < resolution**2 else 1.0
     host = Plane(plane.origin.cpu(), plane.u.cpu(), plane.v.cpu(), plane.window)
-    return Landscape(values.reshape(resolution, resolution).cpu(), a.cpu(), b.cpu(), host, explained)
+    return Landscape(torch.cat(values).reshape(resolution, resolution).cpu(), a.cpu(), b.cpu(), host, explained)

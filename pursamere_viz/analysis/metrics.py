@@ -1,15 +1,18 @@
 """What happens along a purification path: one number a step and image for each quantity the explorer shows."""
 
+from collections.abc import Generator
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
 from pursamere_viz.geometry import length, per_image
+from pursamere_viz.progress import finish
 from pursamere_viz.purification.denoisers import Denoiser, TweedieDenoiser
+from pursamere_viz.purification.memory import batched
 from pursamere_viz.purification.purifiers import Trajectory
-from pursamere_viz.purification.reconstruction import ReconstructionError
-from pursamere_viz.purification.sharpness import first_order_sharpness, leading_curvature
+from pursamere_viz.purification.reconstruction import ReconstructionError, denoise
+from pursamere_viz.purification.sharpness import curvatures, first_order_sharpness
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,15 +43,23 @@ class MeanShift:
 
 def mean_shift(denoiser: Denoiser, x: Tensor, sigma: float, *, steps: int = 300, tolerance: float = 1e-4) -> MeanShift:
     """Iterate x <- D(x), ascent on log p_s (Cheng 1995), each image until it moves by at most `tolerance` in L2: (B, *)."""
+    return finish(mean_shifting(denoiser, x, sigma, steps=steps, tolerance=tolerance))
+
+
+def mean_shifting(
+    denoiser: Denoiser, x: Tensor, sigma: float, *, steps: int = 300, tolerance: float = 1e-4
+) -> Generator[float, None, MeanShift]:
+    """`mean_shift`, yielding the share of the steps done at most (it may end before)."""
     moved = torch.full((len(x),), torch.inf, dtype=x.dtype, device=x.device)
-    with torch.no_grad():
-        for _ in range(steps):
-            ahead = denoiser(x, sigma)
+    for step in range(steps):
+        with torch.no_grad():  # not around the yield: the caller's gradients are its own matter
+            ahead = denoise(denoiser, x, sigma)
             # An image that has settled stays, so that no image's result depends on its neighbours in the batch.
             going = moved > tolerance
             moved, x = torch.where(going, length(ahead - x), moved), torch.where(per_image(going, x), ahead, x)
-            if not bool((moved > tolerance).any()):
-                break
+        if not bool((moved > tolerance).any()):
+            break
+        yield (step + 1) / steps
     return MeanShift(x, moved)
 
 
@@ -56,6 +67,13 @@ def measure(
     classifier: nn.Module, error: ReconstructionError, trajectory: Trajectory, x: Tensor, *, sharpness_rho: float
 ) -> TrajectoryMetrics:
     """Measure every point of a trajectory; x (B, *) are the clean images and trajectory.points[0] the attacked ones."""
+    return finish(measuring(classifier, error, trajectory, x, sharpness_rho=sharpness_rho))
+
+
+def measuring(
+    classifier: nn.Module, error: ReconstructionError, trajectory: Trajectory, x: Tensor, *, sharpness_rho: float
+) -> Generator[float, None, TrajectoryMetrics]:
+    """`measure`, yielding the share done: half for the modes, half for the curvatures, which take longest."""
     steps, batch = trajectory.error.shape
     points = trajectory.points.flatten(0, 1)
 
@@ -65,14 +83,19 @@ def measure(
     def distance(norm: str, origin: Tensor) -> Tensor:
         return table(length((trajectory.points - origin).flatten(0, 1), norm))
 
+    shift = mean_shifting(error.denoiser, points, error.sigma)
+    modes = (yield from _scaled(shift, 0.0, 0.5)).modes
+    largest = []
+    for curvature in curvatures(error, points):
+        largest.append(curvature)
+        yield 0.5 + 0.5 * len(largest) / len(points)
     with torch.no_grad():
-        modes = mean_shift(error.denoiser, points, error.sigma).modes
         score = error.score(points)
-        probabilities = classifier(points).softmax(-1)
+        probabilities = batched(classifier, points).softmax(-1)
     return TrajectoryMetrics(
         error=trajectory.error.cpu(),
         sharpness=table(first_order_sharpness(error, points, sharpness_rho)),
-        curvature=table(leading_curvature(error, points)[:, 0]),
+        curvature=table(torch.stack(largest)[:, 0]),
         score_norm=table(error.sigma * length(score)),
         mode_distance=table(length(points - modes)),
         log_prob=_log_prob(error, points, table),
@@ -83,6 +106,15 @@ def measure(
         l2_attacked=distance("l2", trajectory.points[0]),
         sharpness_rho=sharpness_rho,
     )
+
+
+def _scaled(steps: Generator[float, None, MeanShift], low: float, high: float) -> Generator[float, None, MeanShift]:
+    """The same steps, their shares from low to high."""
+    while True:
+        try:
+            yield low + (high - low) * next(steps)
+        except StopIteration as finished:
+            return finished.value
 
 
 def _log_prob(error, points, table):  # type: ignore[no-untyped-def]

@@ -147,13 +147,17 @@ def _merge(better: Tensor, new: _Iterate, old: _Iterate) -> _Iterate:
 def _objective(model: nn.Module, x: Tensor, y: Tensor, config: AttackConfig) -> tuple[Tensor, Tensor]:
     """What the attacker maximises, (B,), and whether it has won, (B,)."""
     # float64: in float32 the gradient of a confident prediction rounds to zero and the attack stalls.
-    logits = model(x).double()
+    # Where the device has no float64 (MPS), on the CPU.
+    outputs = model(x)
+    logits, y = (outputs.cpu().double(), y.cpu()) if x.device.type == "mps" else (outputs.double(), y)
     if config.target >= logits.shape[-1]:
         raise ValueError(f"target must be a class from 0 to {logits.shape[-1] - 1}, got {config.target}")
     if config.target < 0:
-        return cross_entropy(logits, y, reduction="none"), logits.argmax(-1) != y
-    wanted = torch.full_like(y, config.target)
-    return -cross_entropy(logits, wanted, reduction="none"), logits.argmax(-1) == wanted
+        loss, success = cross_entropy(logits, y, reduction="none"), logits.argmax(-1) != y
+    else:
+        wanted = torch.full_like(y, config.target)
+        loss, success = -cross_entropy(logits, wanted, reduction="none"), logits.argmax(-1) == wanted
+    return loss.to(x) if x.device.type == "mps" else loss, success.to(x.device)
 
 
 def _inside(z: Tensor, x: Tensor, config: AttackConfig) -> Tensor:

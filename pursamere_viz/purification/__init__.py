@@ -1,7 +1,7 @@
 """The method: denoisers, the expected reconstruction error, sharpness, purifiers and the defence made of them."""
 
 from pursamere_viz.purification.defence import PurifiedClassifier, Purifier
-from pursamere_viz.purification.denoisers import Denoiser, Density, TweedieDenoiser
+from pursamere_viz.purification.denoisers import Denoiser, Density, ReducedPrecision, TweedieDenoiser
 from pursamere_viz.purification.noise import NoiseRule
 from pursamere_viz.purification.purifiers import PurifierConfig, Trajectory, purify
 from pursamere_viz.purification.reconstruction import ReconstructionError
@@ -20,6 +20,7 @@ __all__ = [
     "Purifier",
     "PurifierConfig",
     "ReconstructionError",
+    "ReducedPrecision",
     "Trajectory",
     "TweedieDenoiser",
     "ascent_point",

@@ -1,11 +1,12 @@
 """The defence: purify, then classify, with the gradients an attacker may ask for."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from pursamere_viz.purification.memory import in_batches
 from pursamere_viz.purification.purifiers import PurifierConfig, Trajectory, effective, purify, purify_step
 from pursamere_viz.purification.reconstruction import ReconstructionError
 
@@ -28,11 +29,18 @@ class _Recomputed(torch.autograd.Function):
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, grad_output: Tensor) -> tuple[Tensor, Tensor, None, None]:
-        z, x = (saved.detach().requires_grad_() for saved in ctx.saved_tensors)
-        with torch.enable_grad():
-            point = purify_step(ctx.purifier.error, z, x, ctx.purifier.config, ctx.k).point
-        # x takes no part when the neighbourhood is unbounded.
-        grads = torch.autograd.grad(point, (z, x), grad_output, allow_unused=True, materialize_grads=True)
+        error, config = ctx.purifier.error, ctx.purifier.config
+
+        def pulled_back(z: Tensor, x: Tensor, grad_output: Tensor, nodes: int) -> tuple[Tensor, ...]:
+            z, x = z.detach().requires_grad_(), x.detach().requires_grad_()
+            with torch.enable_grad():
+                point = purify_step(replace(error, nodes_at_once=nodes), z, x, config, ctx.k).point
+            # x takes no part when the neighbourhood is unbounded.
+            return torch.autograd.grad(point, (z, x), grad_output, allow_unused=True, materialize_grads=True)
+
+        z, x = ctx.saved_tensors
+        cut = error.cut(z, order=2 if config.method == "error" else 1, graphs=2 if config.rho > 0 else 1)
+        grads = in_batches(pulled_back, [z, x, grad_output], cut)
         return grads[0], grads[1], None, None
 
 

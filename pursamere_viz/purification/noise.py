@@ -41,5 +41,9 @@ class NoiseRule:
         return cls(torch.cat([half, -half]), torch.full((2 * pairs,), 0.5 / pairs, dtype=torch.float64))
 
     def to(self, like: Tensor) -> Self:
-        """The same rule in the dtype and on the device of `like`."""
-        return type(self)(self.nodes.to(like), self.weights.to(like))
+        """The same rule in the dtype and on the device of `like`; the last one is kept, as every step asks for the same."""
+        kept: Self | None = self.__dict__.get("_kept")
+        if kept is None or (kept.nodes.dtype, kept.nodes.device) != (like.dtype, like.device):
+            kept = type(self)(self.nodes.to(like), self.weights.to(like))
+            object.__setattr__(self, "_kept", kept)
+        return kept

@@ -1,6 +1,7 @@
 """Purifiers: deterministic maps that move an input downhill in its neighbourhood, step by recorded step."""
 
 import math
+from collections.abc import Generator
 from dataclasses import dataclass, replace
 
 import torch
@@ -8,11 +9,12 @@ from torch import Tensor
 
 from pursamere_viz.geometry import check_norm, length, normalize, project
 from pursamere_viz.parameters import choice, number, switch
+from pursamere_viz.progress import finish
 from pursamere_viz.purification.reconstruction import ReconstructionError
 from pursamere_viz.purification.sharpness import ascent_point
 
 METHODS = ("error", "stop_gradient", "log_density", "tweedie")
-STEP_RULES = ("gradient", "normalized")
+STEP_RULES = ("gradient", "normalized", "sign")
 DECAYS = ("linear", "cosine", "none")
 
 
@@ -40,7 +42,10 @@ class PurifierConfig:
     radius: float = number(2.0, 0.0, 6.0, 0.05, "Neighbourhood: how far the purified image may be from the input.")
     norm: str = choice("l2", ("l2", "linf"), "Norm of the neighbourhood.")
     step_rule: str = choice(
-        "gradient", STEP_RULES, "gradient: step = step size x gradient; normalized: a step of fixed length."
+        "gradient",
+        STEP_RULES,
+        "gradient: step = step size x gradient; normalized: a step of fixed length; sign: every pixel by the step size (hides "
+        "its gradient from attackers, as that of a sign is 0).",
     )
     decay: str = choice("linear", DECAYS, "How rho and the step size fall to zero over the steps.")
     clip: bool = switch(True, "Keep every point in [0, 1].")
@@ -99,7 +104,7 @@ def _direction(error: ReconstructionError, z: Tensor, method: str) -> tuple[Tens
         return error.value_and_gradient(z)
     if method == "stop_gradient":
         return None, 2 * error.drift(z)
-    return None, 2 * (z - error.denoiser(z, error.sigma))
+    return None, 2 * (z - error.denoised(z))
 
 
 def purify_step(error: ReconstructionError, z: Tensor, x: Tensor, config: PurifierConfig, k: int) -> Step:
@@ -108,8 +113,8 @@ def purify_step(error: ReconstructionError, z: Tensor, x: Tensor, config: Purifi
     value, gradient = _direction(error, z, config.method)
     ascent = ascent_point(z, gradient, factor * config.rho)
     direction = _direction(error, ascent, config.method)[1] if config.rho > 0 else gradient
-    if config.step_rule == "normalized":
-        direction = normalize(direction)
+    if config.step_rule != "gradient":
+        direction = normalize(direction, "linf" if config.step_rule == "sign" else "l2")
     moved = project(z - factor * config.step_size * direction, x, config.radius, config.norm)
     return Step(moved.clamp(0, 1) if config.clip else moved, ascent, value, length(gradient))
 
@@ -123,15 +128,22 @@ def effective(config: PurifierConfig) -> PurifierConfig:
 
 def purify(error: ReconstructionError, x: Tensor, config: PurifierConfig) -> Trajectory:
     """Run the purifier from x (B, *) and keep every point. Deterministic; no gradient is recorded (see PurifiedClassifier)."""
+    return finish(purifying(error, x, config))
+
+
+def purifying(error: ReconstructionError, x: Tensor, config: PurifierConfig) -> Generator[float, None, Trajectory]:
+    """`purify`, yielding the share done after every step."""
     config = effective(config)
-    with torch.no_grad():
-        points, ascents, errors, norms = [x.detach()], [], [], []
-        for k in range(config.steps):
+    points, ascents, errors, norms = [x.detach()], [], [], []
+    for k in range(config.steps):
+        with torch.no_grad():  # not around the yield: the caller's gradients are its own matter
             step = purify_step(error, points[-1], points[0], config, k)
             errors.append(error(points[-1]) if step.error is None else step.error)
-            points.append(step.point)
-            ascents.append(step.ascent)
-            norms.append(step.gradient_norm)
+        points.append(step.point)
+        ascents.append(step.ascent)
+        norms.append(step.gradient_norm)
+        yield (k + 1) / config.steps
+    with torch.no_grad():
         errors.append(error(points[-1]))
     empty = points[0].new_zeros(0, *x.shape)
     return Trajectory(

@@ -9,6 +9,7 @@ from scipy.sparse.linalg import LinearOperator, eigsh
 from torch import Tensor
 
 from pursamere_viz.geometry import normalize, random_in_ball
+from pursamere_viz.purification.memory import attempt, in_batches
 from pursamere_viz.purification.reconstruction import ReconstructionError
 
 Field = Callable[[Tensor], Tensor]
@@ -42,7 +43,30 @@ def sampled_sharpness(
 
 
 def hessian_product(field: Field, x: Tensor) -> Callable[[Tensor], Tensor]:
-    """v -> Hessian(field)(x) v for one point x (*): the gradient's graph is built once and reused."""
+    """v -> Hessian(field)(x) v for one point x (*): the gradient's graph is built once and reused.
+
+    Where the graph of a ReconstructionError is too large, those of a few noise nodes at a time are built for each v.
+    """
+    if not isinstance(field, ReconstructionError):
+        return _kept_product(field, x)
+    cut = field.cut(x[None], order=2)
+    kept = attempt(lambda: _kept_product(field, x)) if cut.nodes == len(field.noise.weights) else None
+
+    def piecewise(v: Tensor, nodes: int) -> tuple[Tensor]:
+        return (sum((_kept_product(part, x)(v[0]) for part in field.parts(nodes)), torch.zeros_like(x))[None],)
+
+    def product(v: Tensor) -> Tensor:
+        nonlocal kept
+        result = attempt(lambda: kept(v)) if kept is not None else None  # type: ignore[misc]
+        if result is None:
+            kept = None
+            (result,) = in_batches(piecewise, [v[None]], cut)[0]
+        return result
+
+    return product
+
+
+def _kept_product(field: Field, x: Tensor) -> Callable[[Tensor], Tensor]:
     leaf = x.detach().requires_grad_()
     with torch.enable_grad():
         (gradient,) = torch.autograd.grad(field(leaf[None]).sum(), leaf, create_graph=True)
@@ -61,13 +85,18 @@ def leading_curvature(field: Field, x: Tensor, count: int = 1, *, tolerance: flo
 
     Matrix-free Lanczos (scipy.sparse.linalg.eigsh) to a relative tolerance; exact in up to EXACT_DIMENSION dimensions.
     """
+    largest = list(curvatures(field, x, count, tolerance=tolerance))
+    return torch.stack(largest) if largest else x.new_zeros(0, count)
+
+
+def curvatures(field: Field, x: Tensor, count: int = 1, *, tolerance: float = 1e-3) -> Iterator[Tensor]:
+    """`leading_curvature`, point by point: (count,) each."""
     dimension = x[0].numel()
     if not 1 <= count <= dimension:
         raise ValueError(f"count must be between 1 and {dimension}, got {count}")
     exact = dimension <= EXACT_DIMENSION or count >= dimension - 1
-    values = [_exact(field, point) for point in x] if exact else list(_lanczos(field, x, count, tolerance))
-    largest = [np.sort(v)[::-1][:count].copy() for v in values]
-    return torch.as_tensor(np.stack(largest)).to(x) if largest else x.new_zeros(0, count)
+    for values in (_exact(field, point) for point in x) if exact else _lanczos(field, x, count, tolerance):
+        yield torch.as_tensor(np.sort(values)[::-1][:count].copy()).to(x)
 
 
 def _exact(field: Field, x: Tensor) -> np.ndarray:

@@ -205,7 +205,7 @@ def test_at_a_stationary_point_nothing_moves_and_nothing_is_nan(bowl):
     [
         ("method", "newton", "method must be one of error, stop_gradient, log_density, tweedie, got 'newton'"),
         ("norm", "l1", "norm must be one of l2, linf, got 'l1'"),
-        ("step_rule", "", "step_rule must be one of gradient, normalized, got ''"),
+        ("step_rule", "", "step_rule must be one of gradient, normalized, sign, got ''"),
         ("decay", "slow", "decay must be one of linear, cosine, none, got 'slow'"),
         ("steps", -1, "steps must be a whole number, not negative, got -1"),
         ("steps", 2.5, "steps must be a whole number, not negative, got 2.5"),
