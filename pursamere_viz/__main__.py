@@ -1,15 +1,21 @@
-"""Command line: python -m pursamere_viz train | evaluate | benchmark."""
+"""Command line: python -m pursamere_viz download | train | evaluate | search | benchmark."""
 
 import argparse
 import json
 import sys
+from collections.abc import Iterator
 
 from tqdm import tqdm
 
+from pursamere_viz.analysis.evaluation import RobustAccuracy
 from pursamere_viz.benchmark import benchmark
-from pursamere_viz.cards import evaluate_defence, read_results, results_path, write_card
+from pursamere_viz.cards import budget_text, evaluate_defence, results_path, write_card
+from pursamere_viz.evaluations import Cell
+from pursamere_viz.models.data import DATA_SETS
 from pursamere_viz.models.device import default_device
+from pursamere_viz.models.downloads import check, download, on_disk, status
 from pursamere_viz.models.recipes import RECIPES, ROLES, recipe, train_network
+from pursamere_viz.searches import TRIED, search
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -30,6 +36,15 @@ def main(arguments: list[str] | None = None) -> int:
     evaluation.add_argument("--images", type=_positive, default=360, help="how many test images (default 360)")
     evaluation.add_argument("--again", action="store_true", help="measure anew what is already measured")
     evaluation.set_defaults(command=_evaluate)
+    trying = commands.add_parser(
+        "search", help="measure on validation images what the defence's defaults were chosen from"
+    )
+    trying.add_argument("data_set", choices=sorted(TRIED))
+    trying.set_defaults(command=_search)
+    fetching = commands.add_parser("download", help="get a data set from OpenML")
+    fetching.add_argument("data_set", choices=[name for name, described in DATA_SETS.items() if described.openml])
+    fetching.add_argument("--again", action="store_true", help="fetch anew what is already on disk")
+    fetching.set_defaults(command=_download)
     timing = commands.add_parser("benchmark", help="print what things cost, as JSON lines")
     timing.set_defaults(command=_benchmark)
     chosen = parser.parse_args(arguments)
@@ -59,10 +74,35 @@ def _positive(text: str) -> int:
 def _evaluate(chosen: argparse.Namespace) -> None:
     if chosen.again:
         results_path(chosen.data_set).unlink(missing_ok=True)
-    print(f"{len(read_results(chosen.data_set))} cells are measured already (--again measures them anew)")
-    for cell, outcome in evaluate_defence(chosen.data_set, chosen.images):
-        print(f"{cell}: {100 * outcome.accuracy:.1f} % of {len(outcome.robust)} / {outcome.total}", flush=True)
+    _show(evaluate_defence(chosen.data_set, chosen.images))
     print(f"written: {write_card(chosen.data_set, chosen.images)}")
+
+
+def _search(chosen: argparse.Namespace) -> None:
+    _show(search(chosen.data_set))
+    print("measured; `evaluate` writes the model card anew")
+
+
+def _show(measured: Iterator[tuple[Cell, RobustAccuracy]]) -> None:
+    for cell, outcome in measured:
+        label = f"{cell.title}, {cell.mode}, {budget_text((cell.attack.norm, cell.attack.eps))}"
+        print(f"{label}: {100 * outcome.accuracy:.1f} % of {len(outcome.robust)} / {outcome.total}", flush=True)
+
+
+def _download(chosen: argparse.Namespace) -> None:
+    if not chosen.again and on_disk(chosen.data_set):
+        try:
+            check(chosen.data_set)
+        except ValueError as problem:
+            print(f"{problem}\nfetching it anew", file=sys.stderr)
+        else:
+            print(f"{chosen.data_set} is already {status(chosen.data_set)}; --again fetches it anew")
+            return
+    with tqdm(total=1, bar_format="{desc} {percentage:.0f} %|{bar}| {elapsed}") as bar:
+        for progress in download(chosen.data_set):
+            bar.n = progress.share
+            bar.set_description(progress.stage)
+    print(f"{chosen.data_set} is {status(chosen.data_set)}")
 
 
 def _benchmark(chosen: argparse.Namespace) -> None:

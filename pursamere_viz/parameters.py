@@ -1,9 +1,12 @@
 """Described parameters: dataclass fields that carry their range and help, from which controls are made and text is parsed."""
 
 import dataclasses
+import functools
 import math
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import Any, Self, TypeVar
+
+Kind = TypeVar("Kind", bound="Described")
 
 
 def number(default: Any, low: float, high: float, step: float, help: str, *, denominator: int = 0) -> Any:
@@ -88,6 +91,17 @@ def _parse_number(field: "dataclasses.Field[Any]", text: str) -> Any:
     return value
 
 
+def dependent_defaults(described: type[Kind]) -> type[Kind]:
+    """Class decorator: what a call does not give is taken from `defaults` of what it gives."""
+    plain = described.__init__
+
+    def __init__(self: Kind, **values: Any) -> None:
+        plain(self, **(described.defaults(**values) | values))
+
+    described.__init__ = functools.wraps(plain)(__init__)  # type: ignore[method-assign, assignment]
+    return described
+
+
 @dataclasses.dataclass(frozen=True)
 class Described:
     """Base of configs all of whose fields are described: they check themselves and travel as text (URL, preset, code)."""
@@ -95,6 +109,11 @@ class Described:
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
             object.__setattr__(self, field.name, parse(field, str(getattr(self, field.name))))
+
+    @classmethod
+    def defaults(cls, **values: Any) -> dict[str, Any]:
+        """The default of every field; a subclass may let those of some depend on the values of others."""
+        return {field.name: field.default for field in dataclasses.fields(cls)}
 
     @classmethod
     def from_mapping(cls, values: Mapping[str, Any]) -> tuple[Self, list[str]]:
@@ -117,8 +136,9 @@ class Described:
 
     def changed(self) -> dict[str, Any]:
         """What differs from the defaults."""
-        pairs = ((field, getattr(self, field.name)) for field in dataclasses.fields(self))
-        return {field.name: value for field, value in pairs if value != field.default}
+        values = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        defaults = self.defaults(**values)
+        return {name: value for name, value in values.items() if value != defaults[name]}
 
     def to_mapping(self) -> dict[str, str]:
         """What differs from the defaults, as text that from_mapping reads back exactly."""

@@ -11,12 +11,19 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pursamere_viz.analysis import Landscape, Plane, TrajectoryMetrics, evaluate, measure
+from pursamere_viz.analysis import Landscape, Plane, TrajectoryMetrics
+from pursamere_viz.analysis.landscapes import evaluating
+from pursamere_viz.analysis.metrics import measuring
 from pursamere_viz.attacks import AdversarialExamples
 from pursamere_viz.attacks.gradient import attack_steps
 from pursamere_viz.progress import Progress, finish, relay
 from pursamere_viz.purification import Trajectory
-from pursamere_viz.scenarios import Scenario, build
+from pursamere_viz.purification.memory import batched
+from pursamere_viz.purification.purifiers import purifying
+from pursamere_viz.scenarios import Parts, Scenario, build
+
+LOADING = "Loading the networks"
+POINTS_AT_ONCE = 128  # of a landscape, between two looks at whether it is still wanted
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,23 +48,24 @@ def run(scenario: Scenario, device: torch.device | str | None = None) -> Run:
     return finish(run_steps(scenario, device))
 
 
-def run_steps(scenario: Scenario, device: torch.device | str | None = None) -> Generator[Progress, None, Run]:
-    """`run`, yielding Progress so that it can be shown and stopped, and returning the Run."""
-    yield Progress("Loading", 0.0)
-    parts = build(scenario, device)
-    classifier, purifier = parts.defence.classifier, parts.defence.purifier
+def run_steps(
+    scenario: Scenario, device: torch.device | str | None = None, *, parts: Parts | None = None
+) -> Generator[Progress, None, Run]:
+    """`run`, yielding Progress so that it can be shown and stopped, and returning the Run; `parts` if they are built already."""
+    yield Progress(LOADING, 0.0)
+    parts = parts or build(scenario, device)
+    classifier, error = parts.defence.classifier, parts.defence.purifier.error
     examples = yield from relay("Attacking", attack_steps(parts.defence, parts.x, parts.y, parts.attack))
-    yield Progress("Purifying", 0.0)
-    trajectory = purifier.trajectory(examples.x_adv)
-    yield Progress("Measuring the path", 0.0)
-    metrics = measure(classifier, purifier.error, trajectory, parts.x, sharpness_rho=scenario.sharpness_rho)
-    yield Progress("Mapping the landscape", 0.0)
+    trajectory = yield from relay("Purifying", purifying(error, examples.x_adv, parts.defence.purifier.config))
+    measured = measuring(classifier, error, trajectory, parts.x, sharpness_rho=scenario.sharpness_rho)
+    metrics = yield from relay("Measuring the path", measured)
     path = trajectory.points[:, 0]
     plane = Plane.through(parts.x[0], examples.x_adv[0], trajectory.purified[0], path)
-    explained = plane.explained(path)
-    landscape = evaluate(purifier.error, plane, resolution=scenario.resolution, explained=explained)
-    regions = evaluate(
-        lambda points: classifier(points).argmax(-1).float(), plane, resolution=scenario.resolution, explained=explained
+    grid: Any = {"resolution": scenario.resolution, "explained": plane.explained(path)}
+    landscape = yield from relay("Mapping the landscape", evaluating(error, plane, **grid, batch=POINTS_AT_ONCE))
+    regions = yield from relay(
+        "Classifying the landscape",
+        evaluating(lambda points: batched(classifier, points).argmax(-1).float(), plane, **grid, batch=2048),
     )
     with torch.no_grad():
         clean, attacked = (classifier(image).softmax(-1).cpu() for image in (parts.x, examples.x_adv))

@@ -4,6 +4,7 @@ import dataclasses
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -13,8 +14,9 @@ from pursamere_viz.densities import EmpiricalDensity
 from pursamere_viz.models.checkpoints import load_network
 from pursamere_viz.models.data import DATA_SETS, data_set, load_images
 from pursamere_viz.models.device import default_device
+from pursamere_viz.models.generated import COUNT, generated_images
 from pursamere_viz.models.uploads import unpack_pixels
-from pursamere_viz.parameters import Described, choice, inherit, number
+from pursamere_viz.parameters import Described, choice, dependent_defaults, inherit, number
 from pursamere_viz.purification import (
     NoiseRule,
     PurifiedClassifier,
@@ -26,21 +28,43 @@ from pursamere_viz.purification import (
 from pursamere_viz.purification.denoisers import Denoiser
 
 SCORE_MODELS = ("network", "empirical")
+SOURCES = ("test", "generated")
+CLASSIFIERS = {"standard": "classifier", "denoised": "denoised_classifier"}  # and whose weights these are
+# What one step costs grows with the network: fewer steps and noise nodes, and a coarser landscape, than for the digits.
+LARGE: dict[str, Any] = {"image": 0, "steps": 6, "pairs": 2, "resolution": 25, "classifier": "denoised"}
+DEFAULTS: dict[str, dict[str, Any]] = {
+    "mnist": LARGE | {"eps": 77 / 255, "sigma": 0.4, "radius": 0.5, "step_size": 1.0},
+    "fashion_mnist": LARGE | {"sigma": 0.3, "radius": 0.3, "step_size": 0.7},
+    "cifar10": LARGE | {"eps": 8 / 255, "sigma": 0.15, "radius": 0.1},
+}
 
 
+PURIFYING = ("method", "steps", "step_size", "rho", "radius", "norm", "step_rule", "decay")
+# The fields that decide the defence.
+DEFENDING = ("score_model", "classifier", *PURIFYING, "sigma", "pairs", "noise_seed")
+
+
+@dependent_defaults
 @dataclass(frozen=True)
 class Scenario(Described):
     """Everything that decides what is on the screen, as flat plain values: sidebar = URL = preset file = notebook cell.
 
-    The defaults are the shipped defence, chosen on the validation split (see the model card), and a telling example.
+    The defaults are the data set's shipped defence, chosen on the validation split (see its model card), and a telling example:
+    those written here are the digits', DEFAULTS says what differs for another data set.
     """
 
     data_set: str = choice("digits", tuple(DATA_SETS), "Data set and the networks trained on it.")
-    image: int = number(37, 0, 10**6 - 1, 1, "Index of the image in the test split.")
+    source: str = choice(
+        "test", SOURCES, "test: an image of the test split; generated: one drawn from the score network."
+    )
+    image: int = number(37, 0, 10**6 - 1, 1, "Index of the image in its source.")
     pixels: str = dataclasses.field(default="", metadata={"help": "An uploaded image, packed; empty for a test image."})
     label: int = number(-1, -1, 9, 1, "True class of an uploaded image; -1 takes the classifier's own answer for it.")
     score_model: str = choice(
         "network", SCORE_MODELS, "network: the trained denoiser; empirical: the exact score of the training set."
+    )
+    classifier: str = choice(
+        "standard", tuple(CLASSIFIERS), "standard: trained on clean images; denoised: on denoised noisy ones too."
     )
     attack: str = inherit(AttackConfig, "kind")
     attack_norm: str = inherit(AttackConfig, "norm")
@@ -66,11 +90,17 @@ class Scenario(Described):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        count = data_set(self.data_set).test_images
+        count = COUNT if self.source == "generated" else data_set(self.data_set).test_images
         if self.image >= count:
             raise ValueError(f"image must be from 0 to {count - 1}, got {self.image}")
         if self.pixels:
             _unpacked(self)
+
+    @classmethod
+    def defaults(cls, **values: Any) -> dict[str, Any]:
+        """The defaults of the data set and of the source that `values` name."""
+        first = {"image": 0} if values.get("source") == "generated" else {}
+        return super().defaults() | DEFAULTS.get(values.get("data_set", ""), {}) | first
 
     def attack_config(self) -> AttackConfig:
         """The attack's part."""
@@ -87,8 +117,7 @@ class Scenario(Described):
 
     def purifier_config(self) -> PurifierConfig:
         """The purifier's part."""
-        names = ("method", "steps", "step_size", "rho", "radius", "norm", "step_rule", "decay")
-        return PurifierConfig(**{name: getattr(self, name) for name in names})
+        return PurifierConfig(**{name: getattr(self, name) for name in PURIFYING})
 
 
 def load_preset(path: Path) -> tuple[str, Scenario]:
@@ -129,20 +158,27 @@ def assemble(scenario: Scenario, classifier: nn.Module, denoiser: Denoiser) -> P
 def load_defence(name: str = "digits", device: torch.device | str | None = None) -> PurifiedClassifier:
     """The shipped networks of a data set with their shipped defaults: (B, C, H, W) in [0, 1] -> logits."""
     data_set(name)
+    return load_defence_of(Scenario(data_set=name), device)[0]
+
+
+def load_defence_of(
+    scenario: Scenario, device: torch.device | str | None = None
+) -> tuple[PurifiedClassifier, list[str]]:
+    """The defence that a scenario describes, and the hashes of the weights it is made of."""
     where = torch.device(device) if device is not None else default_device()
-    scenario = Scenario(data_set=name)
-    denoiser = load_denoiser(name, scenario.score_model, where)
-    return assemble(scenario, load_network(name, "classifier", where), denoiser)
+    classifier = load_network(scenario.data_set, CLASSIFIERS[scenario.classifier], where)
+    denoiser = load_denoiser(scenario.data_set, scenario.score_model, where)
+    networks = [network for network in (classifier, denoiser) if isinstance(network, nn.Module)]
+    return assemble(scenario, classifier, denoiser), [str(network.card["sha256"]) for network in networks]  # type: ignore[index]
 
 
 def build(scenario: Scenario, device: torch.device | str | None = None) -> Parts:
     """Load and wire the parts of a scenario; ValueError in one sentence where it cannot be."""
     where = torch.device(device) if device is not None else default_device()
-    classifier = load_network(scenario.data_set, "classifier", where)
-    denoiser = load_denoiser(scenario.data_set, scenario.score_model, where)
-    x, y = _image(scenario, classifier, where)
+    defence, _ = load_defence_of(scenario, where)
+    x, y = _image(scenario, defence.classifier, where)
     names = data_set(scenario.data_set).class_names
-    return Parts(scenario, x, y, names, assemble(scenario, classifier, denoiser), scenario.attack_config())
+    return Parts(scenario, x, y, names, defence, scenario.attack_config())
 
 
 def _unpacked(scenario: Scenario) -> Tensor:
@@ -155,6 +191,14 @@ def _image(scenario: Scenario, classifier: nn.Module, device: torch.device) -> t
         x = _unpacked(scenario).to(device)
         y = torch.tensor([scenario.label], device=device)
         return x, y if scenario.label >= 0 else classifier(x).argmax(-1)
-    images, labels = load_images(scenario.data_set, "test")
     chosen = slice(scenario.image, scenario.image + 1)
-    return images[chosen].to(device), labels[chosen].to(device)
+    if scenario.source == "generated":
+        drawn = generated_images(scenario.data_set)
+        return drawn.x[chosen].to(device), drawn.y[chosen].to(device)
+    images, labels = load_images(scenario.data_set, "test", chosen)
+    if not len(images):
+        there = len(load_images(scenario.data_set, "test")[1])
+        raise ValueError(
+            f"image {scenario.image} of {scenario.data_set} is not on this machine: its test split has {there}"
+        )
+    return images.to(device), labels.to(device)

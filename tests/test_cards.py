@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from pursamere_viz import cards
+from pursamere_viz import cards, load_defence, plans
 from pursamere_viz.__main__ import main
 from pursamere_viz.models import checkpoints, load_images, load_network
 
@@ -18,9 +18,8 @@ def small(monkeypatch, tmp_path: Path) -> Path:
     for path in checkpoints.ASSETS.glob("*.safetensors"):
         shutil.copy(path, tmp_path)
     monkeypatch.setattr(checkpoints, "ASSETS", tmp_path)
-    monkeypatch.setattr(cards, "ASSETS", tmp_path)
-    monkeypatch.setattr(cards, "EPS", (0.1,))
-    monkeypatch.setattr(cards, "ATTACK", replace(cards.ATTACK, steps=2, restarts=1))
+    quick = replace(plans.PLANS["digits"], budgets=(("linf", 0.1),), steps=2, restarts=1)
+    monkeypatch.setitem(plans.PLANS, "digits", quick)
     return tmp_path
 
 
@@ -57,7 +56,7 @@ def test_the_shipped_card_is_of_the_shipped_weights() -> None:
 
 def test_the_shipped_networks_reach_their_targets() -> None:
     x, y = load_images("digits", "test")
-    defence = cards.assemble(cards.Scenario(), load_network("digits", "classifier"), load_network("digits", "score"))
+    defence = load_defence("digits", "cpu")
     with torch.no_grad():
         assert float((defence.classifier(x).argmax(1) == y).double().mean()) >= 0.97
         assert float((defence(x).argmax(1) == y).double().mean()) >= 0.96

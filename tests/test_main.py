@@ -1,12 +1,15 @@
 """The command line: trains, goes on, and ends mistakes in one sentence."""
 
+import sys
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from pursamere_viz.__main__ import main
-from pursamere_viz.models import checkpoints
+from pursamere_viz.models import checkpoints, downloads
 from pursamere_viz.models.checkpoints import load_network
+from pursamere_viz.models.files import write_data_file
 from pursamere_viz.models.recipes import RECIPES
 
 
@@ -43,9 +46,49 @@ def test_a_damaged_checkpoint_ends_in_one_sentence_and_restart_forgets_it(short,
     assert [file.name for file in short.iterdir()] == ["digits_score.safetensors"]
 
 
-@pytest.mark.parametrize("arguments", [[], ["train"], ["train", "cifar"], ["paint"]])
+@pytest.mark.parametrize("arguments", [[], ["train"], ["train", "cifar"], ["download", "digits"], ["paint"]])
 def test_wrong_arguments_end_with_status_2(arguments, capsys):
     with pytest.raises(SystemExit) as stopped:
         main(arguments)
     assert stopped.value.code == 2
     assert "usage" in capsys.readouterr().err
+
+
+@pytest.fixture
+def fetched(tmp_path, monkeypatch):
+    """A good file that a download would bring, made by a few lines in place of the process that asks OpenML."""
+    monkeypatch.setenv("PURSAMERE_DATA", str(tmp_path / "data"))
+    arrays = {f"x_{part}": np.full((1, 28, 28), 7, np.uint8) for part in ("train", "test")}
+    source = tmp_path / "source.npz"
+    write_data_file(source, {**arrays, **{f"y_{part}": np.array([3], np.uint8) for part in ("train", "test")}})
+    copy = f"import shutil, sys; shutil.copy({str(source)!r}, sys.argv[2] + '/mnist.npz')"
+    monkeypatch.setattr(downloads, "COMMAND", (sys.executable, "-c", copy))
+    return tmp_path / "data" / "mnist.npz"
+
+
+def test_download_fetches_once_and_again_on_request(fetched, capsys):
+    assert main(["download", "mnist"]) == 0
+    assert capsys.readouterr().out.strip() == "mnist is on this machine (0 MB)"
+    first = fetched.stat().st_ino
+    assert main(["download", "mnist"]) == 0
+    assert "mnist is already on this machine (0 MB); --again fetches it anew" in capsys.readouterr().out
+    assert fetched.stat().st_ino == first
+    assert main(["download", "mnist", "--again"]) == 0
+    assert fetched.stat().st_ino != first
+
+
+def test_download_mends_a_damaged_file(fetched, capsys):
+    main(["download", "mnist"])
+    whole = fetched.read_bytes()
+    fetched.write_bytes(whole[:-30])
+    assert main(["download", "mnist"]) == 0
+    assert f"{fetched} is damaged" in capsys.readouterr().err
+    assert fetched.read_bytes() == whole
+
+
+def test_a_download_that_fails_ends_in_one_sentence(fetched, capsys, monkeypatch):
+    failing = "import sys; print('MNIST could not be downloaded: no', file=sys.stderr); sys.exit(2)"
+    monkeypatch.setattr(downloads, "COMMAND", (sys.executable, "-c", failing))
+    assert main(["download", "mnist"]) == 2
+    assert capsys.readouterr().err.strip().splitlines()[-1] == "MNIST could not be downloaded: no"
+    assert not fetched.exists()

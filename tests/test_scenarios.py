@@ -11,6 +11,8 @@ import torch
 
 import pursamere_viz
 from pursamere_viz import AttackConfig, PurifierConfig, Scenario, build, load_defence, load_images
+from pursamere_viz.models import DATA_SETS
+from pursamere_viz.models.generated import COUNT, generated_images
 from pursamere_viz.parameters import parse
 from pursamere_viz.scenarios import load_preset
 
@@ -27,9 +29,11 @@ def anything(seed: int) -> dict:
         if "options" in meta:
             values[name] = choose.choice(meta["options"])
         elif isinstance(field.default, int) and not isinstance(field.default, bool):
-            values[name] = choose.randint(int(meta["low"]), int(min(meta["high"], 359)))
+            values[name] = choose.randint(int(meta["low"]), int(min(meta["high"], 39)))
         elif isinstance(field.default, float):
             values[name] = choose.uniform(meta["low"], meta["high"])
+    if values["source"] == "generated":
+        values["image"] %= COUNT
     return values
 
 
@@ -170,3 +174,35 @@ def test_a_preset_is_read(tmp_path):
         encoding="utf-8",
     )
     assert load_preset(path) == ("Zwei Ränder", Scenario(rho=1.0, mode="full"))
+
+
+@pytest.mark.parametrize("name", DATA_SETS)
+def test_each_data_set_has_its_own_defaults(name):
+    scenario = Scenario(data_set=name)
+    assert scenario.changed() == ({} if name == "digits" else {"data_set": name})
+    text = dataclasses.replace(scenario, rho=0.5).to_mapping()
+    assert text == scenario.to_mapping() | {"rho": "0.5"}
+    assert Scenario.from_mapping(dict(reversed(text.items()))) == (dataclasses.replace(scenario, rho=0.5), [])
+    assert eval(scenario.as_code(), {"Scenario": Scenario}) == scenario
+    # What is given wins, and another data set takes nothing along.
+    assert Scenario(data_set=name, sigma=0.77).sigma == 0.77
+    assert Scenario(data_set=name) == scenario
+
+
+def test_a_value_that_is_another_sets_default_is_written_out():
+    digits = Scenario()
+    clothes = Scenario(data_set="fashion_mnist", sigma=digits.sigma)
+    assert clothes.sigma != Scenario(data_set="fashion_mnist").sigma
+    assert clothes.to_mapping()["sigma"] == str(digits.sigma)
+
+
+def test_a_generated_image_is_chosen_by_its_number_and_labelled_by_the_classifier():
+    scenario = Scenario(source="generated")
+    assert scenario.image == 0
+    assert scenario.to_mapping() == {"source": "generated"}
+    drawn = generated_images("digits")
+    parts = build(Scenario(source="generated", image=7), "cpu")
+    assert torch.equal(parts.x, drawn.x[7:8])
+    assert torch.equal(parts.y, drawn.y[7:8])
+    with pytest.raises(ValueError, match=f"image must be from 0 to {COUNT - 1}, got {COUNT}"):
+        Scenario(source="generated", image=COUNT)

@@ -1,0 +1,82 @@
+"""Searches and plans: what is measured is what the tables show, on the split that is allowed."""
+
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from pursamere_viz import cards, plans, searches
+from pursamere_viz.evaluations import Results
+from pursamere_viz.models import DATA_SETS, checkpoints
+from pursamere_viz.scenarios import Scenario, load_defence_of
+
+
+@pytest.fixture
+def small(monkeypatch, tmp_path: Path) -> Path:
+    """Digits with few images, two changes to try, and results in a folder of their own."""
+    for path in checkpoints.ASSETS.glob("digits*.safetensors"):
+        shutil.copy(path, tmp_path)
+    monkeypatch.setattr(checkpoints, "ASSETS", tmp_path)
+    monkeypatch.setitem(searches.TRIED, "digits", [{"sigma": 0.3}, {"method": "tweedie"}, {}])
+    for name, value in {"CLEAN": 12, "ATTACKED": 6, "STEPS": 2}.items():
+        monkeypatch.setattr(searches, name, value)
+    return tmp_path
+
+
+def test_a_search_measures_each_scenario_once_on_validation_images(small: Path) -> None:
+    seen = {cell for cell, _ in searches.search("digits")}
+    assert len(searches.scenarios("digits")) == 3  # an empty change is the shipped defence
+    assert len(seen) == 3 * 4
+    assert {cell.split for cell in seen} == {"validation"}
+    assert list(searches.search("digits")) == []
+
+
+def test_worst_counts_what_no_attack_breaks(small: Path) -> None:
+    list(searches.search("digits"))
+    scenario = Scenario()
+    found = searches.outcomes("digits", scenario, Results(searches.path("digits")), load_defence_of(scenario, "cpu")[1])
+    assert found is not None
+    for index, worst in enumerate(found["worst"].robust.tolist()):
+        assert worst == all(bool(found[mode].robust[index]) for mode in ("blind", "bpda", "full"))
+
+
+def test_the_card_shows_what_was_tried_best_first(small: Path) -> None:
+    assert cards._search("digits") == ""
+    list(searches.search("digits"))
+    lines = [line for line in cards._search("digits").splitlines() if line.startswith("|")][2:]
+    assert len(lines) == 3
+    assert sum("**" in line for line in lines) == 1  # the shipped one
+    worst = [float(line.split("|")[-2].strip(" *")) for line in lines]
+    assert worst == sorted(worst, reverse=True)
+
+
+def test_a_line_cut_short_is_not_a_result(small: Path) -> None:
+    list(searches.search("digits"))
+    path = searches.path("digits")
+    text = path.read_text()
+    path.write_text(text[:-40])
+    assert len(Results(path).held) == len(Results(small / "none.jsonl").held) + 11
+
+
+@pytest.mark.parametrize("name", DATA_SETS)
+def test_every_data_set_has_a_plan(name: str) -> None:
+    plan, table = plans.PLANS[name], plans.rows(name)
+    assert plan.main in plan.budgets
+    assert table[0].scenario == Scenario(data_set=name)
+    assert any(row.scenario.method == "tweedie" and row.scenario.sigma == table[0].scenario.sigma for row in table)
+    assert any(row.bare for row in table)
+    for cell in plans.cells(name, 1000):
+        assert cell.split == "test"
+        assert cell.bf16 == (plan.costly and cell.mode != "clean")
+        assert cell.images == 1000 if cell.mode == "clean" and cell.title == table[0].title else cell.images <= 1000
+
+
+def test_the_key_of_a_cell_is_all_that_decides_it() -> None:
+    cell = next(iter(plans.cells("digits", 10)))
+    described = cell.described(["a", "b"])
+    same = replace(cell, title="another title", scenario=replace(cell.scenario, image=3, eps=0.2))
+    assert same.described(["a", "b"]) == described
+    for other in (replace(cell, images=9), replace(cell, split="validation"), replace(cell, bare=True)):
+        assert other.described(["a", "b"]) != described
+    assert cell.described(["a", "c"]) != described
