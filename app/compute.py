@@ -7,10 +7,11 @@ from collections.abc import Callable, Generator, Hashable
 from pathlib import Path
 from typing import Any, TypeVar
 
+import numpy as np
 import streamlit as st
-import torch
 from torch import Tensor
 
+from downloading import Downloads
 from pursamere_viz.analysis.sigma_sweep import SigmaSweep, log_spaced, sigma_sweep
 from pursamere_viz.densities.presets import PRESETS_1D
 from pursamere_viz.density_runs import (
@@ -27,11 +28,12 @@ from pursamere_viz.density_runs import (
     train_denoiser,
 )
 from pursamere_viz.density_scenarios import DensityScenario, window
-from pursamere_viz.models import load_images
+from pursamere_viz.models.data import DATA_SETS, load_images, read_official
+from pursamere_viz.models.generated import GeneratedImages, generating
 from pursamere_viz.progress import Progress, relay
 from pursamere_viz.purification.denoisers import Denoiser
-from pursamere_viz.runs import Run, run_steps
-from pursamere_viz.scenarios import Scenario, load_preset
+from pursamere_viz.runs import LOADING, Run, run_steps
+from pursamere_viz.scenarios import Scenario, build, load_preset
 
 PRESETS = Path(__file__).resolve().parents[1] / "assets" / "presets"
 MOST_RUNS = 64
@@ -77,18 +79,30 @@ def forget() -> None:
 
 def run(scenario: Scenario) -> Run:
     """The scenario's run, held or computed."""
-    return _held_or_computed(scenario, lambda: run_steps(scenario))
+    if scenario.source == "generated" and not scenario.pixels:
+        generated(scenario.data_set)  # with progress of its own; building the run finds them made
+    # Built where no lock is held: a session that loads keeps no other waiting.
+    return _held_or_computed(scenario, lambda: run_steps(scenario, parts=build(scenario)), LOADING)
 
 
-def _held_or_computed(key: Hashable, steps_of: Callable[[], Generator[Progress, None, Result]]) -> Result:
+def generated(data_set: str) -> GeneratedImages:
+    """Images drawn from the data set's score network."""
+    return _held_or_computed(
+        ("generated", data_set), lambda: relay("Drawing images from the score network", generating(data_set))
+    )
+
+
+def _held_or_computed(
+    key: Hashable, steps_of: Callable[[], Generator[Progress, None, Result]], stage: str = "Starting"
+) -> Result:
     """A result, held or computed. Progress is shown; a changed control stops it between two of its steps."""
     runs = _runs()
     held = runs.get(key)
     if held is not None:
         return held
-    steps = steps_of()
-    bar = st.progress(0.0, "Starting")
+    bar = st.progress(0.0, stage)
     try:
+        steps = steps_of()
         while True:
             with runs.computing:  # taken step by step, so that a long run does not shut out other sessions
                 progress = next(steps)
@@ -165,9 +179,30 @@ def presets() -> dict[str, Scenario]:
 
 
 @st.cache_resource
-def gallery_order(data_set: str) -> tuple[Tensor, Tensor, Tensor]:
-    """Test images (N,C,H,W), labels (N,) and row numbers (R, classes): one class a column."""
-    images, labels = load_images(data_set, "test")
-    columns = [torch.nonzero(labels == label).squeeze(1) for label in labels.unique()]
+def downloads() -> Downloads:
+    """The downloads of this server."""
+    return Downloads()
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class GalleryOrder:
+    """Where in a test split the images of each class are; the images themselves are read when they are shown."""
+
+    rows: np.ndarray  # (R, K) row numbers, one class a column
+    classes: list[int]  # K of them
+    count: int  # images in the split, on this machine
+
+
+def gallery_order(data_set: str) -> GalleryOrder:
+    """The order of a data set's gallery; ValueError in one sentence where its images cannot be read."""
+    described = DATA_SETS[data_set]
+    labels = read_official(described, "test")[1] if described.openml else load_images(data_set, "test")[1].numpy()
+    classes = np.unique(labels).tolist()
+    columns = [np.flatnonzero(labels == label) for label in classes]
     shortest = min(len(column) for column in columns)
-    return images, labels, torch.stack([column[:shortest] for column in columns], 1)
+    return GalleryOrder(np.stack([column[:shortest] for column in columns], 1), classes, len(labels))
+
+
+def test_images(data_set: str, rows: np.ndarray) -> tuple[Tensor, Tensor]:
+    """Test images (N, C, H, W) and labels (N,) of these row numbers (N,)."""
+    return load_images(data_set, "test", rows)

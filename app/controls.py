@@ -1,17 +1,16 @@
 """Sidebar widgets; their ranges and help come from the fields of Scenario."""
 
-import secrets
 from collections.abc import Callable
 
 import streamlit as st
 
 import compute
-from pursamere_viz.figures import gallery, picked
+import data_sets
+import images
+from pursamere_viz.models.checkpoints import weights_path
 from pursamere_viz.models.data import DATA_SETS
-from pursamere_viz.models.uploads import decode_image, pack_pixels
+from pursamere_viz.scenarios import CLASSIFIERS
 from state import PageState, image_lab
-
-PER_CLASS = 6  # examples of each class on a gallery page
 
 
 def control(
@@ -46,8 +45,12 @@ def control(
 def sidebar() -> None:
     """All controls of the Image lab."""
     with st.sidebar:
+        data_sets.chooser()
         _examples()
-        _image()
+        with st.expander("Image", icon=":material/image:", expanded=True):
+            images.controls()
+        with st.expander("Networks", icon=":material/network_node:"):
+            _networks()
         with st.expander("Attack", icon=":material/bolt:", expanded=True):
             _attack()
         with st.expander("Purifier", icon=":material/water_drop:", expanded=True):
@@ -55,7 +58,10 @@ def sidebar() -> None:
         with st.expander("Measuring", icon=":material/straighten:"):
             control("sharpness_rho", "Radius of the sharpness")
             control("resolution", "Resolution of the landscape")
-        st.button("Reset", icon=":material/restart_alt:", on_click=image_lab.reset, width="stretch")
+        st.button(
+            "Reset", icon=":material/restart_alt:", on_click=data_sets.reset, width="stretch",
+            help="Back to the start of this data set.",
+        )  # fmt: skip
 
 
 def _examples() -> None:
@@ -77,83 +83,11 @@ def _examples() -> None:
     )
 
 
-def _image() -> None:
-    with st.expander("Image", icon=":material/image:", expanded=True):
-        with st.container(horizontal=True):
-            if st.button("Gallery", icon=":material/grid_view:"):
-                _gallery()
-            st.button("Random", icon=":material/casino:", on_click=_draw)
-        with st.popover("Upload", icon=":material/upload:", width="stretch"):
-            _upload()
-        if st.session_state["pixels"]:
-            st.button("Back to the test images", on_click=lambda: image_lab.put(pixels="", label=-1))
-        control("score_model", "Score model")
-
-
-def _draw() -> None:
-    count = DATA_SETS[st.session_state["data_set"]].test_images
-    image_lab.put(image=secrets.randbelow(count), pixels="", label=-1)
-
-
-@st.dialog("Pick a test image", width="large")
-def _gallery() -> None:
-    images, labels, order = compute.gallery_order(st.session_state["data_set"])
-    pages = len(order) // PER_CLASS
-    page = st.slider("Page", 1, pages, key="_gallery_page") if pages > 1 else 1
-    rows = order[(page - 1) * PER_CLASS : page * PER_CLASS].flatten()
-    figure = gallery(images[rows], [f"{labels[row]}" for row in rows.tolist()], columns=order.shape[1])
-    event = st.plotly_chart(
-        figure,
-        on_select="rerun",
-        selection_mode="points",
-        key=f"_gallery_{page}",
-        config={"displayModeBar": False},
-        alt="Test images, one class a column; click one to choose it.",
-    )
-    chosen = picked(event)
-    if chosen is not None:
-        st.session_state["_picked"] = int(rows[chosen])
-        st.rerun()
-
-
-def take_picked() -> None:
-    """Take over an image clicked in the gallery, before the widgets of this run are drawn."""
-    if "_picked" in st.session_state:
-        image_lab.put(image=st.session_state.pop("_picked"), pixels="", label=-1)
-
-
-def _upload() -> None:
-    described = DATA_SETS[st.session_state["data_set"]]
-
-    def decode() -> None:
-        file = st.session_state["_file"]
-        if file is None:
-            return
-        try:
-            upload = decode_image(
-                file.getvalue(),
-                channels=described.channels,
-                size=described.size,
-                invert=st.session_state["_invert"],
-            )
-        except ValueError as problem:
-            st.session_state["_upload_notice"] = (False, str(problem))
-        else:
-            st.session_state["_upload_notice"] = (True, upload.notice)
-            image_lab.put(pixels=pack_pixels(upload.image))
-
-    st.toggle("Invert (dark strokes on light paper)", key="_invert", on_change=decode)
-    types = ["png", "jpg", "jpeg", "gif", "bmp", "webp", "tif", "tiff"]
-    st.file_uploader("A picture of one digit", type=types, key="_file", on_change=decode, help="At most 5 MB.")
-    choices = {-1: "what the classifier says", **dict(enumerate(described.class_names))}
-    st.selectbox("True class of the upload", list(choices), key="label", format_func=choices.get)
-
-
-def upload_notice() -> None:
-    """What became of the last upload, shown once."""
-    if "_upload_notice" in st.session_state:
-        accepted, sentence = st.session_state.pop("_upload_notice")
-        (st.info if accepted else st.error)(sentence)
+def _networks() -> None:
+    control("score_model", "Score model")
+    shipped = [name for name, role in CLASSIFIERS.items() if weights_path(st.session_state["data_set"], role).is_file()]
+    # Where there is but one, there is nothing to choose; what a link asks for stays visible, and can be left.
+    control("classifier", "Classifier", disabled=len(shipped) < 2 and st.session_state["classifier"] in shipped)
 
 
 def _attack() -> None:

@@ -44,7 +44,8 @@ def region_layers(run: Run, path: torch.Tensor) -> list[Layer]:
         spot = label_spot(classes == label, regions.a, regions.b, path)
         if spot is not None:
             name = f"<b>{run.class_names[label]}</b>"
-            layers.append(Layer(theme.text_at(*spot, name, "middle center", 24, opacity=0.75), ROW, COL))
+            size = 24 if len(run.class_names[label]) < 4 else 18  # "8", but "automobile"
+            layers.append(Layer(theme.text_at(*spot, name, "middle center", size, opacity=0.75), ROW, COL))
     return layers
 
 

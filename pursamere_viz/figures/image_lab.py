@@ -11,12 +11,13 @@ from pursamere_viz.figures import theme
 from pursamere_viz.figures.error_plane import plane_layers, style_plane_axes
 from pursamere_viz.figures.image_panels import image_layers, style_image_axes
 from pursamere_viz.figures.layers import add_layers, add_slider
-from pursamere_viz.figures.step_charts import chart_layers, style_chart_axes
+from pursamere_viz.figures.step_charts import chart_layers, confidence_lines, style_chart_axes
 
 if TYPE_CHECKING:
     from pursamere_viz.runs import Run
 
 HEIGHT = 730  # px: with the transport bar above it, the strip and most of the plane fit a 1280x800 screen
+LETTER = 9  # px: the width of a bold letter of a label, about
 
 
 def image_lab(run: Run, *, slider: bool = True) -> go.Figure:
@@ -31,7 +32,9 @@ def image_lab(run: Run, *, slider: bool = True) -> go.Figure:
         vertical_spacing=0.11, horizontal_spacing=0.055,
         specs=[[{}, {}, {}, {}], [plane, None, {}, {"secondary_y": True}], [None, None, {}, {}]],
     )  # fmt: skip
-    figure.update_layout(**theme.base_layout(HEIGHT), margin={"l": 8, "r": 34, "t": 28, "b": 44, "pad": 0})
+    # Class names stand to the right of the confidence lines: "8" needs less room than "T-shirt/top".
+    right = 24 + LETTER * max(len(line.name) for line in confidence_lines(run))
+    figure.update_layout(**theme.base_layout(HEIGHT), margin={"l": 8, "r": right, "t": 28, "b": 44, "pad": 0})
     add_layers(figure, [*image_layers(run), *plane_layers(run), *chart_layers(run)], run.trajectory.points.shape[0] - 1)
     style_image_axes(figure, run)
     style_plane_axes(figure, run)

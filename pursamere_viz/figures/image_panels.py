@@ -27,7 +27,7 @@ def png(image: torch.Tensor, scale: int = 1) -> str:
     bytes_ = bytes_.repeat_interleave(scale, 1).repeat_interleave(scale, 2)
     picture = bytes_.expand(3, -1, -1).permute(1, 2, 0).contiguous().numpy()
     buffer = io.BytesIO()
-    Image.fromarray(picture).save(buffer, format="PNG", optimize=True)
+    Image.fromarray(picture).save(buffer, format="PNG")
     return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
 
 
@@ -85,7 +85,13 @@ def image_layers(run: Run) -> list[Layer]:
     columns: list[tuple[str, go.Heatmap | go.Image, str, Callable[[int], dict] | None, Callable | None]] = [
         ("clean", picture(clean), verdict(run.clean_probabilities[0], true, names), None, None),
         ("attacked", picture(attacked), verdict(run.attacked_probabilities[0], true, names), None, None),
-        (f"difference × {gain}, signed", difference_picture(difference, gain), measured(run), None, None),
+        (
+            f"difference × {gain}, {'signed' if len(clean) == 1 else 'grey is none'}",
+            difference_picture(difference, gain),
+            measured(run),
+            None,
+            None,
+        ),
         (
             "purified so far",
             picture(points[-1]),

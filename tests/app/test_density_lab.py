@@ -77,7 +77,8 @@ def test_every_layer_and_the_learned_model_are_drawn(open_lab) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "value"), [("sigma", "0"), ("mixture", "-1,0,0,1,0,1,0"), ("layers", "x"), ("pictures", "3"), ("preset", "")]
+    ("name", "value"),
+    [("sigma", "0"), ("mixture", "-1,0,0,1,0,1,0"), ("layers", "x"), ("pictures", "3"), ("preset", "")],
 )
 def test_nonsense_in_the_url_is_ignored_with_a_notice(open_lab, name: str, value: str) -> None:
     app = open_lab(**{name: value})

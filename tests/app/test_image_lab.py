@@ -73,7 +73,7 @@ def test_every_field_but_the_data_sets_can_travel_in_the_url(open_app) -> None:
         resolution=17,
     )  # fmt: skip
     untouched = {field.name for field in dataclasses.fields(Scenario) if getattr(changed, field.name) == field.default}
-    assert untouched <= {"data_set", "pixels", "label"}
+    assert untouched <= {"data_set", "source", "pixels", "label", "classifier"}
     app = open_app(**changed.to_mapping())
     assert not app.exception and not app.warning and not app.error
     assert url(app) == changed.to_mapping()
@@ -117,7 +117,7 @@ def test_an_upload_is_shown_and_travels_in_the_url(open_app) -> None:
     picture = np.zeros((80, 80), np.uint8)
     picture[10:70, 35:45] = 255
     app = open_app()
-    app.file_uploader(key="_file").set_value(("one.png", png(picture), "image/png")).run()
+    app.file_uploader(key="_file_digits").set_value(("one.png", png(picture), "image/png")).run()
     assert not app.exception and not app.error
     pixels = url(app)["pixels"]
     assert pixels == pack_pixels(decode_image(png(picture), channels=1, size=8).image)
@@ -129,7 +129,7 @@ def test_an_upload_is_shown_and_travels_in_the_url(open_app) -> None:
 def test_a_bad_upload_is_refused_and_nothing_is_lost(open_app) -> None:
     app = open_app(eps="12/255")
     before = headline(app)
-    app.file_uploader(key="_file").set_value(("one.png", b"not an image", "image/png")).run()
+    app.file_uploader(key="_file_digits").set_value(("one.png", b"not an image", "image/png")).run()
     [error] = app.error
     assert not app.exception and "\n" not in error.value
     assert headline(app) == before and url(app)["eps"] == "12/255"

@@ -38,6 +38,20 @@ def test_gallery_refuses_what_does_not_fit():
         gallery(images, [1, 2, 3], selected=3)
 
 
+def test_headings_stand_over_their_columns_and_no_caption_between_the_rows():
+    names = [f"class {k}" for k in range(10)]
+    images = torch.rand(60, 3, 32, 32, generator=torch.Generator().manual_seed(0))  # noise: the worst to compress
+    figure = gallery(images, names * 6, columns=10, headings=names, numbers=range(100, 160))
+    assert [note.x for note in figure.layout.annotations] == list(range(10))
+    assert all(note.y < figure.layout.images[0].y + 0.1 for note in figure.layout.annotations)
+    (targets,) = figure.data
+    assert targets.text[11] == "image 111: class 1"
+    assert targets.y[10] - targets.y[0] == 1
+    assert len(figure.to_json()) < 1_000_000
+    with pytest.raises(ValueError, match="not 2"):
+        gallery(images, names * 6, headings=["a", "b"])
+
+
 @pytest.mark.parametrize(
     ("event", "index"),
     [

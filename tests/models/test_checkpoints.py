@@ -168,3 +168,16 @@ def test_shipped_networks_carry_their_card(classifier, score_network):
         assert network.card["data_set"] == "digits"
         described = {name: json.dumps(value) for name, value in network.card.items() if name != "sha256"}
         assert network.card["sha256"] == content_hash(network.state_dict(), described)
+
+
+def test_a_loaded_network_keeps_its_own_weights_whatever_becomes_of_another():
+    first, second = load_network("digits", "classifier"), load_network("digits", "classifier")
+    kept = {name: value.clone() for name, value in second.state_dict().items()}
+    first.double()
+    for parameter in first.parameters():
+        parameter.zero_()
+    first.card["options"]["width"] = 0
+    assert all(torch.equal(value, kept[name]) for name, value in second.state_dict().items())
+    again = load_network("digits", "classifier")
+    assert all(torch.equal(value, kept[name]) for name, value in again.state_dict().items())
+    assert again.card["options"]["width"] == 32
