@@ -46,6 +46,7 @@ def main(arguments: list[str] | None = None) -> int:
     fetching.add_argument("--again", action="store_true", help="fetch anew what is already on disk")
     fetching.set_defaults(command=_download)
     timing = commands.add_parser("benchmark", help="print what things cost, as JSON lines")
+    timing.add_argument("data_set", nargs="?", choices=sorted(RECIPES), default="digits")
     timing.set_defaults(command=_benchmark)
     chosen = parser.parse_args(arguments)
     try:
@@ -106,7 +107,7 @@ def _download(chosen: argparse.Namespace) -> None:
 
 
 def _benchmark(chosen: argparse.Namespace) -> None:
-    for record in benchmark():
+    for record in benchmark(chosen.data_set):
         print(json.dumps(record), flush=True)
 
 

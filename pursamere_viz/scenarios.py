@@ -34,7 +34,7 @@ CLASSIFIERS = {"standard": "classifier", "denoised": "denoised_classifier"}  # a
 LARGE: dict[str, Any] = {"image": 0, "steps": 6, "pairs": 2, "resolution": 25, "classifier": "denoised"}
 DEFAULTS: dict[str, dict[str, Any]] = {
     "mnist": LARGE | {"eps": 77 / 255, "sigma": 0.4, "radius": 0.5, "step_size": 1.0},
-    "fashion_mnist": LARGE | {"sigma": 0.3, "radius": 0.3, "step_size": 0.7},
+    "fashion_mnist": LARGE | {"sigma": 0.35, "radius": 0.25},
     "cifar10": LARGE | {"eps": 8 / 255, "sigma": 0.15, "radius": 0.1},
 }
 

@@ -29,7 +29,7 @@ CHANGES: list[dict[str, Any]] = [
     {"pairs": 4},
 ]
 TRIED: dict[str, list[dict[str, Any]]] = {
-    "fashion_mnist": [*CHANGES, {"sigma": 0.2}, {"sigma": 0.4}, {"radius": 0.2}],
+    "fashion_mnist": [*CHANGES, {"sigma": 0.25}, {"sigma": 0.45}, {"radius": 0.15}],
     "mnist": [*CHANGES, {"sigma": 0.3}, {"sigma": 0.5}, {"radius": 0.35}],
     "cifar10": [*CHANGES, {"sigma": 0.1}, {"sigma": 0.2}, {"radius": 0.2}],
 }

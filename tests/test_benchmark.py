@@ -5,16 +5,15 @@ import math
 from dataclasses import replace
 
 from pursamere_viz import Scenario, load_defence, load_images
-from pursamere_viz.benchmark import memory, timing
+from pursamere_viz.benchmark import memory, timing, views
 from pursamere_viz.scenarios import assemble
 
 
 def test_timing_records_are_ratios_of_what_was_run(monkeypatch) -> None:
-    monkeypatch.setattr(timing, "REPEATS", 1)
-    monkeypatch.setattr(timing, "BATCHES", (2,))
+    monkeypatch.setattr(timing, "SMALL", ((2,), 1))
     records = list(timing.measure("digits"))
     json.dumps(records)
-    assert len({record["what"] for record in records}) == 3
+    assert len({record["what"] for record in records}) == 4
     assert all(math.isfinite(record["ratio"]) and record["ratio"] > 0 for record in records if "ratio" in record)
 
 
@@ -30,6 +29,8 @@ def test_the_floor_makes_as_many_calls_as_the_purifier() -> None:
             return shipped.purifier.error.denoiser(x_noisy, sigma)
 
         defence = assemble(replace(Scenario(), rho=rho), shipped.classifier, counted)
+        defence.purifier.trajectory(x)  # the first time it also measures what a row costs
+        calls.clear()
         defence.purifier.trajectory(x)
         purified, calls[:] = list(calls), []
         timing.denoiser_calls(defence, x)()
@@ -38,3 +39,10 @@ def test_the_floor_makes_as_many_calls_as_the_purifier() -> None:
 
 def test_peak_memory_is_measured() -> None:
     assert memory.peak("digits", 1, naive=False) >= 0
+
+
+def test_the_stages_of_a_view_add_up_to_it(monkeypatch) -> None:
+    monkeypatch.setattr(views, "VIEWS", {"a view": {"attack_steps": 2, "steps": 2, "resolution": 9}})
+    [record] = views.measure("digits")
+    assert sum(record["stages"].values()) <= record["seconds"] + 0.01 * len(record["stages"])
+    assert {"Attacking", "Purifying", "Mapping the landscape"} <= set(record["stages"])

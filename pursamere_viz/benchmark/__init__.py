@@ -3,12 +3,14 @@
 from collections.abc import Iterator
 from typing import Any
 
-from pursamere_viz.benchmark import density, first_view, memory, timing
+from pursamere_viz.benchmark import density, first_view, memory, timing, views
 
 
 def benchmark(name: str = "digits") -> Iterator[dict[str, Any]]:
-    """All measurements, one record each."""
+    """All measurements of a data set's networks, one record each; with the digits also what does not depend on a data set."""
     yield from timing.measure(name)
     yield from memory.measure(name)
-    yield from density.measure()
-    yield from first_view.measure()
+    yield from views.measure(name)
+    if name == "digits":
+        yield from density.measure()
+        yield from first_view.measure()

@@ -11,19 +11,20 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pursamere_viz.models.data import load_images
+from pursamere_viz.benchmark.timing import sample_images
 from pursamere_viz.models.device import default_device
 from pursamere_viz.purification import PurifiedClassifier
 from pursamere_viz.purification.purifiers import purify_step
 from pursamere_viz.scenarios import Scenario, assemble, load_defence
 
 BATCH, PAIRS = 48, 3
+LARGE_BATCH = 8  # of the data sets with larger images
 STEPS = (4, 8, 16)
 CLEAR = Path("/proc/self/clear_refs")
 
 
 def measure(name: str) -> Iterator[dict[str, Any]]:
-    """MiB above what the process held before, for BATCH images, SAM and 2 PAIRS noise nodes; the naive graph beside it."""
+    """MiB above what the process held before, for a batch, SAM and 2 PAIRS noise nodes; the naive graph beside it."""
     context = multiprocessing.get_context("spawn")
     for naive in (False, True):
         for steps in STEPS:
@@ -33,7 +34,7 @@ def measure(name: str) -> Iterator[dict[str, Any]]:
                 "what": "peak memory of the full gradient",
                 "graph": "naive, unrolled" if naive else "one step recomputed at a time",
                 "data_set": name,
-                "batch": BATCH,
+                "batch": _batch(name),
                 "noise_nodes": 2 * PAIRS,
                 "steps": steps,
                 "mebibytes": round(mebibytes, 1),
@@ -46,7 +47,7 @@ def peak(name: str, steps: int, naive: bool) -> float:
     shipped = load_defence(name, device)
     scenario = replace(Scenario(data_set=name), steps=steps, pairs=PAIRS, rho=0.5)
     defence = assemble(scenario, shipped.classifier, shipped.purifier.error.denoiser)
-    x = load_images(name, "test")[0][:BATCH].to(device).requires_grad_()
+    x = sample_images(name, _batch(name)).to(device).requires_grad_()
     # Threads and libraries take their memory on first use; one small gradient makes them.
     torch.autograd.grad(defence(x[:1]).sum(), x)
     _reset_peak()
@@ -54,6 +55,10 @@ def peak(name: str, steps: int, naive: bool) -> float:
     logits = defence.classifier(_unrolled(defence, x)) if naive else defence(x)
     torch.autograd.grad(logits.sum(), x)
     return (_peak(device) - before) / 2**20
+
+
+def _batch(name: str) -> int:
+    return BATCH if name == "digits" else LARGE_BATCH
 
 
 def _unrolled(defence: PurifiedClassifier, x: Tensor) -> Tensor:

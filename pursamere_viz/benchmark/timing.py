@@ -10,13 +10,14 @@ import torch
 from torch import Tensor
 
 from pursamere_viz.analysis import Plane, evaluate
-from pursamere_viz.models.data import load_images
 from pursamere_viz.models.device import default_device
+from pursamere_viz.models.generated import generated_images
 from pursamere_viz.purification import PurifiedClassifier
 from pursamere_viz.scenarios import Scenario, assemble, load_defence
 
-BATCHES = (1, 48)
-REPEATS = 9
+# Batches and repeats: for the digits' small networks, and for those of larger images.
+SMALL: tuple[tuple[int, ...], int] = (1, 48), 9
+LARGE: tuple[tuple[int, ...], int] = (1, 8), 3
 
 
 def seconds(work: Callable[[], object], device: torch.device) -> float:
@@ -33,10 +34,12 @@ def seconds(work: Callable[[], object], device: torch.device) -> float:
     return time.perf_counter() - begun
 
 
-def ratio(work: Callable[[], object], unit: Callable[[], object], device: torch.device) -> dict[str, float]:
+def ratio(
+    work: Callable[[], object], unit: Callable[[], object], device: torch.device, repeats: int
+) -> dict[str, float]:
     """Median of work/unit over interleaved pairs, so that a drifting machine cancels; both are warmed up first."""
     work(), unit()
-    pairs = [(seconds(work, device), seconds(unit, device)) for _ in range(REPEATS)]
+    pairs = [(seconds(work, device), seconds(unit, device)) for _ in range(repeats)]
     ratios = [a / b for a, b in pairs]
     return {
         "ratio": round(statistics.median(ratios), 3),
@@ -44,6 +47,12 @@ def ratio(work: Callable[[], object], unit: Callable[[], object], device: torch.
         "highest": round(max(ratios), 3),
         "milliseconds": round(1e3 * statistics.median(a for a, _ in pairs), 2),
     }
+
+
+def sample_images(name: str, count: int) -> Tensor:
+    """Images of the data set (count, C, H, W) that are there on every machine: generated ones, over and over."""
+    drawn = generated_images(name).x
+    return drawn[torch.arange(count) % len(drawn)]
 
 
 def denoiser_calls(defence: PurifiedClassifier, x: Tensor) -> Callable[[], None]:
@@ -65,14 +74,14 @@ def denoiser_calls(defence: PurifiedClassifier, x: Tensor) -> Callable[[], None]
 def measure(name: str) -> Iterator[dict[str, Any]]:
     """Ratios of purification to its floor and of the full gradient to purification, and landscape points a second."""
     device = default_device()
-    images, _ = load_images(name, "test")
     shipped = load_defence(name, device)
+    batches, repeats = SMALL if name == "digits" else LARGE
     common = {"data_set": name, "device": str(device), "threads": torch.get_num_threads()}
     for rho in (0.0, 0.5):
         scenario = replace(Scenario(data_set=name), rho=rho)
         defence = assemble(scenario, shipped.classifier, shipped.purifier.error.denoiser)
-        for batch in BATCHES:
-            x = images[:batch].to(device)
+        for batch in batches:
+            x = sample_images(name, batch).to(device)
             described = common | {"rho": rho, "batch": batch, "steps": scenario.steps, "pairs": scenario.pairs}
 
             def purify(x: Tensor = x, defence: PurifiedClassifier = defence) -> None:
@@ -85,21 +94,23 @@ def measure(name: str) -> Iterator[dict[str, Any]]:
             yield (
                 {"what": "purification / bare denoiser calls"}
                 | described
-                | ratio(purify, denoiser_calls(defence, x), device)
+                | ratio(purify, denoiser_calls(defence, x), device, repeats)
             )
-            yield {"what": "full gradient / purification"} | described | ratio(gradient, purify, device)
-    yield common | _landscape(shipped, images.to(device), device)
+            spent = seconds(purify, device)
+            yield {"what": "images purified a second"} | described | {"images_per_second": round(batch / spent, 2)}
+            yield {"what": "full gradient / purification"} | described | ratio(gradient, purify, device, repeats)
+    yield common | _landscape(shipped, sample_images(name, 3).to(device), device, repeats)
 
 
-def _landscape(defence: PurifiedClassifier, images: Tensor, device: torch.device) -> dict[str, Any]:
+def _landscape(defence: PurifiedClassifier, images: Tensor, device: torch.device, repeats: int) -> dict[str, Any]:
     plane = Plane.through(images[0], images[1], images[2], images[:3])
-    resolution = 65
+    resolution = 65 if repeats == SMALL[1] else 25
 
     def work() -> None:
         evaluate(defence.purifier.error, plane, resolution=resolution)
 
     work()
-    spent = statistics.median(seconds(work, device) for _ in range(REPEATS))
+    spent = statistics.median(seconds(work, device) for _ in range(repeats))
     nodes = len(defence.purifier.error.noise.weights)
     return {
         "what": "landscape points a second",
