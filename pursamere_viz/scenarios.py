@@ -35,7 +35,7 @@ LARGE: dict[str, Any] = {"image": 0, "steps": 6, "pairs": 2, "resolution": 25, "
 DEFAULTS: dict[str, dict[str, Any]] = {
     "mnist": LARGE | {"eps": 77 / 255, "sigma": 0.4, "radius": 0.5, "step_size": 1.0},
     "fashion_mnist": LARGE | {"sigma": 0.35, "radius": 0.25},
-    "cifar10": LARGE | {"eps": 8 / 255, "sigma": 0.15, "radius": 0.1},
+    "cifar10": LARGE | {"eps": 8 / 255, "sigma": 0.15, "radius": 0.1, "classifier": "standard"},
 }
 
 
@@ -93,6 +93,8 @@ class Scenario(Described):
         count = COUNT if self.source == "generated" else data_set(self.data_set).test_images
         if self.image >= count:
             raise ValueError(f"image must be from 0 to {count - 1}, got {self.image}")
+        if self.score_model == "empirical" and data_set(self.data_set).openml:
+            raise ValueError(f"score_model empirical is too slow for the many images of {self.data_set}: digits only")
         if self.pixels:
             _unpacked(self)
 

@@ -34,6 +34,8 @@ def anything(seed: int) -> dict:
             values[name] = choose.uniform(meta["low"], meta["high"])
     if values["source"] == "generated":
         values["image"] %= COUNT
+    if values["data_set"] != "digits":
+        values["score_model"] = "network"  # the exact one is refused there
     return values
 
 
@@ -206,3 +208,11 @@ def test_a_generated_image_is_chosen_by_its_number_and_labelled_by_the_classifie
     assert torch.equal(parts.y, drawn.y[7:8])
     with pytest.raises(ValueError, match=f"image must be from 0 to {COUNT - 1}, got {COUNT}"):
         Scenario(source="generated", image=COUNT)
+
+
+def test_the_exact_score_of_a_large_training_set_is_refused():
+    with pytest.raises(ValueError, match="score_model empirical is too slow for the many images of mnist"):
+        Scenario(data_set="mnist", score_model="empirical")
+    scenario, notices = Scenario.from_mapping({"score_model": "empirical", "data_set": "mnist"})
+    assert scenario == Scenario(data_set="mnist")
+    assert len(notices) == 1
