@@ -23,10 +23,11 @@ def short(tmp_path, monkeypatch):
     return tmp_path
 
 
-def test_train_makes_both_networks(short, capsys):
+def test_train_makes_all_networks(short, capsys):
     assert main(["train", "digits"]) == 0
     assert sorted(file.name for file in short.iterdir()) == [
         "digits_classifier.safetensors",
+        "digits_denoised_classifier.safetensors",
         "digits_score.safetensors",
     ]
     assert load_network("digits", "score").card["training"]["steps"] == 2

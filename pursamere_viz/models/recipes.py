@@ -100,7 +100,7 @@ RECIPES: dict[str, dict[str, Recipe]] = {
 def _on_denoised(standard: Recipe) -> Recipe:
     """The standard classifier, trained on for a third of its steps on denoised and noisy images too, at a quarter of its rate."""
     training = standard.training
-    steps, rate = training.steps // 3, training.learning_rate / 4
+    steps, rate = -(-training.steps // 3), training.learning_rate / 4
     return replace(standard, training=replace(training, steps=steps, learning_rate=rate, sigma_high=0.5), start="classifier")
 
 
