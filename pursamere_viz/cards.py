@@ -70,6 +70,8 @@ def _networks(name: str) -> str:
     body = []
     for role in ROLES:
         path = checkpoints.weights_path(name, role)
+        if role == "denoised_classifier" and not path.is_file():
+            continue  # the one network that a defence can do without
         card = checkpoints.load_tensors(path, f"python -m pursamere_viz train {name}")[1]
         training, curve = card["training"], card.get("curve", [])
         shown = [f"{loss:.3g} ({step})" for step, loss in curve[:: max(len(curve) // 3, 1)]]

@@ -35,7 +35,7 @@ LARGE: dict[str, Any] = {"image": 0, "steps": 6, "pairs": 2, "resolution": 25, "
 DEFAULTS: dict[str, dict[str, Any]] = {
     "mnist": LARGE | {"eps": 77 / 255, "sigma": 0.4, "radius": 0.5, "step_size": 1.0},
     "fashion_mnist": LARGE | {"sigma": 0.35, "radius": 0.25},
-    "cifar10": LARGE | {"eps": 8 / 255, "sigma": 0.15, "radius": 0.1, "classifier": "standard"},
+    "cifar10": LARGE | {"eps": 8 / 255, "sigma": 0.08, "radius": 12 / 255, "classifier": "standard"},
 }
 
 
