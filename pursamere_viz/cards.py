@@ -17,6 +17,8 @@ from pursamere_viz.plans import PLANS, Budget, Row, attacked_cell, cells, clean_
 from pursamere_viz.progress import finish
 from pursamere_viz.scenarios import Scenario, load_defence_of
 
+BF16 = "The attacker computes in bfloat16 where the device can; whether an image breaks is decided in float32."
+
 
 def results_path(name: str) -> Path:
     """Where the measured cells of a card are kept."""
@@ -140,11 +142,12 @@ def _robustness(name: str, images: int) -> str:
         if row.images < default.images:
             block(default, f"{default.title}, the same images", row.images, like=row)
     restarts = "" if plan.restarts == 1 else f", {plan.restarts} restarts"
+    precision = f"\n{BF16}" if plan.costly else ""
     return f"""## Accuracy under attack
 
 Per cent of the first test images, in brackets the Wilson 95 % interval. Attack: PGD-{plan.steps}{restarts}.
 An image is robust if no run breaks it. blind: the attacker knows the classifier only; bpda: the purifier's gradient is taken
-for the identity; full: the exact gradient through every step. Without a purifier the three are one.
+for the identity; full: the exact gradient through every step. Without a purifier the three are one.{precision}
 
 {table(["", "", *MODES], body)}"""
 

@@ -31,3 +31,12 @@ def relay(stage: str, steps: Generator[float, None, Result]) -> Generator[Progre
             yield Progress(stage, next(steps))
         except StopIteration as finished:
             return finished.value
+
+
+def part(steps: Generator[float, None, Result], low: float, high: float) -> Generator[float, None, Result]:
+    """The same steps as a part of something longer: their shares 0 to 1 become low to high."""
+    while True:
+        try:
+            yield low + (high - low) * next(steps)
+        except StopIteration as finished:
+            return finished.value

@@ -2,13 +2,13 @@
 
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
 
 from pursamere_viz.analysis.baselines import LOCAL_WIENERS, NON_LOCAL_MEANS, LinearWiener, Tuned
 from pursamere_viz.models.data import load_images
+from pursamere_viz.progress import part
 from pursamere_viz.purification import Denoiser
 
 SIGMAS = (0.05, 0.1, 0.2, 0.4)
@@ -17,8 +17,6 @@ TUNING = 16  # validation images on which the filters' settings are chosen
 FITTING = 10_000  # training images of the linear filter
 BATCH = 50
 NOISY = "noisy image"
-
-Result = TypeVar("Result")
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,7 +94,7 @@ def tuned_filters(
     families = {"local Wiener": LOCAL_WIENERS, "non-local means": NON_LOCAL_MEANS}
     for index, (name, candidates) in enumerate(families.items()):
         steps = tune(candidates, x_validation, sigmas=sigmas)
-        found[name] = yield from _part(steps, index / 3, (index + 1) / 3)
+        found[name] = yield from part(steps, index / 3, (index + 1) / 3)
     found["linear (PCA) Wiener"] = LinearWiener.fit(x_train)
     yield 1.0
     return found
@@ -105,15 +103,6 @@ def tuned_filters(
 def denoising_psnr(name: str, score: nn.Module, *, images: int = IMAGES) -> Generator[float, None, DenoisingPSNR]:
     """A data set's score network (CPU) against the classical filters on its first test images, yielding the share done."""
     x_train, x_validation, x = (load_images(name, split)[0] for split in ("train", "validation", "test"))
-    filters = yield from _part(tuned_filters(x_train[:FITTING], x_validation[:TUNING]), 0.0, 0.6)
+    filters = yield from part(tuned_filters(x_train[:FITTING], x_validation[:TUNING]), 0.0, 0.6)
     contenders = {**filters, "score network": score}
-    return (yield from _part(measure_denoisers(contenders, x[:images]), 0.6, 1.0))
-
-
-def _part(steps: Generator[float, None, Result], start: float, end: float) -> Generator[float, None, Result]:
-    """The shares 0 to 1 of a part as shares of the whole."""
-    while True:
-        try:
-            yield start + (end - start) * next(steps)
-        except StopIteration as finished:
-            return finished.value
+    return (yield from part(measure_denoisers(contenders, x[:images]), 0.6, 1.0))

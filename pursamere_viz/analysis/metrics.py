@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from pursamere_viz.geometry import length, per_image
-from pursamere_viz.progress import finish
+from pursamere_viz.progress import finish, part
 from pursamere_viz.purification.denoisers import Denoiser, TweedieDenoiser
 from pursamere_viz.purification.memory import batched
 from pursamere_viz.purification.purifiers import Trajectory
@@ -84,7 +84,7 @@ def measuring(
         return table(length((trajectory.points - origin).flatten(0, 1), norm))
 
     shift = mean_shifting(error.denoiser, points, error.sigma)
-    modes = (yield from _scaled(shift, 0.0, 0.5)).modes
+    modes = (yield from part(shift, 0.0, 0.5)).modes
     largest = []
     for curvature in curvatures(error, points):
         largest.append(curvature)
@@ -106,15 +106,6 @@ def measuring(
         l2_attacked=distance("l2", trajectory.points[0]),
         sharpness_rho=sharpness_rho,
     )
-
-
-def _scaled(steps: Generator[float, None, MeanShift], low: float, high: float) -> Generator[float, None, MeanShift]:
-    """The same steps, their shares from low to high."""
-    while True:
-        try:
-            yield low + (high - low) * next(steps)
-        except StopIteration as finished:
-            return finished.value
 
 
 def _log_prob(error, points, table):  # type: ignore[no-untyped-def]

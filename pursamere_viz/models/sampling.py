@@ -1,7 +1,7 @@
 """New images from a score network: Heun's method for the probability-flow ODE of Karras et al. 2022 (EDM, Algorithm 1)."""
 
 from collections.abc import Generator, Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -86,22 +86,6 @@ def sampling(
     return torch.cat(batches)
 
 
-def sample_images(
-    denoiser: Denoises,
-    *,
-    shape: Sequence[int],
-    count: int,
-    seed: int,
-    steps: int = 18,
-    sigma_max: float = 20.0,
-    sigma_min: float = 0.01,
-    mean: float | Sequence[float] | Tensor = 0.5,
-    std: float = 0.5,
-    device: torch.device | str = "cpu",
-) -> Tensor:
-    """`sampling`, run to its end and clamped: images (count, C, H, W) float32 in [0, 1] for shape (C, H, W)."""
-    steps_of = sampling(
-        denoiser, shape=shape, count=count, seed=seed, steps=steps, sigma_max=sigma_max, sigma_min=sigma_min,
-        mean=mean, std=std, device=device,
-    )  # fmt: skip
-    return finish(steps_of).clamp(0, 1)
+def sample_images(denoiser: Denoises, **options: Any) -> Tensor:
+    """`sampling` with its options, run to its end and clamped: images (count, C, H, W) in [0, 1] for shape (C, H, W)."""
+    return finish(sampling(denoiser, **options)).clamp(0, 1)
