@@ -85,13 +85,18 @@ def attacked_model(model: nn.Module, mode: str) -> nn.Module:
     return model.classifier if mode == "blind" else model.with_gradient(mode)
 
 
-def attack(model: nn.Module, x: Tensor, y: Tensor, config: AttackConfig) -> AdversarialExamples:
-    """Attack model on x (B, *) with labels y (B,) within eps, keeping the strongest iterate of each; x in [0, 1] if config.clip."""
-    return finish(attack_steps(model, x, y, config))
+def attack(
+    model: nn.Module, x: Tensor, y: Tensor, config: AttackConfig, *, stop_at_success: bool = False
+) -> AdversarialExamples:
+    """Attack model on x (B, *) with labels y (B,) within eps, keeping the strongest iterate of each; x in [0, 1] if config.clip.
+
+    With stop_at_success an image that is broken is left where it is: nothing more is computed for it.
+    """
+    return finish(attack_steps(model, x, y, config, stop_at_success=stop_at_success))
 
 
 def attack_steps(
-    model: nn.Module, x: Tensor, y: Tensor, config: AttackConfig
+    model: nn.Module, x: Tensor, y: Tensor, config: AttackConfig, *, stop_at_success: bool = False
 ) -> Generator[float, None, AdversarialExamples]:
     """`attack`, yielding the share done after every gradient step and returning the result."""
     _check_input(x, y, config)
@@ -101,7 +106,7 @@ def attack_steps(
     best_rank = torch.full(y.shape, -math.inf, device=x.device)
     for restart in range(restarts):
         path = []
-        for iterate in _run(target, x, y, config, restart):
+        for iterate in _run(target, x, y, config, restart, stop_at_success):
             path.append(iterate)
             yield (restart + len(path) / (config.gradient_steps + 1)) / restarts
         rank = torch.stack([_rank(iterate) for iterate in path]).amax(0)
@@ -165,7 +170,9 @@ def _inside(z: Tensor, x: Tensor, config: AttackConfig) -> Tensor:
     return moved.clamp(0, 1) if config.clip else moved
 
 
-def _run(model: nn.Module, x: Tensor, y: Tensor, config: AttackConfig, restart: int) -> Iterator[_Iterate]:
+def _run(
+    model: nn.Module, x: Tensor, y: Tensor, config: AttackConfig, restart: int, stop_at_success: bool
+) -> Iterator[_Iterate]:
     """The iterates of one run, its start first."""
     steps = config.gradient_steps
     size = config.eps if config.kind == "fgsm" else config.relative_step * config.eps / max(steps, 1)
@@ -173,11 +180,18 @@ def _run(model: nn.Module, x: Tensor, y: Tensor, config: AttackConfig, restart: 
     if config.kind == "pgd" and config.random_start:
         generator = torch.Generator().manual_seed(config.seed + restart)
         z = _inside(x + random_in_ball(x, config.eps, config.norm, generator), x, config)
+    going = torch.arange(len(x), device=x.device)  # the images that are still attacked
+    loss = success = torch.empty(0)
     for k in range(steps + 1):
-        leaf = z.detach().requires_grad_(k < steps)
+        leaf = z[going].detach().requires_grad_(k < steps)
         with torch.set_grad_enabled(k < steps):
-            loss, success = _objective(model, leaf, y, config)
-        yield _Iterate(leaf.detach(), loss.detach(), success)
-        if k < steps:
-            (gradient,) = torch.autograd.grad(loss.sum(), leaf)
-            z = _inside(leaf.detach() + size * normalize(gradient, config.norm), x, config)
+            current, won = _objective(model, leaf, y[going], config)
+        loss = loss.index_copy(0, going, current.detach()) if k else current.detach()
+        success = success.index_copy(0, going, won) if k else won
+        yield _Iterate(z.detach(), loss, success)
+        if k < steps and len(going):
+            (gradient,) = torch.autograd.grad(current.sum(), leaf)
+            moved = _inside(leaf.detach() + size * normalize(gradient, config.norm), x[going], config)
+            keep = ~won if stop_at_success else torch.ones_like(won)
+            going = going[keep]
+            z = z.index_copy(0, going, moved[keep])

@@ -282,3 +282,20 @@ def test_pgd_is_not_weaker_than_foolboxs(classifier, eps):
     assert float((~broken).double().mean()) <= rival_robust + 0.01
     assert (length(found.x_adv - x, "linf") <= eps + 1e-6).all()
     assert 0 < rival_robust < 1
+
+
+@pytest.mark.parametrize("norm", ["linf", "l2"])
+def test_stopping_at_success_breaks_the_same_images_and_leaves_them_there(classifier, digits, norm):
+    x, y = digits
+    config = AttackConfig(norm=norm, eps={"linf": 0.1, "l2": 0.5}[norm], steps=12)
+    whole, stopped = attack(classifier, x, y, config), attack(classifier, x, y, config, stop_at_success=True)
+    assert 0 < int(whole.success.sum()) < len(x)
+    assert torch.equal(whole.success, stopped.success)
+    assert stopped.path.shape == whole.path.shape
+    with torch.no_grad():
+        errs = torch.stack([classifier(point).argmax(-1) != y for point in stopped.path])  # (S+1, B)
+    for i in stopped.success.nonzero().squeeze(1):
+        first = int(errs[:, i].long().argmax())
+        assert torch.equal(stopped.path[first:, i], stopped.path[first, i].expand(len(errs) - first, *x.shape[1:]))
+    held = ~stopped.success
+    torch.testing.assert_close(stopped.path[:, held], whole.path[:, held])
