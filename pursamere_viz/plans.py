@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from pursamere_viz.attacks import AttackConfig
-from pursamere_viz.attacks.gradient import MODES
+from pursamere_viz.attacks.config import MODES
 from pursamere_viz.evaluations import Cell
 from pursamere_viz.scenarios import Scenario
 
@@ -22,9 +22,8 @@ class Plan:
     images: int  # attacked test images
     other_rho: float
     first: int  # test images on which the other rho is compared with the default: SAM doubles the cost of everything
-    costly: bool = (
-        True  # large networks: the attacker's gradients are bfloat16, comparisons at the main budget under full only
-    )
+    # Large networks: the attacker's gradients are bfloat16; blind and bpda, and comparisons, at the main budget only.
+    costly: bool = True
 
     @property
     def main(self) -> Budget:
@@ -56,6 +55,11 @@ class Row:
     bare: bool = False  # the classifier alone
     budgets: tuple[Budget, ...] = ()  # empty: all of the plan
 
+    def modes_at(self, budget: Budget) -> tuple[str, ...]:
+        """The modes in which this budget is attacked."""
+        plan = PLANS[self.scenario.data_set]
+        return self.modes[-1:] if plan.costly and budget != plan.main else self.modes
+
 
 def rows(name: str) -> list[Row]:
     """The table of a card; the first row is the shipped defence."""
@@ -74,7 +78,7 @@ def rows(name: str) -> list[Row]:
     if default.classifier != "standard":
         plain = replace(default, classifier="standard")
         table += [
-            replace(compared, title="the shipped purifier, standard classifier", scenario=plain),
+            replace(compared, title="the shipped purifier, standard classifier", scenario=plain, images=plan.first),
             replace(bare, title="no purifier, standard classifier", scenario=plain),
         ]
     return table
@@ -98,5 +102,5 @@ def cells(name: str, images: int) -> Iterator[Cell]:
     for row in rows(name):
         yield clean_cell(row, images)
         for budget in row.budgets or plan.budgets:
-            for mode in row.modes:
+            for mode in row.modes_at(budget):
                 yield attacked_cell(row, plan.attack(budget, mode), images)

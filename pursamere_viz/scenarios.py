@@ -15,6 +15,7 @@ from pursamere_viz.models.checkpoints import load_network
 from pursamere_viz.models.data import DATA_SETS, data_set, load_images
 from pursamere_viz.models.device import default_device
 from pursamere_viz.models.generated import COUNT, generated_images
+from pursamere_viz.models.objectives import Purify
 from pursamere_viz.models.uploads import unpack_pixels
 from pursamere_viz.parameters import Described, choice, dependent_defaults, inherit, number
 from pursamere_viz.purification import (
@@ -29,7 +30,11 @@ from pursamere_viz.purification.denoisers import Denoiser
 
 SCORE_MODELS = ("network", "empirical")
 SOURCES = ("test", "generated")
-CLASSIFIERS = {"standard": "classifier", "denoised": "denoised_classifier"}  # and whose weights these are
+CLASSIFIERS = {
+    "standard": "classifier",
+    "denoised": "denoised_classifier",
+    "purified": "purified_classifier",
+}  # weights
 # What one step costs grows with the network: fewer steps and noise nodes, and a coarser landscape, than for the digits.
 LARGE: dict[str, Any] = {"image": 0, "steps": 6, "pairs": 2, "resolution": 25, "classifier": "denoised"}
 # Of Fashion-MNIST a dozen settings were tried on 32 validation images, of MNIST two on 24; CIFAR-10's are a first guess.
@@ -63,7 +68,9 @@ class Scenario(Described):
         "network", SCORE_MODELS, "network: the trained denoiser; empirical: the exact score of the training set."
     )
     classifier: str = choice(
-        "standard", tuple(CLASSIFIERS), "standard: trained on clean images; denoised: on denoised noisy ones too."
+        "standard",
+        tuple(CLASSIFIERS),
+        "standard: trained on clean images; denoised: on denoised noisy ones too; purified: and on purified ones.",
     )
     attack: str = inherit(AttackConfig, "kind")
     attack_norm: str = inherit(AttackConfig, "norm")
@@ -154,6 +161,21 @@ def assemble(scenario: Scenario, classifier: nn.Module, denoiser: Denoiser) -> P
     noise = NoiseRule.antithetic(shape, scenario.pairs, scenario.noise_seed)
     error = ReconstructionError(denoiser, scenario.sigma, noise)
     return PurifiedClassifier(classifier, Purifier(error, scenario.purifier_config()))
+
+
+def random_purifier(name: str, device: torch.device | str) -> Purify:
+    """The shipped purifier with fresh noise, at a noise level of .6 to 1.6 times its own: what its classifier is trained on."""
+    shipped, described = Scenario(data_set=name), data_set(name)
+    denoiser = load_denoiser(name, "network", torch.device(device))
+    shape = (described.channels, described.size, described.size)
+
+    def purify(x: Tensor, generator: torch.Generator) -> Tensor:
+        sigma = shipped.sigma * (0.6 + float(torch.rand((), generator=generator)))
+        seed = int(torch.randint(0, 10**4, (), generator=generator))
+        error = ReconstructionError(denoiser, sigma, NoiseRule.antithetic(shape, shipped.pairs, seed))
+        return Purifier(error, shipped.purifier_config())(x)
+
+    return purify
 
 
 def load_defence(name: str = "digits", device: torch.device | str | None = None) -> PurifiedClassifier:

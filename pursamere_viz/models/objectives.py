@@ -60,9 +60,12 @@ def denoising_loss(config: TrainingConfig, std: float) -> Objective:
     return loss
 
 
-def denoised_loss(denoiser: Callable[[Tensor, Tensor], Tensor], high: float) -> Objective:
+Purify = Callable[[Tensor, torch.Generator], Tensor]  # images (B, *) -> purified images, with noise from the generator
+
+
+def denoised_loss(denoiser: Callable[[Tensor, Tensor], Tensor], high: float, purify: Purify | None = None) -> Objective:
     """Cross-entropy on what purification may leave: a quarter of a batch is as it was, a quarter noisy, a quarter of that
-    denoised again, and a quarter denoised twice, which smooths as a purifier does.
+    denoised again, and a quarter purified; without `purify`, denoised twice, which smooths much as a purifier does.
 
     Noise levels are uniform up to `high`, one an image; the denoiser itself is not trained.
     """
@@ -73,9 +76,14 @@ def denoised_loss(denoiser: Callable[[Tensor, Tensor], Tensor], high: float) -> 
         quarter = len(x) // 4
         half = 2 * quarter
         with torch.no_grad():
-            once = denoiser(noisy[:half], sigma[:half])
-            twice = denoiser(once[:quarter], sigma[:quarter])
-        shown = torch.cat([twice, once[quarter:], noisy[half : half + quarter], x[half + quarter :]])
+            if purify is None:
+                once = denoiser(noisy[:half], sigma[:half])
+                twice = denoiser(once[:quarter], sigma[:quarter])
+                cleaned = torch.cat([twice, once[quarter:]])
+            else:
+                once = denoiser(noisy[quarter:half], sigma[quarter:half])
+                cleaned = torch.cat([purify(x[:quarter], generator), once])
+        shown = torch.cat([cleaned, noisy[half : half + quarter], x[half + quarter :]])
         return classifier_loss(model, shown.clamp(0, 1), y, generator)
 
     return loss

@@ -10,10 +10,19 @@ import torch
 from pursamere_viz.models.checkpoints import load_network, save_tensors, weights_path
 from pursamere_viz.models.data import load_images
 from pursamere_viz.models.networks import make_network
-from pursamere_viz.models.objectives import Objective, TrainingConfig, classifier_loss, denoised_loss, denoising_loss
+from pursamere_viz.models.objectives import (
+    Objective,
+    Purify,
+    TrainingConfig,
+    classifier_loss,
+    denoised_loss,
+    denoising_loss,
+)
 from pursamere_viz.models.training import Record, train
 
-ROLES = ("classifier", "score", "denoised_classifier")  # in the order of training: the last needs the second
+# In the order of training: each of the last two starts from the one before, and both need the score network.
+ROLES = ("classifier", "score", "denoised_classifier", "purified_classifier")
+OPTIONAL = ROLES[2:]  # what a defence can do without
 VALIDATION_IMAGES = 1000  # looked at during training
 
 
@@ -26,12 +35,15 @@ class Recipe:
     training: TrainingConfig
     start: str = ""  # the network whose weights it starts from; empty: fresh ones
 
-    def objective(self, data_set: str, role: str, device: torch.device | str) -> Objective:
+    def objective(
+        self, data_set: str, role: str, device: torch.device | str, purify: Purify | None = None
+    ) -> Objective:
         """Denoising score matching for a score network, cross-entropy for a classifier."""
         if role == "score":
             return denoising_loss(self.training, self.options["std"])
-        if role == "denoised_classifier":
-            return denoised_loss(load_network(data_set, "score", device), self.training.sigma_high)
+        if role in OPTIONAL:
+            purify = purify if role == "purified_classifier" else None
+            return denoised_loss(load_network(data_set, "score", device), self.training.sigma_high, purify)
         return classifier_loss
 
 
@@ -110,6 +122,12 @@ def _on_denoised(standard: Recipe, sigma_high: float) -> Recipe:
     )
 
 
+def _on_purified(denoised: Recipe) -> Recipe:
+    """The classifier of denoised images, trained on for 500 steps on purified ones too: these are slow to make."""
+    training = replace(denoised.training, steps=500, learning_rate=4e-4, warmup=50, ema=0.99, checkpoint_every=100)
+    return replace(denoised, training=training, start="denoised_classifier")
+
+
 def recipe(data_set: str, role: str) -> Recipe:
     """The recipe of a data set's network of one of ROLES; a ValueError lists the known ones."""
     if data_set not in RECIPES:
@@ -117,15 +135,25 @@ def recipe(data_set: str, role: str) -> Recipe:
     if role not in ROLES:
         raise ValueError(f"unknown network {role!r}; known: {', '.join(ROLES)}")
     recipes = RECIPES[data_set]
-    if role == "denoised_classifier":
-        return _on_denoised(recipes["classifier"], DENOISED_UP_TO.get(data_set, 0.5))
-    return recipes[role]
+    if role not in OPTIONAL:
+        return recipes[role]
+    denoised = _on_denoised(recipes["classifier"], DENOISED_UP_TO.get(data_set, 0.5))
+    return denoised if role == "denoised_classifier" else _on_purified(denoised)
 
 
 def train_network(
-    data_set: str, role: str, *, path: Path | None = None, device: torch.device | str = "cpu", restart: bool = False
+    data_set: str,
+    role: str,
+    *,
+    path: Path | None = None,
+    device: torch.device | str = "cpu",
+    restart: bool = False,
+    purify: Purify | None = None,
 ) -> Iterator[Record]:
-    """Train and save one network, yielding its progress; goes on from the checkpoint of a killed run unless `restart`."""
+    """Train and save one network, yielding its progress; goes on from the checkpoint of a killed run unless `restart`.
+
+    The classifier of purified images is shown what `purify` makes of them.
+    """
     chosen = recipe(data_set, role)
     path = path or weights_path(data_set, role)
     checkpoint = path.with_suffix(".training")
@@ -136,8 +164,7 @@ def train_network(
         network.load_state_dict(load_network(data_set, chosen.start, device).state_dict())
     x, y = (tensor.to(device) for tensor in load_images(data_set, "train"))
     x_held, y_held = (tensor[:VALIDATION_IMAGES].to(device) for tensor in load_images(data_set, "validation"))
-    record = None
-    objective = chosen.objective(data_set, role, device)
+    objective = chosen.objective(data_set, role, device, purify)
     run = train(network, x, y, objective, chosen.training, checkpoint=checkpoint, validation=(x_held, y_held))
     for record in run:
         yield record
@@ -146,8 +173,8 @@ def train_network(
         "architecture": chosen.architecture,
         "options": chosen.options,
         "training": asdict(chosen.training),
-        "seconds": round(record.seconds, 1) if record else 0.0,
-        "curve": [[step, round(loss, 5)] for step, loss in record.curve] if record else [],
+        "seconds": round(record.seconds, 1),
+        "curve": [[step, round(loss, 5)] for step, loss in record.curve],
         "torch": torch.__version__,
     }
     save_tensors(path, network.state_dict(), card)
