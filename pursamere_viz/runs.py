@@ -15,7 +15,7 @@ from pursamere_viz.analysis import Landscape, Plane, TrajectoryMetrics
 from pursamere_viz.analysis.landscapes import evaluating
 from pursamere_viz.analysis.metrics import measuring
 from pursamere_viz.attacks import AdversarialExamples
-from pursamere_viz.attacks.gradient import attack_steps
+from pursamere_viz.attacks.adversarial import attack_steps
 from pursamere_viz.progress import Progress, finish, relay
 from pursamere_viz.purification import Trajectory
 from pursamere_viz.purification.memory import batched

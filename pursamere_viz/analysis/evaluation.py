@@ -53,14 +53,14 @@ def robust_accuracy(
     for images, labels in zip(x.split(batch), y.split(batch), strict=True):
         robust = _correct(model, images, labels)
         for restart in range(config.restarts):
-            once = replace(config, restarts=1, seed=config.seed + restart)
+            once = replace(config, restarts=1)
             standing = robust.nonzero().squeeze(1)
             # An attacker who is content in bfloat16 where float32 is not, or with the bare classifier alone, tries on.
             for content in (True, False):
                 if len(standing) == 0:
                     break
                 with reduced_precision(x.device, bf16):
-                    found = attack(model, images[standing], labels[standing], once, stop_at_success=content)
+                    found = attack(model, images[standing], labels[standing], once, stop_at_success=content, first=restart)
                 robust[standing] = stands = _correct(model, found.x_adv, labels[standing])
                 standing = standing[stands & found.success]
         done.append(robust.cpu())

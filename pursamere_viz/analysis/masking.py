@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from pursamere_viz.analysis.worst_case import WorstCase, margin
 from pursamere_viz.attacks import AttackConfig, attack
-from pursamere_viz.attacks.gradient import MODES
+from pursamere_viz.attacks.config import MODES
 from pursamere_viz.purification import PurifiedClassifier, Purifier
 
 ENOUGH = 0.95  # of the worst cases proved by the grid: an attack that finds less is not to be trusted alone

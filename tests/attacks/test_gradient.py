@@ -20,7 +20,7 @@ from pursamere_viz import (
     attack,
     load_images,
 )
-from pursamere_viz.attacks.gradient import attack_steps
+from pursamere_viz.attacks.adversarial import attack_steps
 from pursamere_viz.geometry import length
 
 SHAPE = (1, 2, 3)
@@ -238,7 +238,7 @@ def test_success_of_adaptive_modes_is_that_of_the_defence(linear, x, y):
 @pytest.mark.parametrize(
     ("field", "value", "message"),
     [
-        ("kind", "cw", "kind must be one of pgd, fgsm, none, got 'cw'"),
+        ("kind", "cw", "kind must be one of pgd, fgsm, apgd_ce, apgd_dlr, apgd_t, square, none, got 'cw'"),
         ("mode", "black", "mode must be one of blind, bpda, full, got 'black'"),
         ("norm", "l0", "norm must be one of l2, linf, got 'l0'"),
         ("eps", -0.1, "eps must be finite and not negative, got -0.1"),

@@ -1,0 +1,140 @@
+"""Attack a model: one call for every kind of attack, in every mode."""
+
+import math
+from collections.abc import Generator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from pursamere_viz.attacks.apgd import apgd_run
+from pursamere_viz.attacks.config import AttackConfig
+from pursamere_viz.attacks.gradient import gradient_run
+from pursamere_viz.attacks.objective import Iterate, Problem
+from pursamere_viz.attacks.square import kept_queries, square_run
+from pursamere_viz.geometry import length, per_image
+from pursamere_viz.progress import finish
+from pursamere_viz.purification.defence import PurifiedClassifier
+
+FEWEST_CLASSES = {"apgd_dlr": 3, "apgd_t": 4}
+APGD = ("apgd_ce", "apgd_dlr", "apgd_t")
+
+
+@dataclass(frozen=True, eq=False)
+class AdversarialExamples:
+    """What the attacker found, one example an image."""
+
+    x_adv: Tensor  # (B, *)
+    success: Tensor  # (B,) bool: the attacked model errs (or says the target) on x_adv, evaluated again on x_adv itself
+    path: Tensor  # (S+1, B, *), the run that led to x_adv, its start first; of many queries about 100 points
+    loss: Tensor  # (S+1, B), attack objective along the path (higher is worse for the model)
+    linf: Tensor  # (B,), measured
+    l2: Tensor  # (B,), measured
+
+
+def attacked_model(model: nn.Module, mode: str) -> nn.Module:
+    """The model whose gradient the attacker follows: the bare classifier (blind) or the defence. A plain module is itself."""
+    if not isinstance(model, PurifiedClassifier):
+        return model
+    return model.classifier if mode == "blind" else model.with_gradient(mode)
+
+
+def attack(
+    model: nn.Module, x: Tensor, y: Tensor, config: AttackConfig, *, stop_at_success: bool = False, first: int = 0
+) -> AdversarialExamples:
+    """Attack model on x (B, *) with labels y (B,) within eps, keeping the strongest iterate of each; x in [0, 1] if config.clip.
+
+    With stop_at_success a run leaves an image that is broken where it is: nothing more is computed for it. The restarts are
+    those numbered from `first` on, so that they can also be made one by one.
+    """
+    return finish(attack_steps(model, x, y, config, stop_at_success=stop_at_success, first=first))
+
+
+def attack_steps(
+    model: nn.Module, x: Tensor, y: Tensor, config: AttackConfig, *, stop_at_success: bool = False, first: int = 0
+) -> Generator[float, None, AdversarialExamples]:
+    """`attack`, yielding the share done after every step and returning the result."""
+    _check_input(x, y, config)
+    target = attacked_model(model, config.mode)
+    classes = _check_classes(target, x, config)
+    restarts = config.restarts if config.kind not in ("fgsm", "none") else 1
+    expected = 1 + (len(kept_queries(config.steps)) if config.kind == "square" else config.gradient_steps)
+    best: list[Iterate] = []
+    best_rank = torch.full(y.shape, -math.inf, device=x.device)
+    for restart in range(restarts):
+        problem = Problem(target, x, y, config, _aims(target, x, y, config, first + restart, classes))
+        seed, path = config.seed + first + restart, []
+        for iterate in _run(problem, seed, stop_at_success):
+            path.append(iterate)
+            yield min((restart + len(path) / expected) / restarts, 1.0)
+        rank = torch.stack([_rank(iterate) for iterate in path]).amax(0)
+        better = rank > best_rank
+        best = [_merge(better, new, old) for new, old in zip(path, best or path, strict=True)]
+        best_rank = torch.where(better, rank, best_rank)
+    strongest = torch.stack([_rank(iterate) for iterate in best]).argmax(0)
+    points = torch.stack([iterate.x for iterate in best])
+    x_adv = points[strongest, torch.arange(len(x), device=x.device)]
+    with torch.no_grad():
+        success = problem.value(x_adv)[1]
+    loss = torch.stack([iterate.loss for iterate in best])
+    yield 1.0
+    return AdversarialExamples(x_adv, success, points, loss, length(x_adv - x, "linf"), length(x_adv - x, "l2"))
+
+
+def _run(problem: Problem, seed: int, stop_at_success: bool) -> Generator[Iterate, None, None]:
+    if problem.config.kind in APGD:
+        yield from apgd_run(problem, seed, stop_at_success=stop_at_success)
+    elif problem.config.kind == "square":
+        yield from square_run(problem, seed)
+    else:
+        yield from gradient_run(problem, seed, stop_at_success=stop_at_success)
+
+
+def _aims(model: nn.Module, x: Tensor, y: Tensor, config: AttackConfig, restart: int, classes: int) -> Tensor | None:
+    """The wrong classes (B,) that a restart of targeted APGD is after: the most likely on x first."""
+    if config.kind != "apgd_t":
+        return None
+    with torch.no_grad():
+        order = model(x).scatter(-1, y[:, None], -torch.inf).argsort(dim=-1, descending=True, stable=True)
+    return order[:, restart % (classes - 1)]
+
+
+def _check_input(x: Tensor, y: Tensor, config: AttackConfig) -> None:
+    if not (isinstance(x, Tensor) and x.is_floating_point() and x.dim() >= 2):
+        raise ValueError("x must be a floating-point tensor (B, *)")
+    if not (isinstance(y, Tensor) and y.dtype == torch.long and y.dim() == 1):
+        raise ValueError("y must be a tensor (B,) of whole numbers (torch.long)")
+    if len(x) != len(y):
+        raise ValueError(f"x and y must have the same length, got {len(x)} and {len(y)}")
+    if not config.clip and not x.isfinite().all():
+        raise ValueError("x must be finite")
+    if config.clip and x.numel() and not (x.min() >= 0 and x.max() <= 1):
+        raise ValueError(f"x must lie in [0, 1], got values from {x.min():g} to {x.max():g}")
+
+
+def _check_classes(model: nn.Module, x: Tensor, config: AttackConfig) -> int:
+    """How many classes the model knows; ValueError where the attack needs another number."""
+    if config.target < 0 and config.kind not in FEWEST_CLASSES:
+        return 0
+    with torch.no_grad():
+        classes = int(model(x[:1]).shape[-1])
+    if config.target >= classes:
+        raise ValueError(f"target must be a class from 0 to {classes - 1}, got {config.target}")
+    fewest = FEWEST_CLASSES.get(config.kind, 0)
+    if classes < fewest:
+        raise ValueError(f"{config.kind} needs at least {fewest} classes, the model has {classes}: use apgd_ce")
+    return classes
+
+
+def _rank(iterate: Iterate) -> Tensor:
+    """Successful iterates first, then by loss, (B,)."""
+    squashed = torch.atan(iterate.loss)  # bounded, so that success always counts more
+    return squashed + 4 * iterate.success
+
+
+def _merge(better: Tensor, new: Iterate, old: Iterate) -> Iterate:
+    return Iterate(
+        torch.where(per_image(better, new.x), new.x, old.x),
+        torch.where(better, new.loss, old.loss),
+        torch.where(better, new.success, old.success),
+    )
