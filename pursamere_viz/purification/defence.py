@@ -1,47 +1,36 @@
 """The defence: purify, then classify, with the gradients an attacker may ask for."""
 
 from dataclasses import dataclass, replace
-from typing import Any
+from functools import partial
+from typing import Any, ClassVar, Protocol
 
 import torch
 from torch import Tensor, nn
 
-from pursamere_viz.purification.memory import in_batches
+from pursamere_viz.purification.memory import Cut
 from pursamere_viz.purification.purifiers import PurifierConfig, Trajectory, effective, purify, purify_step
+from pursamere_viz.purification.recompute import recomputed
 from pursamere_viz.purification.reconstruction import ReconstructionError
 
 GRADIENTS = ("full", "bpda")
 
 
-class _Recomputed(torch.autograd.Function):
-    """One purification step that keeps only its start for the backward pass and is computed again there.
+class Purifies(Protocol):
+    """Any purifier: x (B, *) in [0, 1] -> purified (B, *), with three facts about it."""
 
-    torch.utils.checkpoint would do, but the step calls autograd.grad itself, and unpacking saved tensors inside a
-    checkpointed region recomputes it once more.
-    """
+    @property
+    def differentiable(self) -> bool:
+        """Backpropagation gives its exact derivative, which may be 0."""
 
-    @staticmethod
-    def forward(ctx: Any, z: Tensor, x: Tensor, purifier: "Purifier", k: int) -> Tensor:
-        ctx.save_for_backward(z, x)
-        ctx.purifier, ctx.k = purifier, k
-        return purify_step(purifier.error, z, x, purifier.config, k).point
+    @property
+    def randomised(self) -> bool:
+        """Two calls give two results."""
 
-    @staticmethod
-    @torch.autograd.function.once_differentiable
-    def backward(ctx: Any, grad_output: Tensor) -> tuple[Tensor, Tensor, None, None]:
-        error, config = ctx.purifier.error, ctx.purifier.config
+    @property
+    def denoiser_calls(self) -> int:
+        """Denoiser evaluations an image."""
 
-        def pulled_back(z: Tensor, x: Tensor, grad_output: Tensor, nodes: int) -> tuple[Tensor, ...]:
-            z, x = z.detach().requires_grad_(), x.detach().requires_grad_()
-            with torch.enable_grad():
-                point = purify_step(replace(error, nodes_at_once=nodes), z, x, config, ctx.k).point
-            # x takes no part when the neighbourhood is unbounded.
-            return torch.autograd.grad(point, (z, x), grad_output, allow_unused=True, materialize_grads=True)
-
-        z, x = ctx.saved_tensors
-        cut = error.cut(z, order=2 if config.method == "error" else 1, graphs=2 if config.rho > 0 else 1)
-        grads = in_batches(pulled_back, [z, x, grad_output], cut)
-        return grads[0], grads[1], None, None
+    def __call__(self, x: Tensor) -> Tensor: ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,8 +40,17 @@ class Purifier:
     error: ReconstructionError
     config: PurifierConfig
 
+    differentiable: ClassVar[bool] = True
+    randomised: ClassVar[bool] = False
+
     def __post_init__(self) -> None:
         object.__setattr__(self, "config", effective(self.config))
+
+    @property
+    def denoiser_calls(self) -> int:
+        """Denoiser evaluations an image: one a step, or one for each noise node; twice with SAM."""
+        nodes = len(self.error.noise.weights) if self.config.method in ("error", "stop_gradient") else 1
+        return self.config.steps * nodes * (2 if self.config.rho > 0 else 1)
 
     def trajectory(self, x: Tensor) -> Trajectory:
         """Every step, without gradients."""
@@ -62,25 +60,40 @@ class Purifier:
         """The purified point, exactly differentiable: second order through every step, one stored image a step."""
         z = x
         for k in range(self.config.steps):
-            z = _Recomputed.apply(z, x, self, k)
+            (z,) = recomputed(partial(self._step, k), self._cut, z, x)
         return z
+
+    def _step(self, k: int, nodes: int | None, z: Tensor, x: Tensor) -> tuple[Tensor]:
+        error = self.error if nodes is None else replace(self.error, nodes_at_once=nodes)
+        return (purify_step(error, z, x, self.config, k).point,)
+
+    def _cut(self, z: Tensor) -> Cut:
+        return self.error.cut(
+            z, order=2 if self.config.method == "error" else 1, graphs=2 if self.config.rho > 0 else 1
+        )
 
 
 class PurifiedClassifier(nn.Module):
     """classifier(purifier(x)): (B, C, H, W) in [0, 1] -> logits (B, classes).
 
     `gradient` is what backpropagation through the purifier gives: "full", the exact derivative, or "bpda", the identity
-    (Athalye et al. 2018). The value is the same.
+    (Athalye et al. 2018). The value is the same. Not given, it is full where the purifier has a derivative.
     """
 
-    def __init__(self, classifier: nn.Module, purifier: Purifier, gradient: str = "full") -> None:
+    def __init__(self, classifier: nn.Module, purifier: Purifies, gradient: str | None = None) -> None:
         super().__init__()
+        differentiable = getattr(purifier, "differentiable", True)  # a plain function may be
+        if gradient is None:
+            gradient = "full" if differentiable else "bpda"
         if gradient not in GRADIENTS:
             raise ValueError(f"gradient must be one of {', '.join(GRADIENTS)}, got {gradient!r}")
+        if gradient == "full" and not differentiable:
+            name = type(purifier).__name__
+            raise ValueError(f"{name} has no gradient to attack in full: use bpda, also for square, or blind")
         self.classifier = classifier
-        self.purifier = purifier
+        self.purifier: Any = purifier  # the explorer's own also tells its error and configuration
         # A network denoiser is registered, so that .to() and .double() move it along; the purifier holds the same object.
-        denoiser = getattr(getattr(purifier, "error", None), "denoiser", None)
+        denoiser = getattr(getattr(purifier, "error", purifier), "denoiser", None)
         self.denoiser = denoiser if isinstance(denoiser, nn.Module) else None
         self.gradient = gradient
 
