@@ -1,4 +1,4 @@
-"""Command line: python -m pursamere_viz download | train | evaluate | search | benchmark."""
+"""Command line: python -m pursamere_viz download | train | search | card | evaluate | benchmark."""
 
 import argparse
 import json
@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from tqdm import tqdm
 
 from pursamere_viz.analysis.evaluation import RobustAccuracy
+from pursamere_viz.bench.command import add_evaluate
 from pursamere_viz.benchmark import benchmark
 from pursamere_viz.cards import budget_text, evaluate_defence, results_path, write_card
 from pursamere_viz.evaluations import Cell
@@ -15,6 +16,7 @@ from pursamere_viz.models.data import DATA_SETS
 from pursamere_viz.models.device import default_device
 from pursamere_viz.models.downloads import check, download, on_disk, status
 from pursamere_viz.models.recipes import RECIPES, ROLES, recipe, train_network
+from pursamere_viz.scenarios import random_purifier
 from pursamere_viz.searches import TRIED, search
 
 
@@ -26,16 +28,15 @@ def main(arguments: list[str] | None = None) -> int:
         "train", help="train the networks of a data set (goes on where a killed run stopped)"
     )
     training.add_argument("data_set", choices=sorted(RECIPES))
-    training.add_argument("--only", choices=ROLES, help="one of the two networks")
+    training.add_argument("--only", choices=ROLES, help="one of the networks")
     training.add_argument("--restart", action="store_true", help="forget a killed run's checkpoint")
     training.set_defaults(command=_train)
-    evaluation = commands.add_parser(
-        "evaluate", help="measure the shipped defence under attack and write its model card"
-    )
-    evaluation.add_argument("data_set", choices=sorted(RECIPES))
-    evaluation.add_argument("--images", type=_positive, default=360, help="how many test images (default 360)")
-    evaluation.add_argument("--again", action="store_true", help="measure anew what is already measured")
-    evaluation.set_defaults(command=_evaluate)
+    carding = commands.add_parser("card", help="measure the shipped defence under attack and write its model card")
+    carding.add_argument("data_set", choices=sorted(RECIPES))
+    carding.add_argument("--images", type=_positive, default=360, help="how many test images (default 360)")
+    carding.add_argument("--again", action="store_true", help="measure anew what is already measured")
+    carding.set_defaults(command=_card)
+    add_evaluate(commands)
     trying = commands.add_parser(
         "search", help="measure on validation images what the defence's defaults were chosen from"
     )
@@ -61,7 +62,9 @@ def _train(chosen: argparse.Namespace) -> None:
     for role in [chosen.only] if chosen.only else ROLES:
         total = recipe(chosen.data_set, role).training.steps
         with tqdm(total=total, desc=f"{chosen.data_set} {role}", unit="step") as bar:
-            for record in train_network(chosen.data_set, role, device=default_device(), restart=chosen.restart):
+            device = default_device()
+            purify = random_purifier(chosen.data_set, device) if role == "purified_classifier" else None
+            for record in train_network(chosen.data_set, role, device=device, restart=chosen.restart, purify=purify):
                 bar.update(record.step - bar.n)
                 bar.set_postfix(loss=f"{record.loss:.4f}")
 
@@ -72,7 +75,7 @@ def _positive(text: str) -> int:
     return int(text)
 
 
-def _evaluate(chosen: argparse.Namespace) -> None:
+def _card(chosen: argparse.Namespace) -> None:
     if chosen.again:
         results_path(chosen.data_set).unlink(missing_ok=True)
     _show(evaluate_defence(chosen.data_set, chosen.images))
@@ -81,7 +84,7 @@ def _evaluate(chosen: argparse.Namespace) -> None:
 
 def _search(chosen: argparse.Namespace) -> None:
     _show(search(chosen.data_set))
-    print("measured; `evaluate` writes the model card anew")
+    print("measured; `card` writes the model card anew")
 
 
 def _show(measured: Iterator[tuple[Cell, RobustAccuracy]]) -> None:

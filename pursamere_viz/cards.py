@@ -8,11 +8,11 @@ from pursamere_viz import searches
 from pursamere_viz.analysis.contact_sheets import contact_sheet
 from pursamere_viz.analysis.denoising import denoising_psnr
 from pursamere_viz.analysis.evaluation import RobustAccuracy
-from pursamere_viz.attacks.gradient import MODES
+from pursamere_viz.attacks.config import MODES
 from pursamere_viz.evaluations import Cell, Results, measure_cells
 from pursamere_viz.models import checkpoints, generated
 from pursamere_viz.models.device import default_device
-from pursamere_viz.models.recipes import ROLES
+from pursamere_viz.models.recipes import OPTIONAL, ROLES
 from pursamere_viz.plans import PLANS, Budget, Row, attacked_cell, cells, clean_cell, rows
 from pursamere_viz.progress import finish
 from pursamere_viz.scenarios import Scenario, load_defence_of
@@ -35,7 +35,7 @@ def write_card(name: str, images: int) -> Path:
     notes = checkpoints.ASSETS / f"{name}_notes.md"
     parts = [
         f"# Model card: {name}",
-        f"Written by `python -m pursamere_viz evaluate {name} --images {images}`.",
+        f"Written by `python -m pursamere_viz card {name} --images {images}`.",
         _networks(name),
         _denoising(name),
         _samples(name),
@@ -72,8 +72,8 @@ def _networks(name: str) -> str:
     body = []
     for role in ROLES:
         path = checkpoints.weights_path(name, role)
-        if role == "denoised_classifier" and not path.is_file():
-            continue  # the one network that a defence can do without
+        if role in OPTIONAL and not path.is_file():
+            continue
         card = checkpoints.load_tensors(path, f"python -m pursamere_viz train {name}")[1]
         training, curve = card["training"], card.get("curve", [])
         shown = [f"{loss:.3g} ({step})" for step, loss in curve[:: max(len(curve) // 3, 1)]]
@@ -127,14 +127,14 @@ def _robustness(name: str, images: int) -> str:
         cell = clean_cell(row, images)
         clean = percent(results.outcome(cell, weights, first))
         body.append(
-            [f"**{title}**", f"no attack, {first or cell.images} images", *_under(row, dict.fromkeys(MODES, clean))]
+            [f"**{title}**", f"no attack, {first or cell.images} images", *_under(dict.fromkeys(row.modes, clean))]
         )
         shape = like or row
         for budget in shape.budgets or plan.budgets:
-            cells = {mode: attacked_cell(row, plan.attack(budget, mode), images) for mode in shape.modes}
+            cells = {mode: attacked_cell(row, plan.attack(budget, mode), images) for mode in shape.modes_at(budget)}
             found = {mode: percent(results.outcome(cell, weights, first)) for mode, cell in cells.items()}
             shown = first or next(iter(cells.values())).images
-            body.append(["", f"{budget_text(budget)}, {shown} images", *_under(shape, found)])
+            body.append(["", f"{budget_text(budget)}, {shown} images", *_under(found)])
 
     block(default, default.title)
     for row in others:
@@ -152,8 +152,8 @@ for the identity; full: the exact gradient through every step. Without a purifie
 {table(["", "", *MODES], body)}"""
 
 
-def _under(row: Row, found: dict[str, str]) -> list[str]:
-    return [found[mode] if mode in row.modes else "" for mode in MODES]
+def _under(found: dict[str, str]) -> list[str]:
+    return [found.get(mode, "") for mode in MODES]
 
 
 def _search(name: str) -> str:

@@ -23,6 +23,7 @@ FLOORS = (
     ("scenarios", "density_scenarios"),
     ("runs", "density_runs", "evaluations"),
     ("plans", "searches", "cards"),
+    ("bench",),
     ("figures",),
     ("widgets",),
     ("benchmark",),

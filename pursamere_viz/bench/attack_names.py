@@ -1,0 +1,39 @@
+"""Attacks as short names: "pgd-40x5:full" is PGD, 40 steps, 5 restarts, through every purification step."""
+
+import re
+
+from pursamere_viz.attacks import AttackConfig
+from pursamere_viz.attacks.config import KINDS, MODES
+
+GRAMMAR = "KIND[-STEPS][xRESTARTS][:MODE][@TARGET][+eotDRAWS], for example pgd-40x5:full"
+STEPS = {"pgd": 20, "apgd_ce": 20, "apgd_dlr": 20, "apgd_t": 20, "square": 500}
+KNOWN = tuple(kind for kind in KINDS if kind != "none")
+_NAME = re.compile(r"([a-z_]+)(?:-(\d+))?(?:x(\d+))?(?::([a-z]+))?(?:@(\d+))?(?:\+eot(\d+))?")
+
+
+def parse_attack(name: str, *, norm: str = "linf", eps: float = 0.0, seed: int = 0) -> AttackConfig:
+    """The attack that a name stands for; ValueError in one sentence where it stands for none."""
+    found = _NAME.fullmatch(name)
+    if found is None:
+        raise ValueError(f"attack {name!r} is not of the form {GRAMMAR}")
+    kind, steps, restarts, mode, target, eot = found.groups()
+    if kind not in KNOWN:
+        raise ValueError(f"unknown attack {kind!r}; known: {', '.join(KNOWN)}")
+    if mode is not None and mode not in MODES:
+        raise ValueError(f"unknown mode {mode!r} in {name!r}; known: {', '.join(MODES)}")
+    if kind == "fgsm" and (steps or restarts):
+        raise ValueError(f"fgsm has one step and no restarts, got {name!r}")
+    if kind == "square" and mode not in (None, "blind"):
+        raise ValueError(f"square uses no gradient: leave the mode out of {name!r}, or say blind for a transfer")
+    return AttackConfig(
+        kind=kind,
+        norm=norm,
+        eps=eps,
+        steps=int(steps or STEPS.get(kind, 1)),
+        restarts=int(restarts or (9 if kind == "apgd_t" else 1)),
+        # A random search asks for values only, and those are the same whatever the gradient would be.
+        mode=mode or ("bpda" if kind == "square" else "full"),
+        target=int(target) if target else -1,
+        eot=int(eot or 1),
+        seed=seed,
+    )

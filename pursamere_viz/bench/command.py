@@ -1,0 +1,100 @@
+"""The evaluate command: run a bench, go on with it, print what it says."""
+
+import argparse
+import time
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from pursamere_viz.bench import attack_names, defences
+from pursamere_viz.bench.checklist import checklist
+from pursamere_viz.bench.config import BenchConfig
+from pursamere_viz.bench.engine import bench, default_jobs
+from pursamere_viz.bench.probes import probe
+from pursamere_viz.bench.results import BenchResults
+from pursamere_viz.bench.tables import summary
+
+SIGNS = {"pass": "ok  ", "fail": "FAIL", "open": "open"}
+
+
+def add_evaluate(commands: Any) -> None:
+    """Add the command to a parser's commands."""
+    default = BenchConfig()
+    parser = commands.add_parser(
+        "evaluate",
+        help="attack purifiers and say what they are worth; goes on where a killed run stopped",
+        epilog=f"Purifiers: {', '.join(defences.NAMES)}; any field may be changed, as in shipped:radius=0.1,rho=0.3. "
+        f"Attacks: {attack_names.GRAMMAR}; kinds: {', '.join(attack_names.KNOWN)}.",
+    )
+    parser.add_argument("data_set", help="digits, mnist, fashion_mnist or cifar10")
+    for name in ("purifiers", "attacks"):
+        values = getattr(default, name)
+        parser.add_argument(f"--{name}", nargs="+", default=values, metavar="NAME", help=f"default: {' '.join(values)}")
+    parser.add_argument(
+        "--eps", nargs="+", type=fraction, default=default.eps, help="budgets, as .1 or 8/255 (default .1)"
+    )
+    parser.add_argument("--norm", default=default.norm, help="linf or l2")
+    for name, meaning in (
+        ("images", "test images, from the first"),
+        ("seed", "of random starts and noise"),
+        ("draws", "of a randomised purifier, for each verdict"),
+        ("batch", "images of a piece: what a kill can lose"),
+    ):
+        parser.add_argument(
+            f"--{name}", type=int, default=getattr(default, name), help=f"{meaning} (default %(default)s)"
+        )
+    parser.add_argument("--out", type=Path, help="results, JSON lines (default: bench-DATA_SET.jsonl)")
+    parser.add_argument("--jobs", type=int, default=default_jobs(), help="processes (default %(default)s)")
+    parser.add_argument("--scheduler", default="", help="address of a Dask scheduler, whose workers compute instead")
+    parser.set_defaults(command=evaluate)
+
+
+def fraction(text: str) -> float:
+    """A number, or n/d."""
+    numerator, slash, denominator = text.partition("/")
+    try:
+        return float(numerator) / float(denominator) if slash else float(text)
+    except (ValueError, ZeroDivisionError) as problem:
+        raise argparse.ArgumentTypeError(f"must be a number or a fraction as 8/255, got {text!r}") from problem
+
+
+def evaluate(chosen: argparse.Namespace) -> None:
+    """Run, then print the table and the checklist of every purifier."""
+    names = ("data_set", "purifiers", "attacks", "eps", "norm", "images", "seed", "draws", "batch")
+    values = {name: getattr(chosen, name) for name in names}
+    values |= {name: tuple(values[name]) for name in ("purifiers", "attacks", "eps")}
+    config = BenchConfig(**values)
+    if chosen.jobs < 1:
+        raise ValueError(f"jobs must be at least 1, got {chosen.jobs}")
+    path = chosen.out or Path(f"bench-{config.data_set}.jsonl")
+    results = run_with_bar(config, path, chosen.jobs, chosen.scheduler)
+    print(f"\n{summary(results).to_string(index=False)}\n")
+    for purifier in config.purifiers:
+        print(f"{purifier}: {defences.describe(purifier)}")
+        for check in checklist(results, purifier):
+            print(f"  {SIGNS[check.verdict]} {check.name}. {check.sentence}")
+    print(f"\nkept in {path}")
+
+
+def run_with_bar(config: BenchConfig, path: Path, jobs: int, scheduler: str = "") -> BenchResults:
+    """Run what is missing behind a progress bar whose time left counts the work, not the pieces; then the probes."""
+    began = time.monotonic()
+    with tqdm(total=1.0, bar_format="{percentage:3.0f} %|{bar}| {elapsed}, {remaining} left {postfix}") as bar:
+        for advance in bench(config, path, jobs=jobs, scheduler=scheduler):
+            if advance.piece is None:  # what was there already took no time
+                bar.initial, bar.total = advance.done, advance.total
+                bar.n, bar.start_t = advance.done, bar._time()
+            bar.update(advance.done - bar.n)
+            bar.set_postfix_str(" ".join(map(str, advance.piece.cell)) if advance.piece else "")
+    probe_missing(advance.results)
+    print(f"{time.monotonic() - began:.0f} s")
+    return advance.results
+
+
+def probe_missing(results: BenchResults) -> None:
+    """Measure the gradients of every purifier that was not probed yet."""
+    probed = {held["purifier"] for held in results.probes}
+    for purifier in results.config.purifiers:
+        if purifier not in probed:
+            results.append_probe(probe(results.config, purifier))

@@ -1,0 +1,89 @@
+"""Run a bench: pieces through joblib, on the cores of this machine or on a Dask cluster, each kept as soon as it is done."""
+
+import os
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from joblib import Parallel, delayed, parallel_config
+
+from pursamere_viz.bench.config import BenchConfig, Piece, fingerprint, pieces
+from pursamere_viz.bench.pieces import Outcome, cost, measure
+from pursamere_viz.bench.results import BenchResults
+from pursamere_viz.models.device import default_device
+
+
+@dataclass(frozen=True, eq=False)
+class Advance:
+    """How far a run is."""
+
+    results: BenchResults
+    done: float  # cost of the finished pieces, in the units of `cost`
+    total: float
+    fresh: float  # of `done`, what this process has seen computed: the rest was there
+    piece: Piece | None  # the last one
+
+
+def default_jobs() -> int:
+    """One process a core, and one where a GPU does the work."""
+    return (os.cpu_count() or 1) if default_device().type == "cpu" else 1
+
+
+def bench(config: BenchConfig, path: Path, *, jobs: int = 1, scheduler: str = "") -> Iterator[Advance]:
+    """Measure what the file does not hold yet, yielding after every piece; a stopped or killed run goes on where it was.
+
+    `jobs` processes, or the workers of the Dask cluster whose scheduler's address is given: the outcome is the same. The
+    workers only compute; this process alone writes.
+    """
+    results = BenchResults.open(path, fingerprint(config))
+    wanted = pieces(config)
+    costs = {piece: cost(config, piece) for piece in wanted}
+    todo = [piece for piece in wanted if not results.has(piece)]
+    total = sum(costs.values())
+    done = total - sum(costs[piece] for piece in todo)
+    yield Advance(results, done, total, 0.0, None)
+    fresh = 0.0
+    with _backend(jobs, scheduler):
+        # The longest first, so that no worker is left alone with one at the end; one at a time, so that none waits for others.
+        todo.sort(key=lambda piece: -costs[piece])
+        run = Parallel(return_as="generator_unordered", batch_size=1, pre_dispatch="2*n_jobs")
+        for piece, outcomes in run(delayed(_measured)(config, piece) for piece in todo):
+            results.append(outcomes)
+            done, fresh = done + costs[piece], fresh + costs[piece]
+            yield Advance(results, done, total, fresh, piece)
+
+
+def _measured(config: BenchConfig, piece: Piece) -> tuple[Piece, list[Outcome]]:
+    return piece, measure(config, piece)
+
+
+@contextmanager
+def _backend(jobs: int, scheduler: str) -> Iterator[None]:
+    if not scheduler:
+        with _local(jobs):
+            yield
+        return
+    try:
+        from distributed import Client
+    except ImportError as problem:
+        raise ValueError("a Dask cluster needs: pip install -r requirements-cluster.txt") from problem
+    try:
+        client = Client(scheduler, timeout=10, set_as_default=False)
+    except (OSError, ValueError) as problem:
+        raise ValueError(f"no Dask scheduler answers at {scheduler}: {problem}") from problem
+    with client, parallel_config("dask", client=client):
+        yield
+
+
+def _local(jobs: int) -> AbstractContextManager[Any]:
+    if jobs == 1:
+        return parallel_config("sequential")
+    return parallel_config("loky", n_jobs=jobs, inner_max_num_threads=1)
+
+
+def seconds_left(advance: Advance, seconds: float) -> float:
+    """What the rest takes at the pace so far; nan before the first piece of this process."""
+    return seconds * (advance.total - advance.done) / advance.fresh if advance.fresh else torch.nan

@@ -1,0 +1,89 @@
+"""Measure one piece of a bench run: attack with one copy of the defence, judge with another."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from pursamere_viz.attacks import AdversarialExamples, AttackConfig, attack
+from pursamere_viz.bench.attack_names import parse_attack
+from pursamere_viz.bench.config import CLEAN, BenchConfig, Piece
+from pursamere_viz.bench.defences import make_defence
+from pursamere_viz.models.data import load_images
+from pursamere_viz.models.device import default_device
+from pursamere_viz.purification import PurifiedClassifier
+
+POINTS = 21  # of a loss curve that are kept
+Outcome = dict[str, Any]  # one line of the results file: an image under one attack on one purifier
+
+# What one call costs next to the classifier: a denoiser call, and the backward pass of each mode (measured on the digits: the
+# full gradient costs about four purifications).
+BACKWARD = {"blind": 0.0, "bpda": 1.0, "full": 4.0}
+
+
+def measure(config: BenchConfig, piece: Piece) -> list[Outcome]:
+    """The outcomes of a piece's images. The same bits in every process: one thread, and noise from the piece's own seeds."""
+    with one_thread():
+        device, rows = default_device(), slice(piece.first, piece.last)
+        x, y = (tensor.to(device) for tensor in load_images(config.data_set, "test", rows))
+        # Fresh noise of the attacker's own; fixed noise is the same in both copies, as everybody knows it.
+        attacker, judge = (
+            make_defence(piece.purifier, config.data_set, 2 * (config.seed + piece.first) + role, device)[0]
+            for role in (0, 1)
+        )
+        found = _attack(config, piece, attacker, x, y)
+        draws = config.draws if judge.purifier.randomised else 1
+        with torch.no_grad():
+            said = torch.stack([judge(found.x_adv).argmax(-1) for _ in range(draws)], 1).cpu()
+    keep = torch.linspace(0, len(found.loss) - 1, min(POINTS, len(found.loss))).round().long()
+    curves = found.loss[keep].cpu().double().T
+    return [
+        {
+            "purifier": piece.purifier,
+            "attack": piece.attack,
+            "eps": piece.eps,
+            "image": piece.first + i,
+            "label": int(y[i]),
+            "predictions": said[i].tolist(),
+            "linf": float(found.linf[i]),
+            "l2": float(found.l2[i]),
+            "loss": [round(value, 6) for value in curves[i].tolist()],
+        }
+        for i in range(len(x))
+    ]
+
+
+def attack_config(config: BenchConfig, piece: Piece) -> AttackConfig:
+    """The attack of a piece."""
+    if piece.attack == CLEAN:
+        return AttackConfig(kind="none", mode="blind")
+    return parse_attack(piece.attack, norm=config.norm, eps=piece.eps, seed=config.seed)
+
+
+def _attack(config: BenchConfig, piece: Piece, model: PurifiedClassifier, x: Tensor, y: Tensor) -> AdversarialExamples:
+    return attack(model, x, y, attack_config(config, piece))
+
+
+def cost(config: BenchConfig, piece: Piece) -> float:
+    """What a piece takes, in arbitrary units: the weight of a piece in the progress and in the time left."""
+    attack, purifier = attack_config(config, piece), make_defence(piece.purifier, config.data_set)[0].purifier
+    calls = purifier.denoiser_calls
+    blind = attack.mode == "blind"
+    forward = (0 if blind else calls) + 1
+    backward = 0.0 if attack.kind == "square" else (1 + BACKWARD[attack.mode] * (0 if attack.mode == "bpda" else calls))
+    runs = attack.gradient_steps * attack.restarts * attack.eot
+    judged = (config.draws if purifier.randomised else 1) * (calls + 1)
+    return (piece.last - piece.first) * (runs * (forward + backward) + judged)
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Torch on one thread: sums then have one order, however many processes share the machine."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

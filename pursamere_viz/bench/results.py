@@ -1,0 +1,109 @@
+"""A bench run on disk: JSON lines, a fingerprint first, then one outcome an image, attack and purifier."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from pursamere_viz.bench.config import BenchConfig, Piece
+from pursamere_viz.bench.pieces import Outcome
+
+Key = tuple[str, str, float, int]
+
+
+class BenchResults:
+    """The finished outcomes of one run; a file that was cut short by a kill loses its last line and nothing else."""
+
+    def __init__(
+        self, path: Path, fingerprint: dict[str, Any], outcomes: list[Outcome], notes: list[dict] | None = None
+    ):
+        self.path = path
+        self.fingerprint = fingerprint
+        self.held: dict[Key, Outcome] = {key(outcome): outcome for outcome in outcomes}
+        self.probes: list[dict[str, Any]] = notes or []
+
+    @classmethod
+    def load(cls, path: Path) -> "BenchResults":
+        """Read a finished or interrupted run; ValueError in one sentence if the file is none."""
+        try:
+            text = path.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as problem:
+            raise ValueError(f"{path} cannot be read as a bench run: {problem}") from problem
+        lines = text.split("\n")[:-1]  # what follows the last line break was cut short
+        try:
+            first, *others = [json.loads(line) for line in lines]
+            fingerprint = first["bench"]
+            BenchConfig(**_as_tuples(fingerprint["config"]))
+            outcomes = [line["outcome"] for line in others if "outcome" in line]
+            [key(outcome) for outcome in outcomes]
+            probes = [line["probe"] for line in others if "probe" in line]
+        except (ValueError, KeyError, TypeError) as problem:
+            raise ValueError(f"{path} is not a bench run of this program: {problem}") from problem
+        return cls(path, fingerprint, outcomes, probes)
+
+    @classmethod
+    def open(cls, path: Path, fingerprint: dict[str, Any]) -> "BenchResults":
+        """A run to be gone on with, or a new one; ValueError where the file holds another configuration or other weights."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if not path.exists() or b"\n" not in path.read_bytes():
+            new = cls(path, fingerprint, [])
+            path.write_text(json.dumps({"bench": fingerprint}) + "\n", encoding="utf-8")
+            return new
+        held = cls.load(path)
+        held.refuse_other(fingerprint)
+        complete = path.read_bytes().rfind(b"\n") + 1
+        os.truncate(path, complete)
+        return held
+
+    @property
+    def config(self) -> BenchConfig:
+        """What the run measures."""
+        return BenchConfig(**_as_tuples(self.fingerprint["config"]))
+
+    def refuse_other(self, wanted: dict[str, Any]) -> None:
+        """ValueError naming the first difference between this run and another one."""
+        for part in ("config", "weights", "versions"):
+            for name in {**self.fingerprint[part], **wanted[part]}:
+                here, there = self.fingerprint[part].get(name), wanted[part].get(name)
+                if here != there:
+                    raise ValueError(
+                        f"{self.path} was measured with {part} {name} = {_short(here)}, now it is {_short(there)}: "
+                        "results are not mixed, so name another file or the same settings"
+                    )
+
+    def has(self, piece: Piece) -> bool:
+        """Whether all of a piece is there."""
+        return all((*piece.cell, image) in self.held for image in range(piece.first, piece.last))
+
+    def append(self, outcomes: list[Outcome]) -> None:
+        """Keep a finished piece, on disk before this returns."""
+        self._write("".join(json.dumps({"outcome": outcome}) + "\n" for outcome in outcomes))
+        self.held |= {key(outcome): outcome for outcome in outcomes}
+
+    def append_probe(self, probe: dict[str, Any]) -> None:
+        """Keep what a diagnostic measured."""
+        self._write(json.dumps({"probe": probe}) + "\n")
+        self.probes.append(probe)
+
+    def of(self, cell: tuple[str, str, float]) -> list[Outcome]:
+        """The outcomes of a cell that are there, in the order of the images."""
+        images = range(self.config.images)
+        return [self.held[(*cell, image)] for image in images if (*cell, image) in self.held]
+
+    def _write(self, text: str) -> None:
+        with self.path.open("a", encoding="utf-8") as file:
+            file.write(text)
+
+
+def key(outcome: Outcome) -> Key:
+    """What an outcome is about."""
+    return outcome["purifier"], outcome["attack"], float(outcome["eps"]), outcome["image"]
+
+
+def _as_tuples(config: dict[str, Any]) -> dict[str, Any]:
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in config.items()}
+
+
+def _short(value: Any) -> str:
+    text = ", ".join(str(part)[:16] for part in value) if isinstance(value, list) else str(value)
+    return f"({text})" if isinstance(value, list) else text
