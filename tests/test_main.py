@@ -28,6 +28,7 @@ def test_train_makes_all_networks(short, capsys):
     assert sorted(file.name for file in short.iterdir()) == [
         "digits_classifier.safetensors",
         "digits_denoised_classifier.safetensors",
+        "digits_purified_classifier.safetensors",
         "digits_score.safetensors",
     ]
     assert load_network("digits", "score").card["training"]["steps"] == 2

@@ -124,7 +124,8 @@ def _on_denoised(standard: Recipe, sigma_high: float) -> Recipe:
 
 def _on_purified(denoised: Recipe) -> Recipe:
     """The classifier of denoised images, trained on for 500 steps on purified ones too: these are slow to make."""
-    training = replace(denoised.training, steps=500, learning_rate=4e-4, warmup=50, ema=0.99, checkpoint_every=100)
+    steps = min(500, denoised.training.steps)
+    training = replace(denoised.training, steps=steps, learning_rate=4e-4, warmup=50, ema=0.99, checkpoint_every=100)
     return replace(denoised, training=training, start="denoised_classifier")
 
 

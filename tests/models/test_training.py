@@ -296,3 +296,22 @@ def test_the_denoised_classifier_starts_from_the_standard_one(tmp_path, monkeypa
     assert recipe("digits", "denoised_classifier").training.steps == 1
     list(train_network("digits", "denoised_classifier"))
     assert same(load_network("digits", "denoised_classifier"), load_network("digits", "classifier"))
+
+
+def test_the_purified_classifier_is_shown_purified_images(tmp_path, monkeypatch):
+    for path in checkpoints.ASSETS.glob("digits_*.safetensors"):
+        shutil.copy(path, tmp_path)
+    monkeypatch.setattr(checkpoints, "ASSETS", tmp_path)
+    standard = RECIPES["digits"]["classifier"]
+    monkeypatch.setitem(
+        RECIPES["digits"], "classifier", replace(standard, training=replace(standard.training, steps=6, batch=8))
+    )
+    shown = []
+
+    def purify(x, generator):
+        shown.append(len(x))
+        return x
+
+    list(train_network("digits", "purified_classifier", purify=purify))
+    assert recipe("digits", "purified_classifier").start == "denoised_classifier"
+    assert shown == [2, 2]  # a quarter of each batch
