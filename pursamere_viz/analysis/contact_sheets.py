@@ -1,7 +1,6 @@
 """Contact sheets as PNG files, for model cards: rows of small images, each pixel enlarged to a square."""
 
 import io
-from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -34,10 +33,3 @@ def contact_sheet(x: Tensor, *, columns: int = 10, scale: int = 2) -> bytes:
     buffer = io.BytesIO()
     picture.resize((scale * size[1], scale * size[0]), Image.Resampling.NEAREST).save(buffer, "PNG", optimize=True)
     return buffer.getvalue()
-
-
-def comparison_sheet(rows: Sequence[Tensor], *, scale: int = 2) -> bytes:
-    """Rows (N, C, H, W) of the same images, say clean, noisy and denoised, one below the other: the bytes of a PNG."""
-    if len(rows) == 0 or any(row.shape != rows[0].shape for row in rows):
-        raise ValueError(f"rows must be one or more of one shape, got {[tuple(row.shape) for row in rows]}")
-    return contact_sheet(torch.cat(list(rows)), columns=len(rows[0]), scale=scale)

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from pursamere_viz.benchmark import density, first_view, memory, timing, views
+from pursamere_viz.models.data import data_set
 
 
 def benchmark(name: str = "digits") -> Iterator[dict[str, Any]]:
@@ -11,6 +12,6 @@ def benchmark(name: str = "digits") -> Iterator[dict[str, Any]]:
     yield from timing.measure(name)
     yield from memory.measure(name)
     yield from views.measure(name)
-    if name == "digits":
+    if not data_set(name).large:
         yield from density.measure()
         yield from first_view.measure()

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from pursamere_viz.benchmark.timing import sample_images
+from pursamere_viz.models.data import data_set
 from pursamere_viz.models.device import default_device
 from pursamere_viz.purification import PurifiedClassifier
 from pursamere_viz.purification.purifiers import purify_step
@@ -58,7 +59,7 @@ def peak(name: str, steps: int, naive: bool) -> float:
 
 
 def _batch(name: str) -> int:
-    return BATCH if name == "digits" else LARGE_BATCH
+    return LARGE_BATCH if data_set(name).large else BATCH
 
 
 def _unrolled(defence: PurifiedClassifier, x: Tensor) -> Tensor:

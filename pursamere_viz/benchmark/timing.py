@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from pursamere_viz.analysis import Plane, evaluate
+from pursamere_viz.models.data import data_set
 from pursamere_viz.models.device import default_device
 from pursamere_viz.models.generated import generated_images
 from pursamere_viz.purification import PurifiedClassifier
@@ -75,7 +76,7 @@ def measure(name: str) -> Iterator[dict[str, Any]]:
     """Ratios of purification to its floor and of the full gradient to purification, and landscape points a second."""
     device = default_device()
     shipped = load_defence(name, device)
-    batches, repeats = SMALL if name == "digits" else LARGE
+    batches, repeats = LARGE if data_set(name).large else SMALL
     common = {"data_set": name, "device": str(device), "threads": torch.get_num_threads()}
     for rho in (0.0, 0.5):
         scenario = replace(Scenario(data_set=name), rho=rho)

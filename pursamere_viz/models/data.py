@@ -28,6 +28,11 @@ class DataSet:
     class_names: tuple[str, ...]
     openml: str = ""  # its name there; empty: comes with scikit-learn
 
+    @property
+    def large(self) -> bool:
+        """Whether its images are many and its networks convolutional: what one step costs is then another thing."""
+        return self.size > 8
+
 
 CLOTHES = "T-shirt/top,Trouser,Pullover,Dress,Coat,Sandal,Shirt,Sneaker,Bag,Ankle boot"
 THINGS = "airplane,automobile,bird,cat,deer,dog,frog,horse,ship,truck"

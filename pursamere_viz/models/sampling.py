@@ -1,12 +1,10 @@
 """New images from a score network: Heun's method for the probability-flow ODE of Karras et al. 2022 (EDM, Algorithm 1)."""
 
 from collections.abc import Generator, Sequence
-from typing import Any, Protocol
+from typing import Protocol
 
 import torch
 from torch import Tensor
-
-from pursamere_viz.progress import finish
 
 RHO = 7.0  # EDM's: most steps at small noise
 SEEDS = 1_000_003  # image i of seed s is drawn from generator s * SEEDS + i
@@ -84,8 +82,3 @@ def sampling(
             yield (index + (step + 1) / steps) / len(batches)
         batches[index] = x
     return torch.cat(batches)
-
-
-def sample_images(denoiser: Denoises, **options: Any) -> Tensor:
-    """`sampling` with its options, run to its end and clamped: images (count, C, H, W) in [0, 1] for shape (C, H, W)."""
-    return finish(sampling(denoiser, **options)).clamp(0, 1)

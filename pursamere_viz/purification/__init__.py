@@ -1,7 +1,7 @@
 """The method: denoisers, the expected reconstruction error, sharpness, purifiers and the defence made of them."""
 
 from pursamere_viz.purification.defence import PurifiedClassifier, Purifier, Purifies
-from pursamere_viz.purification.denoisers import Denoiser, Density, ReducedPrecision, TweedieDenoiser
+from pursamere_viz.purification.denoisers import Denoiser, Density, TweedieDenoiser
 from pursamere_viz.purification.diffusion import DiffusionPurifier
 from pursamere_viz.purification.likelihood import LikelihoodPurifier
 from pursamere_viz.purification.naive import IdentityPurifier, JpegPurifier, MedianPurifier, RoundingPurifier
@@ -31,7 +31,6 @@ __all__ = [
     "PurifierConfig",
     "Purifies",
     "ReconstructionError",
-    "ReducedPrecision",
     "RoundingPurifier",
     "Trajectory",
     "TweedieDenoiser",

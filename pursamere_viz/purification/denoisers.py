@@ -4,9 +4,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 import torch
-from torch import Tensor, nn
-
-from pursamere_viz.models.device import reduced_precision
+from torch import Tensor
 
 
 class Density(Protocol):
@@ -47,18 +45,3 @@ class TweedieDenoiser:
     def __call__(self, x_noisy: Tensor, sigma: float) -> Tensor:
         y = x_noisy.to("cpu", torch.float64)  # where the densities are
         return torch.add(y, self.smoothed(sigma).score(y), alpha=sigma**2).to(x_noisy)
-
-
-class ReducedPrecision(nn.Module):
-    """A network denoiser whose convolutions and linear layers run in bfloat16 where the device does so natively.
-
-    For purifying many images; nothing uses it by default. Attack with the network itself: the gradient is less exact.
-    """
-
-    def __init__(self, network: nn.Module) -> None:
-        super().__init__()
-        self.network = network
-
-    def forward(self, x_noisy: Tensor, sigma: float) -> Tensor:
-        with reduced_precision(x_noisy.device, x_noisy.dtype == torch.float32):
-            return self.network(x_noisy, sigma).to(x_noisy)

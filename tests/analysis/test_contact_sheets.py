@@ -7,7 +7,7 @@ import pytest
 import torch
 from PIL import Image
 
-from pursamere_viz.analysis.contact_sheets import GAP, PAPER, comparison_sheet, contact_sheet
+from pursamere_viz.analysis.contact_sheets import GAP, PAPER, contact_sheet
 
 
 def read(data):
@@ -37,21 +37,12 @@ def test_values_outside_the_range_are_clamped():
     assert read(contact_sheet(x, scale=1)).tolist() == [[0, 255]]
 
 
-def test_rows_of_a_comparison_lie_one_below_the_other():
-    clean = torch.zeros(3, 1, 2, 2)
-    sheet = read(comparison_sheet([clean, clean + 0.2, clean + 0.4], scale=1))
-    assert sheet.shape == (3 * 2 + 2 * GAP, 3 * 2 + 2 * GAP)
-    assert sheet[::3, 0].tolist() == [0, 51, 102]
-
-
 @pytest.mark.parametrize("shape", [(0, 1, 2, 2), (1, 2, 2, 2), (1, 2, 2)])
 def test_other_shapes_are_refused(shape):
     with pytest.raises(ValueError, match="images must have shape"):
         contact_sheet(torch.zeros(shape))
 
 
-def test_rows_that_differ_are_refused():
-    with pytest.raises(ValueError, match="one shape"):
-        comparison_sheet([torch.zeros(1, 1, 2, 2), torch.zeros(2, 1, 2, 2)])
+def test_impossible_columns_are_refused():
     with pytest.raises(ValueError, match="columns and scale must be at least 1, got 0 and 2"):
         contact_sheet(torch.zeros(1, 1, 2, 2), columns=0)

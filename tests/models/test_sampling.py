@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from pursamere_viz import GaussianMixture, TweedieDenoiser
-from pursamere_viz.models.sampling import flow_step, noise_levels, sample_images, sampling, start_noise
+from pursamere_viz.models.sampling import flow_step, noise_levels, sampling, start_noise
 from pursamere_viz.progress import finish
 
 COVARIANCE = [[0.09, 0.03], [0.03, 0.04]]
@@ -29,6 +29,11 @@ def closed_form(density, x, sigma, target):
     variances, axes = torch.linalg.eigh(density.covariances[0])
     gain = ((variances + target**2) / (variances + sigma**2)).sqrt()
     return density.means[0] + (x - density.means[0]) @ axes * gain @ axes.T
+
+
+def sampled(denoiser, **options):
+    """A run to its end, as images."""
+    return finish(sampling(denoiser, **options)).clamp(0, 1)
 
 
 def test_levels_are_those_of_the_paper():
@@ -113,16 +118,16 @@ def test_neighbouring_images_and_seeds_start_independently():
 
 def test_one_seed_is_one_picture_whatever_the_batch(score_network):
     options = {"shape": (1, 8, 8), "seed": 4, "steps": 6, "sigma_max": 1.0, "sigma_min": 0.02}
-    few = sample_images(score_network, count=3, **options)
-    many = sample_images(score_network, count=70, **options)  # more than one batch
-    assert torch.equal(few, sample_images(score_network, count=3, **options))
+    few = sampled(score_network, count=3, **options)
+    many = sampled(score_network, count=70, **options)  # more than one batch
+    assert torch.equal(few, sampled(score_network, count=3, **options))
     torch.testing.assert_close(many[:3], few, rtol=0, atol=1e-4)  # rounding in float32, which the network amplifies
     assert not torch.allclose(few[0], few[1], atol=0.1)
-    assert not torch.allclose(few, sample_images(score_network, count=3, **options | {"seed": 5}), atol=0.1)
+    assert not torch.allclose(few, sampled(score_network, count=3, **options | {"seed": 5}), atol=0.1)
 
 
 def test_images_are_finite_and_in_range(score_network):
-    x = sample_images(score_network, shape=(1, 8, 8), count=4, seed=0, sigma_max=20.0, sigma_min=0.01)
+    x = sampled(score_network, shape=(1, 8, 8), count=4, seed=0, sigma_max=20.0, sigma_min=0.01)
     assert x.shape == (4, 1, 8, 8) and x.dtype == torch.float32
     assert torch.isfinite(x).all() and x.min() >= 0 and x.max() <= 1
 
@@ -138,4 +143,4 @@ def test_progress_rises_to_one_and_leaves_the_callers_gradients_alone(gaussian):
 
 def test_no_images_are_refused(gaussian):
     with pytest.raises(ValueError, match="count must be at least 1, got 0"):
-        sample_images(TweedieDenoiser(gaussian), shape=(2,), count=0, seed=0)
+        sampled(TweedieDenoiser(gaussian), shape=(2,), count=0, seed=0)

@@ -1,6 +1,5 @@
 """Tweedie's formula against posterior means known in closed form."""
 
-import copy
 import math
 
 import pytest
@@ -8,14 +7,8 @@ import torch
 
 from pursamere_viz import (
     EmpiricalDensity,
-    NoiseRule,
-    Purifier,
-    PurifierConfig,
-    ReconstructionError,
     TweedieDenoiser,
-    load_images,
 )
-from pursamere_viz.purification import ReducedPrecision
 
 
 @pytest.mark.parametrize("sigma", [0.1, 1.0, 3.0])
@@ -44,25 +37,3 @@ def test_float32_comes_back_as_float32_with_its_gradient():
     assert found.dtype == slope.dtype == torch.float32
     assert float(found.detach()) == pytest.approx(math.tanh(0.3), rel=1e-6)
     assert float(slope) == pytest.approx(1 - math.tanh(0.3) ** 2, rel=1e-6)
-
-
-def test_reduced_precision_changes_no_prediction_of_the_digits(score_network, classifier):
-    x = load_images("digits", "test")[0][:40]
-    noise, config = NoiseRule.antithetic((1, 8, 8), 2, 0), PurifierConfig(radius=0.15, norm="linf", steps=4)
-    exact, reduced = (
-        Purifier(ReconstructionError(denoiser, 0.25, noise), config)
-        for denoiser in (score_network, ReducedPrecision(score_network))
-    )
-    there, again = reduced(x), reduced(x)
-    assert there.dtype == torch.float32 and torch.equal(there, again)
-    assert (there - exact(x)).abs().max() < 0.02
-    assert torch.equal(classifier(there).argmax(-1), classifier(exact(x)).argmax(-1))
-    leaf = x[:2].clone().requires_grad_()
-    gradients = [torch.autograd.grad(purifier(leaf)[:, 0, 3:5].sum(), leaf)[0] for purifier in (exact, reduced)]
-    assert torch.nn.functional.cosine_similarity(*gradients, dim=0).mean() > 0.9
-
-
-def test_reduced_precision_leaves_float64_alone(score_network):
-    network = copy.deepcopy(score_network).double()
-    y = torch.rand(2, 1, 8, 8, dtype=torch.float64)
-    assert torch.equal(ReducedPrecision(network)(y, 0.3), network(y, 0.3))
