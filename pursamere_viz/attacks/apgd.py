@@ -10,15 +10,15 @@ from pursamere_viz.geometry import length, normalize, per_image, random_in_ball
 
 MOMENTUM = 0.75  # alpha of the paper
 RISING = 0.75  # rho of the paper: the share of a period's steps that must raise the loss
-FIRST, SHRINK, SHORTEST = 0.22, 0.03, 0.06  # lengths of the periods between checkpoints, as shares of all steps
+FIRST, SHRINK, SHORTEST = 22, 3, 6  # lengths of the periods between checkpoints, in hundredths of all steps
 
 
 def checkpoints(steps: int) -> list[int]:
     """The steps after which the step size is looked at: p_0 = 0, p_1 = .22, p_{j+1} = p_j + max(p_j - p_{j-1} - .03, .06)."""
-    shares = [0.0, FIRST]
-    while shares[-1] < 1:
+    shares = [0, FIRST]  # whole hundredths: .22 + .19 + .16 would round up to a step too late
+    while shares[-1] < 100:
         shares.append(shares[-1] + max(shares[-1] - shares[-2] - SHRINK, SHORTEST))
-    return sorted({-int(-share * steps // 1) for share in shares if share <= 1} - {0})
+    return sorted({-(-share * steps // 100) for share in shares if share <= 100} - {0})
 
 
 def apgd_run(problem: Problem, seed: int, *, stop_at_success: bool) -> Iterator[Iterate]:

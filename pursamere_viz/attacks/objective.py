@@ -66,7 +66,9 @@ class Problem:
 
     def _loss(self, logits: Tensor, y: Tensor) -> Tensor:
         if self.config.kind == "square":
-            return -margin(logits, y) if self.config.target < 0 else margin(logits, torch.full_like(y, self.config.target))
+            return (
+                -margin(logits, y) if self.config.target < 0 else margin(logits, torch.full_like(y, self.config.target))
+            )
         if self.config.kind == "apgd_dlr":
             return dlr(logits, y)
         if self.config.kind == "apgd_t":

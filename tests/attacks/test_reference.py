@@ -2,14 +2,15 @@
 
 The rival is torchattacks 3.5.1 (`pip install --no-deps torchattacks==3.5.1`), whose APGD, APGDT and Square are the AutoAttack
 authors' own code; where it is not installed these tests are skipped. Both sides get the same images, budget, number of steps
-or queries and number of targets. On 200 test images ours may leave at most 1 point more robust accuracy. The shipped defence
-takes a second for 60 images and one gradient, so it meets only APGD-CE here, and one with fewer purification steps and less
-noise meets all.
+or queries and number of targets. On 200 test images ours may leave at most 1 point more robust accuracy. The gradient
+of the shipped defence is slow, so it meets only APGD-CE here, and one with fewer purification steps and less noise meets all.
+With five or six steps the outcome depends on the start by up to four points: hence no fewer than eight.
 """
 
 import importlib
 import importlib.util
 import warnings
+from statistics import mean
 
 import pytest
 import torch
@@ -70,25 +71,26 @@ def ours(model, x, y, config: AttackConfig) -> float:
     return outcome.accuracy
 
 
-def compare(model, images, **attack) -> None:
+def compare(model, images, seeds: int = 1, **attack) -> None:
     restarts = TARGETS if attack["kind"] == "apgd_t" else 1
-    config = AttackConfig(mode="full", restarts=restarts, **attack)
-    mine, rivals = ours(model, *images, config), theirs(model, *images, config)
-    print(f"\n{config.kind} {config.norm} eps {config.eps} steps {config.steps}: ours {mine:.1%}, {RIVAL} {rivals:.1%}")
+    configs = [AttackConfig(mode="full", restarts=restarts, seed=seed, **attack) for seed in range(seeds)]
+    mine, rivals = (mean(run(model, *images, config) for config in configs) for run in (ours, theirs))
+    print(f"\n{attack}, seeds {seeds}: ours {mine:.2%}, {RIVAL} {rivals:.2%}")
     assert 0 < rivals < accuracy(model, *images)
     assert mine <= rivals + MARGIN + 1e-9
 
 
 @pytest.mark.parametrize(("norm", "eps"), [("linf", 0.08), ("l2", 0.4)])
-@pytest.mark.parametrize(("kind", "steps"), [("apgd_ce", 20), ("apgd_dlr", 20), ("apgd_t", 10), ("square", 300)])
+@pytest.mark.parametrize(("kind", "steps"), [("apgd_ce", 20), ("apgd_dlr", 20), ("apgd_t", 8), ("square", 250)])
 def test_undefended(classifier, images, kind, steps, norm, eps):
     compare(classifier, images, kind=kind, steps=steps, norm=norm, eps=eps)
 
 
-@pytest.mark.parametrize(("kind", "steps"), [("apgd_ce", 15), ("apgd_dlr", 15), ("apgd_t", 6), ("square", 200)])
+@pytest.mark.parametrize(("kind", "steps"), [("apgd_ce", 15), ("apgd_dlr", 15), ("apgd_t", 10), ("square", 150)])
 def test_purified(light, images, kind, steps):
-    compare(light, images, kind=kind, steps=steps, norm="linf", eps=0.15)
+    # With so few queries the luck of the draws, which our images share, counts for several points.
+    compare(light, images, seeds=4 if kind == "square" else 1, kind=kind, steps=steps, norm="linf", eps=0.15)
 
 
 def test_the_shipped_defence(shipped, images):
-    compare(shipped, images, kind="apgd_ce", steps=5, norm="linf", eps=0.15)
+    compare(shipped, images, kind="apgd_ce", steps=10, norm="linf", eps=0.15)
