@@ -25,9 +25,12 @@ CHANGES: list[dict[str, Any]] = [
     {"steps": 3},
 ]
 TRIED: dict[str, list[dict[str, Any]]] = {
-    "fashion_mnist": [*CHANGES, {"sigma": 0.35}, {"step_size": 1.0, "radius": 0.4}],
-    "mnist": [*CHANGES, {"sigma": 0.3}, {"step_size": 0.5, "radius": 0.35}],
-    "cifar10": [*CHANGES, {"sigma": 0.08, "radius": 0.05}, {"sigma": 0.2}],
+    "fashion_mnist": [*CHANGES, {"classifier": "denoised"}, {"sigma": 0.35}, {"step_size": 1.0, "radius": 0.4}],
+    "mnist": [
+        change | {"classifier": "denoised"}
+        for change in [{}, *CHANGES[:2], *CHANGES[3:], {"sigma": 0.3}, {"step_size": 0.5, "radius": 0.35}]
+    ],
+    "cifar10": [*CHANGES[:3], {"classifier": "denoised"}, {"sigma": 0.15, "radius": 0.1}],
 }
 
 

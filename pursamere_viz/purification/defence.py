@@ -96,6 +96,7 @@ class PurifiedClassifier(nn.Module):
         denoiser = getattr(getattr(purifier, "error", purifier), "denoiser", None)
         self.denoiser = denoiser if isinstance(denoiser, nn.Module) else None
         self.gradient = gradient
+        self.train(classifier.training)  # an outside attack sets back what it finds here, dropout included
 
     def with_gradient(self, gradient: str) -> "PurifiedClassifier":
         """The same defence, sharing its networks, with another gradient."""
