@@ -1,8 +1,7 @@
 """The only caches: thin wrappers around the library, bounded and shared by all sessions."""
 
+import contextlib
 import dataclasses
-import threading
-from collections import OrderedDict
 from collections.abc import Callable, Generator, Hashable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -11,8 +10,11 @@ import numpy as np
 import streamlit as st
 from torch import Tensor
 
+from bench_reading import Reading, measuring, read
 from downloading import Downloads
+from held_runs import Runs
 from pursamere_viz.analysis.sigma_sweep import SigmaSweep, log_spaced, sigma_sweep
+from pursamere_viz.bench import BenchConfig, Check, checklist
 from pursamere_viz.densities.presets import PRESETS_1D
 from pursamere_viz.density_runs import (
     ATTACKING,
@@ -36,35 +38,11 @@ from pursamere_viz.runs import LOADING, Run, run_steps
 from pursamere_viz.scenarios import Scenario, build, load_preset
 
 PRESETS = Path(__file__).resolve().parents[1] / "assets" / "presets"
-MOST_RUNS = 64
 TRAINED = ("preset", "mixture", "score_model", "seed")  # what a learned score model depends on
 PLANE_LEVELS, LINE_LEVELS = (0.1, 2.0, 25), (0.1, 2.0, 25)  # sigma from, to, how many
 LINE_RANGE = (-4.0, 4.0)
 
 Result = TypeVar("Result")
-
-
-class Runs:
-    """The last results, by what made them. A plain bounded dictionary: st.cache_data could neither show progress nor be stopped."""
-
-    def __init__(self) -> None:
-        self.computing = threading.Lock()  # one model, one lock
-        self._held: OrderedDict[Hashable, Any] = OrderedDict()
-        self._guard = threading.Lock()
-
-    def get(self, key: Hashable) -> Any:
-        """A result that is held, None if there is none."""
-        with self._guard:
-            if key in self._held:
-                self._held.move_to_end(key)
-            return self._held.get(key)
-
-    def put(self, key: Hashable, result: Any) -> None:
-        """Hold a result, letting go of the one unused for longest."""
-        with self._guard:
-            self._held[key] = result
-            while len(self._held) > MOST_RUNS:
-                self._held.popitem(last=False)
 
 
 @st.cache_resource
@@ -170,6 +148,46 @@ def _denoiser(scenario: DensityScenario) -> Denoiser | None:
 def _at_once(stage: str, compute: Callable[..., Result], *arguments: Any) -> Generator[Progress, None, Result]:
     yield Progress(stage, 0.0)
     return compute(*arguments)
+
+
+def bench_reading(path: Path) -> Reading:
+    """A bench run on disk with its numbers; ValueError in one sentence where the file is none."""
+    return _held_or_computed(_bench_key(path), lambda: _at_once("Reading the run", read, path))
+
+
+def bench_checks(path: Path, purifier: str) -> list[Check]:
+    """The checklist of one purifier of a run."""
+    results = bench_reading(path).results
+    key = (*_bench_key(path), purifier)
+    return _held_or_computed(key, lambda: _at_once("Checking the evaluation", checklist, results, purifier))
+
+
+def _bench_key(path: Path) -> tuple[Hashable, ...]:
+    try:
+        there = path.stat()
+    except OSError as problem:
+        raise ValueError(f"{path.name} is no longer there: start or upload it again") from problem
+    return "bench", path, there.st_mtime_ns, there.st_size
+
+
+def measure_bench(config: BenchConfig, path: Path) -> None:
+    """Measure what the file does not hold yet, showing how far it is; any control stops it, what is done is kept."""
+    runs = _runs()
+    if path in runs.measuring:
+        raise ValueError("another session is measuring exactly this run: wait for it, or change the seed")
+    runs.measuring.add(path)
+    bar = st.progress(0.0, "Starting")
+    try:
+        with contextlib.closing(measuring(config, path)) as steps:
+            while True:
+                with runs.computing:
+                    progress = next(steps, None)
+                if progress is None:
+                    return
+                bar.progress(progress.share, progress.stage)
+    finally:
+        runs.measuring.discard(path)
+        bar.empty()
 
 
 @st.cache_data

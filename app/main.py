@@ -15,5 +15,8 @@ st.navigation(
     [
         st.Page("views/image_lab.py", title="Image lab", icon=":material/image_search:", default=True),
         st.Page("views/density_lab.py", title="Density lab", icon=":material/scatter_plot:", url_path="density-lab"),
+        st.Page(
+            "views/robustness_bench.py", title="Robustness bench", icon=":material/shield:", url_path="robustness-bench"
+        ),
     ]
 ).run()

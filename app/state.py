@@ -9,6 +9,22 @@ from pursamere_viz.density_scenarios import DensityScenario
 from pursamere_viz.parameters import Described
 from pursamere_viz.scenarios import Scenario
 
+
+def _free(help: str) -> Any:
+    """A field of any text; empty is the page's own choice."""
+    return dataclasses.field(default="", metadata={"help": help})
+
+
+@dataclasses.dataclass(frozen=True)
+class BenchChoice(Described):
+    """What the Robustness bench shows; which values there are depends on the run."""
+
+    run: str = _free("A finished run: one that is bundled, that you uploaded, or that you started here.")
+    purifier: str = _free("The purifier in question.")
+    budget: str = _free("The attacker's budget eps in the table and the diagnostics.")
+    under: str = _free("The attack whose images are shown.")
+
+
 Kind = TypeVar("Kind", bound=Described)
 
 
@@ -96,4 +112,5 @@ class PageState(Generic[Kind]):
 
 image_lab = PageState(Scenario)
 density_lab = PageState(DensityScenario, "density_")
-PAGES: tuple[PageState[Any], ...] = (image_lab, density_lab)
+robustness_bench = PageState(BenchChoice, "bench_")
+PAGES: tuple[PageState[Any], ...] = (image_lab, density_lab, robustness_bench)

@@ -1,5 +1,10 @@
 """Result objects in, Plotly figures out: the only place that imports plotly, and it computes no science."""
 
+from pursamere_viz.figures.bench import accuracy_curves, effort_lines, mode_bars, radius_lines
+from pursamere_viz.figures.bench_numbers import Numbers, numbers_of
+from pursamere_viz.figures.bench_probe import jacobian_lines, loss_curves, slice_lines
+from pursamere_viz.figures.bench_randomness import randomness_bars
+from pursamere_viz.figures.bench_sheet import bench_sheet, fates
 from pursamere_viz.figures.density_lab import density_lab, picked_start
 from pursamere_viz.figures.export import to_html, transport_source
 from pursamere_viz.figures.gallery import gallery, picked
@@ -8,12 +13,24 @@ from pursamere_viz.figures.sigma_sweep import sigma_sweep_figure
 from pursamere_viz.figures.surface import surface
 
 __all__ = [
+    "Numbers",
+    "accuracy_curves",
+    "bench_sheet",
     "density_lab",
+    "effort_lines",
+    "fates",
     "gallery",
     "image_lab",
+    "jacobian_lines",
+    "loss_curves",
+    "mode_bars",
+    "numbers_of",
     "picked",
     "picked_start",
+    "radius_lines",
+    "randomness_bars",
     "sigma_sweep_figure",
+    "slice_lines",
     "surface",
     "to_html",
     "transport_source",

@@ -1,0 +1,189 @@
+"""Sidebar of the Robustness bench: which run, which purifier, at which eps; uploading a run, and starting a small one."""
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+
+import streamlit as st
+
+import bench_reading
+import compute
+from pursamere_viz.bench import BenchConfig, BenchResults
+from pursamere_viz.bench.attack_names import GRAMMAR, KNOWN
+from pursamere_viz.bench.config import cells
+from pursamere_viz.bench.defences import CHANGEABLE, NAMES, describe
+from pursamere_viz.figures import Numbers
+from pursamere_viz.geometry import NORMS
+from pursamere_viz.models import downloads
+from pursamere_viz.models.data import DATA_SETS
+from state import robustness_bench as state
+
+OWN, RUNNING, NOTICE = "_bench_own", "_bench_running", "_bench_notice"  # session state
+UPLOAD = "_bench_upload"
+MOST_MEGABYTES = 50
+ATTACKS = (
+    *("fgsm", "pgd-10:blind", "pgd-10:bpda", "pgd-10:full", "pgd-20:blind", "pgd-20:bpda", "pgd-20:full"),
+    *("pgd-40:full", "pgd-20x5:full", "apgd_ce-20:full", "apgd_dlr-20:full", "square-100", "square-500"),
+)
+START = {
+    "purifiers": ["none", "shipped", "rounding", "diffusion", "diffusion_fixed"],
+    "attacks": ["fgsm", "pgd-10:blind", "pgd-10:bpda", "pgd-10:full", "square-100"],
+}
+
+
+def runs() -> dict[str, Path]:
+    """Every run that can be shown, by the name that the URL bears: the bundled ones and this session's own."""
+    return bench_reading.bundled() | st.session_state.get(OWN, {})
+
+
+def settle(name: str, options: Sequence[str], start: str) -> None:
+    """Let a choice be one of the options, `start` where it is none; say so unless nothing was asked for."""
+    wanted = state[name]
+    if wanted not in options:
+        if wanted:
+            st.session_state.setdefault(NOTICE, f"Ignored: there is no {name} {wanted[:40]!r} here.")
+        state.put(**{name: start})
+
+
+def choose_run(held: dict[str, Path]) -> Path | None:
+    """The run, None where there is none; below it the ways to another."""
+    with st.sidebar:
+        if held:
+            settle("run", list(held), next(iter(held)))
+            st.selectbox(
+                "Run",
+                list(held),
+                key=state.key("run"),
+                on_change=_another_run,
+                help=state.fields["run"].metadata["help"],
+            )
+        with st.popover("Upload a run", icon=":material/upload:", width="stretch"):
+            st.file_uploader(
+                "A results file of the evaluate command", type=["jsonl"], key=UPLOAD, on_change=_take_upload,
+                max_upload_size=MOST_MEGABYTES,
+            )  # fmt: skip
+    return held[state["run"]] if held else None
+
+
+def choose_view(numbers: Numbers) -> tuple[str, float]:
+    """The purifier in question and the eps."""
+    config = numbers.config
+    budgets = {numbers.budget(eps): eps for eps in config.eps}
+    settle("purifier", config.purifiers, first_purifier(config))
+    settle("budget", list(budgets), next(iter(budgets)))
+    with st.sidebar:
+        st.selectbox("Purifier", config.purifiers, key=state.key("purifier"), on_change=lambda: state.put(under=""))
+        st.caption(f"{describe(state['purifier'])[0].upper()}{describe(state['purifier'])[1:]}.")
+        st.selectbox("Budget eps", list(budgets), key=state.key("budget"), help="Of the table and the diagnostics.")
+    return state["purifier"], budgets[state["budget"]]
+
+
+def first_purifier(config: BenchConfig) -> str:
+    """The one in question at first: the shipped one, or else the first that is one."""
+    others = [name for name in config.purifiers if name != "none"]
+    return "shipped" if "shipped" in others else (others or ["none"])[0]
+
+
+def publish(numbers: Numbers, eps: float) -> None:
+    """Write into the URL what is not the page's own choice."""
+    config, attacks = numbers.config, list(numbers.attacks(state["purifier"], eps))
+    own = {
+        "run": next(iter(runs())),
+        "purifier": first_purifier(config),
+        "budget": numbers.budget(config.eps[0]),
+        "under": first_attack(numbers, state["purifier"], eps, attacks) if attacks else "",
+    }
+    chosen = {name: value for name, value in own.items() if state[name] == value}
+    state.publish(dataclasses.replace(state.current(), **dict.fromkeys(chosen, "")))
+
+
+def first_attack(numbers: Numbers, purifier: str, eps: float, attacks: Sequence[str]) -> str:
+    """The attack that leaves least, of equals the first."""
+    return min(attacks, key=lambda name: numbers.of(purifier, name, eps).accuracy)  # type: ignore[union-attr]
+
+
+def unfinished(results: BenchResults, path: Path) -> None:
+    """How much of a run is there, unless all is; one that was started here can go on."""
+    config = results.config
+    total = len(list(cells(config))) * config.images
+    done = len(results.held)
+    if done >= total or RUNNING in st.session_state:
+        return
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.write(f"Unfinished: {100 * done / total:.0f} % of the outcomes are there; only finished cells are shown.")
+        if path == bench_reading.live_path(config):
+            st.button("Go on", icon=":material/play_arrow:", on_click=_go_on, args=(config, path))
+
+
+def _another_run() -> None:
+    state.put(purifier="", budget="", under="")
+
+
+def _go_on(config: BenchConfig, path: Path) -> None:
+    st.session_state[RUNNING] = (config, path)
+
+
+def _own(name: str, path: Path) -> None:
+    st.session_state[OWN] = st.session_state.get(OWN, {}) | {name: path}
+    state.put(run=name, purifier="", budget="", under="")
+
+
+def _take_upload() -> None:
+    file = st.session_state[UPLOAD]
+    if file is None:
+        return
+    try:
+        path = bench_reading.keep_upload(file.name, file.getvalue())
+    except ValueError as problem:
+        st.session_state[NOTICE] = str(problem)
+    else:
+        _own(f"upload {path.stem}", path)
+
+
+def start_form(*, expanded: bool) -> None:
+    """A small run, started here."""
+    with (
+        st.sidebar,
+        st.expander("Start a run", icon=":material/play_arrow:", expanded=expanded),
+        st.form("_bench_form"),
+    ):
+        here = [name for name in DATA_SETS if downloads.on_disk(name)]
+        st.selectbox("Data set", here, key="_bench_data_set", format_func=lambda name: DATA_SETS[name].title)
+        st.multiselect(
+            "Purifiers", NAMES, default=START["purifiers"], key="_bench_purifiers", accept_new_options=True,
+            help=f"Type to change a field of one, as in shipped:radius=0.1,rho=0.3. Fields: {', '.join(CHANGEABLE)}.",
+        )  # fmt: skip
+        st.multiselect(
+            "Attacks", ATTACKS, default=START["attacks"], key="_bench_attacks", accept_new_options=True,
+            help=f"Any {GRAMMAR}. Kinds: {', '.join(KNOWN)}.",
+        )  # fmt: skip
+        st.text_input("Budgets eps", "0.1 0.3", key="_bench_eps", help="Numbers or fractions, as in 8/255 0.1.")
+        st.selectbox("Norm", NORMS, index=NORMS.index("linf"), key="_bench_norm")
+        st.slider("Images", 1, bench_reading.MOST_IMAGES, 20, key="_bench_images", help="Test images, from the first.")
+        st.number_input("Seed", 0, 9999, key="_bench_seed")
+        st.form_submit_button("Start", icon=":material/play_arrow:", on_click=_begin, width="stretch", type="primary")
+
+
+def _begin() -> None:
+    names = ("data_set", "purifiers", "attacks", "eps", "norm", "images", "seed")
+    try:
+        config = bench_reading.live_config(*(st.session_state[f"_bench_{name}"] for name in names))
+        path = bench_reading.live_path(config)
+    except ValueError as problem:
+        st.session_state[NOTICE] = f"Not started: {problem}"
+        return
+    _own(f"{config.data_set} {path.stem[:6]}, started here", path)
+    st.session_state[RUNNING] = (config, path)
+
+
+def run_if_started() -> None:
+    """Measure the run that was just started, above the page's last state; any control, or Stop, leaves it where it is."""
+    if RUNNING not in st.session_state:
+        return
+    config, path = st.session_state.pop(RUNNING)
+    st.button("Stop", icon=":material/stop:", help="What is done is kept: start the same run again to go on.")
+    try:
+        compute.measure_bench(config, path)
+    except ValueError as problem:
+        st.session_state[NOTICE] = str(problem)
+    st.rerun()

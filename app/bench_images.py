@@ -1,0 +1,78 @@
+"""The images of a bench run under one attack: which broke, which stand, and the way to one of them in the Image lab."""
+
+import re
+
+import numpy as np
+import streamlit as st
+
+import bench_controls as controls
+import bench_reading
+import compute
+from pursamere_viz.bench.config import CLEAN
+from pursamere_viz.figures import Numbers, bench_sheet, fates, picked
+from pursamere_viz.models.data import DATA_SETS
+from state import robustness_bench as state
+from transport import plain_text
+
+PER_PAGE = 48
+ORDER = ("broken", "lost", "stands")
+QUIET = {"displayModeBar": False}
+
+
+def images(numbers: Numbers, purifier: str, eps: float) -> None:
+    """The sheet of one attack, the broken images first; a click leads to the Image lab."""
+    attacks = list(numbers.attacks(purifier, eps))
+    clean = numbers.of(purifier, CLEAN, eps)
+    if not attacks or clean is None:
+        st.caption("No attack at this eps is finished yet.")
+        return
+    controls.settle("under", attacks, controls.first_attack(numbers, purifier, eps, attacks))
+    attack = st.selectbox("Attack", attacks, key=state.key("under"), width=320)
+    held = numbers.of(purifier, attack, eps)
+    outcomes = numbers.results.of((purifier, attack, eps))
+    fate = fates(clean.robust, held.robust)  # type: ignore[union-attr]
+    count = {name: fate.count(name) for name in ORDER}
+    st.write(
+        f"**{count['broken']}** broken (red frame), **{count['lost']}** wrong without an attack (grey), "
+        f"**{count['stands']}** stand. Shown are the clean images; below each its class → what the attacked defence says."
+    )
+    rows = sorted(range(len(fate)), key=lambda row: (ORDER.index(fate[row]), row))
+    pages = -(-len(rows) // PER_PAGE)
+    page = st.slider("Page", 1, pages, key="_bench_page") if pages > 1 else 1
+    rows = rows[(page - 1) * PER_PAGE : page * PER_PAGE]
+    numbers_shown = [outcomes[row]["image"] for row in rows]
+    config, names = numbers.config, DATA_SETS[numbers.config.data_set].class_names
+    try:
+        pictures, _ = compute.test_images(config.data_set, np.array(numbers_shown))
+    except ValueError as problem:
+        st.error(str(problem))
+        return
+    figure = bench_sheet(
+        pictures,
+        [names[outcomes[row]["label"]] for row in rows],
+        [names[outcomes[row]["predictions"][0]] for row in rows],
+        [fate[row] for row in rows],
+        numbers_shown,
+    )
+    key = re.sub(r"\W", "-", f"bench_sheet_{purifier}_{attack}_{eps}_{page}")
+    plain_text(key)
+    event = st.plotly_chart(
+        figure, on_select="rerun", selection_mode="points", key=key, config=QUIET,
+        alt=f"{len(rows)} test images of the run, those that {attack} broke first; click one to open it.",
+    )  # fmt: skip
+    chosen = picked(event)
+    link(numbers, purifier, attack, eps, numbers_shown[0 if chosen is None else chosen], first=chosen is None)
+
+
+def link(numbers: Numbers, purifier: str, attack: str, eps: float, image: int, *, first: bool) -> None:
+    """The way to exactly this case in the Image lab."""
+    try:
+        scenario, note = bench_reading.case(numbers.config, purifier, attack, eps, image)
+    except ValueError as problem:
+        st.caption(f"The Image lab cannot show image {image} under this attack: {problem}.")
+        return
+    st.page_link(
+        "views/image_lab.py", label=f"Open image {image} in the Image lab", icon=":material/image_search:",
+        query_params=scenario.to_mapping() | {"image": str(image)},
+    )  # fmt: skip
+    st.caption(" ".join(part for part in (note, "Click another image to open that one." if first else "") if part))

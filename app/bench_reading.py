@@ -1,0 +1,167 @@
+"""A bench run, read and measured: what the page shows of it, with no widget of its own."""
+
+import hashlib
+import json
+import tempfile
+import time
+from argparse import ArgumentTypeError
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from pursamere_viz.attacks import AttackConfig
+from pursamere_viz.bench import BenchConfig, BenchResults, Check, bench, probe, summary
+from pursamere_viz.bench.attack_names import parse_attack
+from pursamere_viz.bench.command import fraction
+from pursamere_viz.bench.config import CLEAN, fingerprint
+from pursamere_viz.bench.defences import scenario_of
+from pursamere_viz.bench.engine import seconds_left
+from pursamere_viz.bench.tables import WORST
+from pursamere_viz.figures import Numbers, numbers_of
+from pursamere_viz.models import checkpoints
+from pursamere_viz.progress import Progress
+from pursamere_viz.scenarios import Scenario
+
+MEASURED = 0.9  # of the progress; the rest are the probes
+LIVE_BATCH = 5  # images of a piece: what is waited for at most when a run is stopped
+MOST_IMAGES = 100
+
+
+@dataclass(frozen=True, eq=False)
+class Reading:
+    """A run and its numbers."""
+
+    results: BenchResults
+    numbers: Numbers
+    table: pd.DataFrame  # empty before the first number
+
+
+def bundled() -> dict[str, Path]:
+    """The finished runs that come with the program, by name."""
+    return {path.stem: path for path in sorted((checkpoints.ASSETS / "bench").glob("*.jsonl"))}
+
+
+def read(path: Path) -> Reading:
+    """Read a run; ValueError in one sentence where it cannot be."""
+    try:
+        results = BenchResults.load(path)
+        return Reading(results, numbers_of(results), summary(results))
+    except (ValueError, KeyError, TypeError, AttributeError, IndexError) as problem:
+        said = (
+            str(problem).replace(str(path), path.name) if isinstance(problem, ValueError) else "its lines are damaged"
+        )
+        raise ValueError(f"This run cannot be shown: {said}") from problem
+
+
+def foreign(results: BenchResults) -> bool:
+    """Whether the run was measured with other weights than those on this machine."""
+    try:
+        return fingerprint(results.config)["weights"] != results.fingerprint["weights"]
+    except ValueError:
+        return True
+
+
+def keep_upload(name: str, content: bytes) -> Path:
+    """An uploaded run in a file of its own, found acceptable; ValueError in one sentence where it is none."""
+    digest = hashlib.sha256(content).hexdigest()[:16]
+    path = _folder() / digest / Path(name).name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)
+    read(path)
+    return path
+
+
+def live_path(config: BenchConfig) -> Path:
+    """Where a run that is started here is kept: the same configuration, weights and libraries find it again."""
+    said = json.dumps(fingerprint(config), sort_keys=True)
+    return _folder() / f"{hashlib.sha256(said.encode()).hexdigest()[:16]}.jsonl"
+
+
+def _folder() -> Path:
+    return Path(tempfile.gettempdir()) / "pursamere-bench"
+
+
+def parse_eps(text: str) -> tuple[float, ...]:
+    """Budgets from text such as "0.1 8/255, .3"; ValueError in one sentence."""
+    try:
+        return tuple(fraction(part) for part in text.replace(",", " ").split())
+    except ArgumentTypeError as problem:
+        raise ValueError(f"eps {problem}") from problem
+
+
+def live_config(
+    data_set: str, purifiers: Sequence[str], attacks: Sequence[str], eps: str, norm: str, images: int, seed: int
+) -> BenchConfig:
+    """What the form says; ValueError in one sentence where it cannot be run."""
+    return BenchConfig(
+        data_set, tuple(purifiers), tuple(attacks), parse_eps(eps), norm, int(images), int(seed), batch=LIVE_BATCH
+    )
+
+
+def measuring(config: BenchConfig, path: Path) -> Generator[Progress, None, None]:
+    """Measure what the file does not hold yet, then probe the gradients, one Progress a finished part."""
+    began, advance = time.monotonic(), None
+    for advance in bench(config, path):
+        left, what = seconds_left(advance, time.monotonic() - began), "Starting"
+        if advance.piece is not None:
+            what = f"{advance.piece.purifier}, {advance.piece.attack}; about {_duration(left)} left, and the probes"
+        yield Progress(what, MEASURED * advance.done / advance.total)
+    probed = {held["purifier"] for held in advance.results.probes}
+    missing = [purifier for purifier in config.purifiers if purifier not in probed]
+    for k, purifier in enumerate(missing):
+        yield Progress(f"Probing the gradient of {purifier}", MEASURED + (1 - MEASURED) * k / len(missing))
+        advance.results.append_probe(probe(config, purifier))
+
+
+def _duration(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.0f} min"
+
+
+def overall(checks: Sequence[Check]) -> str:
+    """One sentence over all checks."""
+    count = {verdict: sum(check.verdict == verdict for check in checks) for verdict in ("pass", "fail", "open")}
+    held = f"{count['pass']} checks hold" if count["pass"] != 1 else "1 check holds"
+    if count["fail"]:
+        fails = "1 check fails" if count["fail"] == 1 else f"{count['fail']} checks fail"
+        return f"No: {fails}, {held}" + (f", {count['open']} open" if count["open"] else "")
+    if not count["pass"]:
+        return "Nothing is measured yet"
+    return f"So far: {held}, {count['open']} open" if count["open"] else f"Yes: all {held}"
+
+
+def pivot(numbers: Numbers, table: pd.DataFrame, eps: float) -> pd.DataFrame:
+    """One row a purifier and way of judging, one column an attack at this eps: per cent with Wilson 95 % interval."""
+    here = table[table["eps"].isin([0.0, eps])]
+    columns = [name for name in (CLEAN, *numbers.config.attacks, WORST) if name in set(here["attack"])]
+    rows = []
+    for (purifier, judged), group in here.groupby(["purifier", "judged by"], sort=False):
+        row = {"purifier": purifier, "judged by": judged, "denoiser calls": group["denoiser calls"].iloc[0]}
+        cells = {r["attack"]: f"{r['accuracy']:.0f} % ({r['low']:.0f}–{r['high']:.0f})" for _, r in group.iterrows()}
+        rows.append(row | {name: cells.get(name, "") for name in [WORST, *columns] if name in columns})
+    found = pd.DataFrame(rows)
+    return found.drop(columns="judged by") if len(found) and not found["judged by"].any() else found
+
+
+def case(config: BenchConfig, purifier: str, attack: str, eps: float, image: int) -> tuple[Scenario, str]:
+    """The Image lab's view of one image of the run, and what differs; ValueError where the lab cannot show it."""
+    here, wanted = scenario_of(purifier, config.data_set), parse_attack(attack, norm=config.norm, eps=eps)
+    same = here if here is not None else Scenario(data_set=config.data_set)
+    values = {name: getattr(same, name) for name in same.changed()} | {"data_set": config.data_set}
+    values |= {
+        "image": image, "attack": wanted.kind, "attack_norm": wanted.norm, "eps": wanted.eps,
+        "mode": wanted.mode if here is not None else "blind", "target": wanted.target, "attack_seed": config.seed,
+    }  # fmt: skip
+    if wanted.kind != "fgsm":
+        values |= {"attack_steps": wanted.steps, "restarts": wanted.restarts}
+    return Scenario(**values), _difference(config, purifier, wanted)
+
+
+def _difference(config: BenchConfig, purifier: str, attack: AttackConfig) -> str:
+    """What the Image lab shows otherwise than the run measured, in a sentence; empty where it is the very case."""
+    if purifier == "none":
+        return "It is this attack on the bare classifier, which the Image lab then lets the shipped purifier answer."
+    if scenario_of(purifier, config.data_set) is None:
+        return f"The Image lab has no purifier {purifier}: it shows the attack blind, on the shipped one."
+    return f"The Image lab attacks one draw, not the mean of {attack.eot}." if attack.eot > 1 else ""

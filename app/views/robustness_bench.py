@@ -1,0 +1,161 @@
+"""Robustness bench: what a purifier is really worth, and whether the evaluation that says so is to be believed."""
+
+import dataclasses
+import html
+from collections.abc import Sequence
+from pathlib import Path
+
+import streamlit as st
+from plotly.graph_objects import Figure
+
+import bench_controls as controls
+import bench_images
+import compute
+from bench_reading import Reading, foreign, overall, pivot
+from pursamere_viz import figures
+from pursamere_viz.bench import BenchConfig, Check
+from pursamere_viz.figures import Numbers, theme
+from pursamere_viz.figures.bench_numbers import called
+from pursamere_viz.models.data import DATA_SETS
+from state import robustness_bench as state
+from transport import escaped, plain_text
+
+LEFTOVERS = 12  # elements of the page below its headline
+BARE = {"displaylogo": False, "displayModeBar": False}
+MARKS = {"fail": ("✗", theme.VERMILLION), "pass": ("✓", theme.GREEN), "open": ("○", theme.GREY)}
+TABS = {
+    "What the attacker knows": "the same attack in two modes",
+    "More work": "fgsm or pgd in full mode with several numbers of steps or restarts",
+    "Loss": "pgd or apgd_ce",
+    "Randomness": "a randomised purifier under an attack in full mode",
+    "Gradient": "the probe of a differentiable purifier",
+    "Radius": "the shipped purifier with several radii, as shipped:radius=0.1",
+}
+
+
+def page() -> None:
+    """The page: choose, compute, draw, caption."""
+    notices, top = state.start(), st.container()
+    held = controls.runs()
+    path = None
+    try:
+        path = controls.choose_run(held)
+        if path is None:
+            st.info("No finished run is here: start one in the sidebar, or upload one.", icon=":material/shield:")
+        else:
+            _show(path)
+    except ValueError as problem:
+        st.error(str(problem))
+    controls.start_form(expanded=path is None)
+    if controls.RUNNING in st.session_state:  # what an earlier page drew further down stays until the run is over, else
+        for _ in range(LEFTOVERS):
+            st.empty()
+    with top:
+        if controls.NOTICE in st.session_state:
+            notices.append(st.session_state.pop(controls.NOTICE))
+        if notices:
+            st.warning("\n".join(f"- {escaped(notice)}" for notice in notices), icon=":material/link_off:")
+        controls.run_if_started()
+
+
+def _show(path: Path) -> None:
+    reading = compute.bench_reading(path)
+    numbers = reading.numbers
+    purifier, eps = controls.choose_view(numbers)
+    checks = compute.bench_checks(path, purifier)
+    verdict = "Nothing is measured yet" if reading.table.empty else overall(checks)
+    st.markdown(f"#### Is the evaluation of {escaped(called(purifier))} to be believed? {verdict}")
+    controls.unfinished(reading.results, path)
+    st.html(checklist_html(checks))
+    if reading.table.empty:
+        st.caption("No number is finished yet.")
+        return
+    _chart(figures.accuracy_curves(numbers, purifier), "bench_curves")
+    st.caption(facts(reading))
+    st.dataframe(pivot(numbers, reading.table, eps), hide_index=True)
+    st.caption(
+        f"Images still right at eps {numbers.budget(eps)}, in brackets the Wilson 95 % interval in per cent. "
+        "Worst case: an image counts only if no attack breaks it. An image that is wrong without an attack counts as broken."
+    )
+    _diagnostics(numbers, purifier, eps)
+    st.markdown("#### Which images broke")
+    bench_images.images(numbers, purifier, eps)
+    controls.publish(numbers, eps)
+    _downloads(reading, path)
+
+
+def checklist_html(checks: Sequence[Check]) -> str:
+    """The checks as a list, those that fail first, those that were not measured last."""
+    ordered = sorted(checks, key=lambda check: list(MARKS).index(check.verdict))
+    lines = []
+    for check in ordered:
+        mark, colour = MARKS[check.verdict]
+        name, sentence = html.escape(check.name), html.escape(check.sentence)
+        lines.append(
+            f'<li class="bench-{check.verdict}"><span style="color:{colour}" title="{check.verdict}">{mark}</span>'
+            f"<div><b>{name}.</b> {sentence}</div></li>"
+        )
+    return f'<ul class="bench-checks">{"".join(lines)}</ul>'
+
+
+def _diagnostics(numbers: Numbers, purifier: str, eps: float) -> None:
+    drawn = {
+        "What the attacker knows": lambda: [figures.mode_bars(numbers, purifier, eps)],
+        "More work": lambda: [figures.effort_lines(numbers, purifier, eps)],
+        "Loss": lambda: [figures.loss_curves(numbers, purifier, eps)],
+        "Randomness": lambda: [figures.randomness_bars(numbers, eps)],
+        "Gradient": lambda: [figures.slice_lines(numbers, purifier), figures.jacobian_lines(numbers, purifier)],
+        "Radius": lambda: [figures.radius_lines(numbers)],
+    }
+    for tab, (name, needs) in zip(st.tabs(list(TABS), key="_bench_tab", on_change="rerun"), TABS.items(), strict=True):
+        if tab.open:
+            with tab:
+                shown = [figure for figure in drawn[name]() if figure is not None]
+                for k, figure in enumerate(shown):
+                    _chart(figure, f"bench_{name.split()[-1].lower()}_{k}")
+                if not shown:
+                    st.caption(f"Not in this run at this eps. It needs {needs}.")
+
+
+def _chart(figure: Figure, key: str) -> None:
+    plain_text(key)
+    st.plotly_chart(figure, key=key, config=BARE, alt=figure.layout.title.text.replace("<br>", " "))
+
+
+def facts(reading: Reading) -> str:
+    """What was measured, on what, with what."""
+    config, versions = reading.results.config, reading.results.fingerprint["versions"]
+    randomised = f", {config.draws} draws of a randomised purifier" if reading.table["judged by"].any() else ""
+    said = (
+        f"{DATA_SETS[config.data_set].title}, the first {config.images} test images{randomised}, attacks in {config.norm}, "
+        f"seed {config.seed}, torch {versions.get('torch', '?')}. Bands: Wilson 95 %. A randomised purifier is judged by one draw."
+    )
+    other = " Measured with other weights than those on this machine: the Image lab shows another defence."
+    return said + (other if foreign(reading.results) else "")
+
+
+def _downloads(reading: Reading, path: Path) -> None:
+    config = reading.results.config
+    with st.container(horizontal=True):
+        st.download_button("Run (.jsonl)", path.read_bytes, path.name, icon=":material/download:", on_click="ignore")
+        st.download_button(
+            "Table (.csv)", lambda: reading.table.to_csv(index=False), f"{path.stem}.csv", mime="text/csv",
+            icon=":material/download:", on_click="ignore",
+        )  # fmt: skip
+        with st.popover("Command", icon=":material/terminal:"):
+            st.write("This measures the same again, and goes on where it was stopped:")
+            st.code(command(config), language="bash", wrap_lines=True)
+
+
+def command(config: BenchConfig) -> str:
+    """The command line of a run."""
+    parts = ["python -m pursamere_viz evaluate", config.data_set]
+    for field in dataclasses.fields(BenchConfig):
+        value = getattr(config, field.name)
+        if field.name != "data_set" and value != field.default:
+            words = value if isinstance(value, tuple) else (value,)
+            parts.append(f"--{field.name} {' '.join(map(str, words))}")
+    return " ".join(parts)
+
+
+page()

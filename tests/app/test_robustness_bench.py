@@ -1,0 +1,253 @@
+"""The Robustness bench, driven as a user would: a run is loaded, started, stopped, uploaded, refused."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+import bench_controls
+import bench_reading
+import compute
+from pursamere_viz.bench import BenchConfig, BenchResults, Check, bench, probe, summary
+from pursamere_viz.figures import numbers_of
+from pursamere_viz.models import checkpoints
+from pursamere_viz.scenarios import Scenario
+
+CONFIG = BenchConfig(
+    purifiers=("none", "rounding", "shipped:steps=1,pairs=1"), attacks=("fgsm", "pgd-2:blind", "pgd-2:full", "square-4"),
+    eps=(0.1, 0.3), images=4, batch=4,
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def measured(tmp_path_factory) -> Path:
+    """A small finished run."""
+    path = tmp_path_factory.mktemp("runs") / "small.jsonl"
+    *_, last = bench(CONFIG, path)
+    for purifier in CONFIG.purifiers:
+        last.results.append_probe(probe(CONFIG, purifier))
+    return path
+
+
+@pytest.fixture
+def shelf(tmp_path, monkeypatch) -> Path:
+    """The folder of bundled runs, empty, and a server that has computed nothing."""
+    (tmp_path / "bench").mkdir()
+    for path in checkpoints.ASSETS.glob("digits_*.safetensors"):
+        (tmp_path / path.name).symlink_to(path)
+    monkeypatch.setattr(checkpoints, "ASSETS", tmp_path)
+    monkeypatch.setattr(bench_reading, "_folder", lambda: tmp_path / "live")
+    compute.forget()
+    yield tmp_path / "bench"
+    compute.forget()
+
+
+@pytest.fixture
+def open_bench(open_app, shelf, measured):
+    """Open the page, with the small run bundled unless it shall not be."""
+
+    def opened(*, bundled: bool = True, **parameters: str):
+        if bundled:
+            (shelf / "small.jsonl").write_bytes(measured.read_bytes())
+        app = open_app()
+        for name, value in parameters.items():
+            app.query_params[name] = value
+        return app.switch_page("views/robustness_bench.py").run()
+
+    return opened
+
+
+def headline(app) -> str:
+    return next(markdown.value for markdown in app.markdown if markdown.value.startswith("####"))
+
+
+def url(app) -> dict[str, str]:
+    return {name: value[0] if isinstance(value, list) else value for name, value in app.query_params.items()}
+
+
+def button(app, label: str):
+    return next((button for button in app.button if button.label == label), None)
+
+
+def links(app) -> list:
+    return [block.proto for block in app.get("page_link") if "Open image" in block.proto.label]
+
+
+def test_without_a_run_it_says_so_and_offers_to_start_one(open_bench) -> None:
+    app = open_bench(bundled=False)
+    assert not app.exception and not app.error
+    [info] = app.info
+    assert "No finished run is here" in info.value and button(app, "Start")
+
+
+def test_it_opens_on_the_bundled_run_with_its_checklist_table_and_images(open_bench, measured) -> None:
+    app = open_bench()
+    assert not app.exception and not app.error and not app.warning and url(app) == {}
+    assert "Is the evaluation of rounding to be believed? No:" in headline(app)
+    assert any("The exact gradient" in str(block.proto) or "gradient" in str(block.proto) for block in app.get("html"))
+    [frame] = app.dataframe
+    assert list(frame.value["purifier"]) == list(CONFIG.purifiers)
+    table = summary(BenchResults.load(measured))
+    row = table[(table["purifier"] == "none") & (table["eps"] == 0.1) & (table["attack"] == "worst case")].iloc[0]
+    assert frame.value["worst case"][0].startswith(f"{row['accuracy']:.0f} %")
+    assert links(app)
+
+
+def test_what_is_chosen_is_in_the_url_and_a_link_brings_it_back(open_bench) -> None:
+    app = open_bench()
+    app.selectbox(key="bench_purifier").set_value("none").run()
+    app.selectbox(key="bench_budget").set_value("0.3").run()
+    app.selectbox(key="bench_under").set_value("square-4").run()
+    assert not app.exception and not app.warning
+    wanted = {"purifier": "none", "budget": "0.3", "under": "square-4"}
+    assert {name: value for name, value in url(app).items() if name != "under"} == {"purifier": "none", "budget": "0.3"}
+    again = open_bench(**wanted)
+    assert headline(again) == headline(app) and "the bare classifier" in headline(again)
+    assert again.selectbox(key="bench_under").value == "square-4" and again.selectbox(key="bench_budget").value == "0.3"
+
+
+@pytest.mark.parametrize("name", ["run", "purifier", "budget", "under", "colour"])
+def test_nonsense_in_the_url_is_ignored_with_a_notice(open_bench, name: str) -> None:
+    app = open_bench(**{name: "abacus"})
+    assert not app.exception and not app.error and "No:" in headline(app)
+    [warning] = app.warning
+    assert "Ignored" in warning.value and name not in url(app)
+
+
+def test_every_purifier_and_diagnostic_is_drawn(open_bench) -> None:
+    app = open_bench()
+    for purifier in CONFIG.purifiers:
+        app.selectbox(key="bench_purifier").set_value(purifier).run()
+        assert not app.exception and not app.error
+    for tab in ("More work", "Loss", "Randomness", "Gradient", "Radius"):
+        app.session_state["_bench_tab"] = tab
+        app.run()
+        assert not app.exception and not app.error
+
+
+def test_nothing_is_computed_again_on_a_rerun(open_bench, monkeypatch) -> None:
+    app = open_bench()
+
+    def never(*arguments):
+        raise AssertionError("read or checked again")
+
+    monkeypatch.setattr(compute, "read", never)
+    monkeypatch.setattr(compute, "checklist", never)
+    app.run()
+    assert not app.exception and "No:" in headline(app)
+
+
+def start(app, **values):
+    app.multiselect(key="_bench_purifiers").set_value(values.get("purifiers", ["none"]))
+    app.multiselect(key="_bench_attacks").set_value(values.get("attacks", ["fgsm"]))
+    app.text_input(key="_bench_eps").set_value(values.get("eps", "0.1 51/255"))
+    app.slider(key="_bench_images").set_value(6)
+    return button(app, "Start").click().run()
+
+
+def test_a_small_run_is_measured_here(open_bench) -> None:
+    app = start(open_bench(bundled=False))
+    assert not app.exception and not app.error and not app.warning
+    assert "bare classifier" in headline(app) and "started here" in app.selectbox(key="bench_run").value
+    assert app.selectbox(key="bench_budget").options == ["0.1", "51/255"]
+    config = bench_reading.live_config("digits", ["none"], ["fgsm"], "0.1 51/255", "linf", 6, 0)
+    held = BenchResults.load(bench_reading.live_path(config))
+    assert len(held.held) == 18 and len(held.probes) == 1  # clean and two eps
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ({"eps": "0"}, "eps must be above 0"),
+        ({"eps": "1/0"}, "eps must be a number or a fraction"),
+        ({"eps": ""}, "eps: at least one"),
+        ({"purifiers": []}, "purifiers: at least one"),
+    ],
+)
+def test_what_cannot_be_run_is_one_sentence(open_bench, shelf, values: dict, said: str) -> None:
+    app = start(open_bench(), **values)
+    [warning] = app.warning
+    assert not app.exception and "Not started" in warning.value.replace("\\", "")
+    assert said in warning.value.replace("\\", "") and "No:" in headline(app)
+    assert not list(shelf.parent.glob("live/*"))
+
+
+def test_a_stopped_run_keeps_what_is_done_and_goes_on(open_bench, monkeypatch) -> None:
+    config = bench_reading.live_config("digits", ["none"], ["fgsm"], "0.1 51/255", "linf", 6, 0)
+    path = bench_reading.live_path(config)
+    steps = bench_reading.measuring(config, path)
+    for _ in range(3):
+        next(steps)
+    steps.close()
+    kept = BenchResults.load(path).held
+    assert 0 < len(kept) < 18
+    with monkeypatch.context() as patch:
+        patch.setattr(compute, "measuring", lambda *given: (step for step in ()))  # stopped again at once
+        app = start(open_bench(bundled=False))
+    assert not app.exception and any("Unfinished" in markdown.value for markdown in app.markdown)
+    button(app, "Go on").click().run()
+    finished = BenchResults.load(path)
+    assert not app.exception and not any("Unfinished" in markdown.value for markdown in app.markdown)
+    assert len(finished.held) == 18 and finished.held.items() >= kept.items()
+
+
+def test_a_run_under_way_in_another_session_is_not_measured_twice(shelf) -> None:
+    config = bench_reading.live_config("digits", ["none"], ["fgsm"], "0.1", "linf", 2, 0)
+    path = bench_reading.live_path(config)
+    compute._runs().measuring.add(path)
+    with pytest.raises(ValueError, match="another session"):
+        compute.measure_bench(config, path)
+
+
+def test_an_upload_is_accepted_or_refused_in_one_sentence(shelf, measured) -> None:
+    path = bench_reading.keep_upload("mine.jsonl", measured.read_bytes())
+    assert path.name == "mine.jsonl" and not bench_reading.read(path).table.empty
+    assert not bench_reading.foreign(bench_reading.read(path).results)
+    other = json.loads(measured.read_text().splitlines()[0])
+    other["bench"]["config"]["purifiers"] = ["abacus"]
+    damaged = measured.read_text().replace('"predictions"', '"guesses"')
+    for content in (b"", b"\xff\xfe", b"{}\n", b"[1]\n", json.dumps(other).encode() + b"\n", damaged.encode()):
+        with pytest.raises(ValueError, match="This run cannot be shown") as caught:
+            bench_reading.keep_upload("../../mine.jsonl", content)
+        assert str(shelf.parent) not in str(caught.value)
+
+
+def test_a_damaged_bundled_run_is_one_sentence(open_bench, shelf) -> None:
+    (shelf / "broken.jsonl").write_text("nothing\n")
+    app = open_bench()
+    [error] = app.error
+    assert not app.exception and "This run cannot be shown" in error.value
+    app.selectbox(key="bench_run").set_value("small").run()
+    assert not app.exception and not app.error and "No:" in headline(app)
+
+
+def test_the_link_is_exactly_the_case_of_the_run() -> None:
+    config = BenchConfig(seed=3, purifiers=("shipped",))
+    scenario, note = bench_reading.case(config, "shipped:radius=0.2", "pgd-7x2:full", 0.3, 11)
+    assert note == "" and (scenario.image, scenario.radius, scenario.eps, scenario.mode) == (11, 0.2, 0.3, "full")
+    assert (scenario.attack, scenario.attack_steps, scenario.restarts, scenario.attack_seed) == ("pgd", 7, 2, 3)
+    assert Scenario.from_mapping(scenario.to_mapping()) == (scenario, [])
+    attack = scenario.attack_config()
+    assert (attack.relative_step, attack.random_start, attack.eot) == (2.5, True, 1)  # what the bench takes too
+    for purifier in ("jpeg", "none"):
+        scenario, note = bench_reading.case(config, purifier, "pgd-7:bpda", 0.1, 0)
+        assert scenario.mode == "blind" and scenario.purifier_config() == Scenario().purifier_config() and note
+    with pytest.raises(ValueError, match="attack_steps"):
+        bench_reading.case(config, "shipped", "pgd-4000:full", 0.1, 0)
+
+
+def test_the_headline_changes_with_the_checks() -> None:
+    checks = {verdict: Check("a", verdict, "b") for verdict in ("pass", "fail", "open")}
+    assert bench_reading.overall([checks["pass"]] * 2) == "Yes: all 2 checks hold"
+    assert bench_reading.overall([checks["pass"], checks["open"]]) == "So far: 1 check holds, 1 open"
+    assert bench_reading.overall([checks["fail"], checks["pass"]]).startswith("No: 1 check fails")
+    assert bench_reading.overall([checks["open"]]) == "Nothing is measured yet"
+
+
+def test_the_first_choices_are_the_shipped_purifier_and_the_strongest_attack(measured) -> None:
+    assert bench_controls.first_purifier(BenchConfig()) == "shipped"
+    assert bench_controls.first_purifier(BenchConfig(purifiers=("none",))) == "none"
+    numbers = numbers_of(BenchResults.load(measured))
+    attacks = list(numbers.attacks("none", 0.3))
+    least = min(numbers.of("none", name, 0.3).accuracy for name in attacks)
+    assert numbers.of("none", bench_controls.first_attack(numbers, "none", 0.3, attacks), 0.3).accuracy == least
