@@ -159,6 +159,7 @@ def _under(found: dict[str, str]) -> list[str]:
 def _search(name: str) -> str:
     """Everything tried, what was worst for the attacker first."""
     results, device = Results(searches.path(name)), default_device()
+    clean, attacked = searches.SIZES.get(name, (0, 0))
     shipped, body = Scenario(data_set=name), []
     for scenario in searches.scenarios(name):
         found = searches.outcomes(name, scenario, results, load_defence_of(scenario, device)[1])
@@ -172,8 +173,8 @@ def _search(name: str) -> str:
     head = ["sigma", "radius", "steps", "rho", "noise nodes", "classifier", "clean", *MODES, "worst"]
     return f"""## How the defaults were chosen
 
-On validation images, never the test split: {searches.CLEAN} without and {searches.ATTACKED} with an attack,
-PGD-{searches.STEPS} at {budget_text(PLANS[name].main)} (standard error near 50 %: {50 / searches.ATTACKED**0.5:.0f} points).
+On validation images, never the test split: {clean} without and {attacked} with an attack,
+PGD-{searches.STEPS} at {budget_text(PLANS[name].main)} (standard error near 50 %: {50 / attacked**0.5:.0f} points).
 worst: the image breaks under none of the three. Written by `python -m pursamere_viz search {name}`; the shipped defence is in bold.
 
 {table(head, [line for _, line in body])}"""

@@ -38,9 +38,9 @@ class Plan:
 
 PLANS = {
     "digits": Plan((("linf", 0.05), ("linf", 0.1), ("linf", 0.15), ("linf", 0.2)), 40, 3, 360, 0.3, 120, False),
-    "mnist": Plan((("linf", 0.1), ("linf", 0.2), ("linf", 0.3)), 20, 1, 100, 1.0, 50),
-    "fashion_mnist": Plan((("linf", 0.05), ("linf", 0.1)), 20, 1, 100, 1.0, 50),
-    "cifar10": Plan((("linf", 4 / 255), ("linf", 8 / 255), ("l2", 0.5)), 20, 1, 100, 0.5, 50),
+    "mnist": Plan((("linf", 0.1), ("linf", 0.2), ("linf", 0.3)), 20, 1, 100, 1.0, 24),
+    "fashion_mnist": Plan((("linf", 0.05), ("linf", 0.1)), 20, 1, 100, 1.0, 24),
+    "cifar10": Plan((("linf", 4 / 255), ("linf", 8 / 255), ("l2", 0.5)), 20, 1, 100, 0.5, 24),
 }
 
 

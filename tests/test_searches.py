@@ -19,8 +19,8 @@ def small(monkeypatch, tmp_path: Path) -> Path:
         shutil.copy(path, tmp_path)
     monkeypatch.setattr(checkpoints, "ASSETS", tmp_path)
     monkeypatch.setitem(searches.TRIED, "digits", [{"sigma": 0.3}, {"method": "tweedie"}, {}])
-    for name, value in {"CLEAN": 12, "ATTACKED": 6, "STEPS": 2}.items():
-        monkeypatch.setattr(searches, name, value)
+    monkeypatch.setitem(searches.SIZES, "digits", (12, 6))
+    monkeypatch.setattr(searches, "STEPS", 2)
     return tmp_path
 
 
