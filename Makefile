@@ -6,6 +6,8 @@ ARGS ?=
 VENV := .venv
 RUN := $(VENV)/bin/python -m
 STAMP := $(VENV)/.installed
+# A process a core, each with one thread: two processes with two threads each wait for one another. A file stays in one process.
+PYTEST := OMP_NUM_THREADS=1 $(RUN) pytest -q -n auto --dist loadfile
 
 # JupyterLab refuses to start as root unless told; containers usually are root.
 ALLOW_ROOT := $(if $(filter 0,$(shell id -u)),--allow-root)
@@ -31,10 +33,10 @@ lint: $(STAMP)
 	$(RUN) mypy
 
 test: lint
-	$(RUN) pytest -q -m "not slow" $(ARGS)
+	$(PYTEST) -m "not slow" $(ARGS)
 
 test-all: lint
-	$(RUN) pytest -q $(ARGS)
+	$(PYTEST) $(ARGS)
 
 clean:
 	rm -rf $(VENV) .pytest_cache .ruff_cache .mypy_cache *.egg-info
