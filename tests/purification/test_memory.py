@@ -1,5 +1,7 @@
 """Batches within a memory budget: the same results in pieces, whatever runs out; and one sentence where nothing helps."""
 
+import copy
+import gc
 import weakref
 from dataclasses import replace
 
@@ -342,3 +344,16 @@ def test_the_digits_are_never_cut(score_network, monkeypatch):
     digits = load_images("digits", "test")[0][:64]
     error = ReconstructionError(score_network, 0.25, NoiseRule.antithetic(SHAPE, 4, 0))
     assert error.cut(digits) == Cut(64, 8) == error.cut(digits, order=2)
+
+
+def test_measuring_a_cost_keeps_nothing_alive(score_network):
+    network = copy.deepcopy(score_network)
+
+    def alive() -> int:
+        gc.collect()
+        return sum(type(held) is torch.Tensor for held in gc.get_objects())
+
+    row_cost(lambda y: network(y, 0.3), torch.zeros(1, 1, 8, 8), order=2)
+    before = alive()
+    row_cost(lambda y: network(y, 0.3) - y, torch.zeros(1, 1, 8, 8), order=2)
+    assert alive() == before
