@@ -20,6 +20,9 @@ def gradient_run(problem: Problem, seed: int, *, stop_at_success: bool) -> Itera
     going = torch.arange(len(x), device=x.device)  # the images that are still attacked
     loss = success = torch.empty(0)
     for k in range(steps + 1):
+        if k and len(going) == 0:  # all are broken: the rest of the path stays where it is
+            yield Iterate(z, loss, success)
+            continue
         part = problem.only(going)
         if k < steps:
             current, won, gradient = part.slope(z[going])

@@ -66,19 +66,22 @@ def row_cost(function: Callable[[Tensor], Tensor], x: Tensor, *, owner: Any = No
 
 def _kept_bytes(function: Callable[[Tensor], Tensor], x: Tensor, order: int) -> int:
     """Bytes of the distinct storages that autograd keeps for `order` derivatives."""
-    kept: list[Tensor] = []  # alive to the end, so that no address is used twice
+    kept: list[list[Tensor]] = []  # in boxes, alive to the end, so that no address is used twice
 
-    def pack(tensor: Tensor) -> Tensor:
-        kept.append(tensor)
-        return tensor
+    def pack(tensor: Tensor) -> list[Tensor]:
+        kept.append([tensor])
+        return kept[-1]
 
     leaf = x.requires_grad_()
-    with torch.enable_grad(), torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+    with torch.enable_grad(), torch.autograd.graph.saved_tensors_hooks(pack, lambda box: box[0]):
         value = function(leaf)
         if order > 1:
             torch.autograd.grad(value.square().sum(), leaf, create_graph=True)
-    sizes = {t.untyped_storage().data_ptr(): t.untyped_storage().nbytes() for t in kept}
-    kept.clear()  # the graph holds `pack`, which holds what keeps the graph: a circle that nobody would ever collect
+    sizes = {box[0].untyped_storage().data_ptr(): box[0].untyped_storage().nbytes() for box in kept}
+    for box in (
+        kept
+    ):  # the graph keeps the boxes, and the tensors in them keep the graph: a circle that nobody else would break
+        box.clear()
     return sum(sizes.values())
 
 

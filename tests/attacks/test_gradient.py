@@ -299,3 +299,16 @@ def test_stopping_at_success_breaks_the_same_images_and_leaves_them_there(classi
         assert torch.equal(stopped.path[first:, i], stopped.path[first, i].expand(len(errs) - first, *x.shape[1:]))
     held = ~stopped.success
     torch.testing.assert_close(stopped.path[:, held], whole.path[:, held])
+
+
+def test_a_model_is_never_asked_about_no_images(x):
+    class Wrong(nn.Module):
+        def forward(self, z: Tensor) -> Tensor:
+            assert len(z)
+            return z.flatten(1)[:, :3] + torch.tensor([9.0, 0.0, 0.0])
+
+    labels = torch.ones(len(x), dtype=torch.long)  # all wrong from the start
+    for kind in ("pgd", "fgsm", "apgd_ce", "apgd_dlr", "square"):
+        images = x.reshape(len(x), *SHAPE)
+        found = attack(Wrong(), images, labels, AttackConfig(kind=kind, steps=4), stop_at_success=True)
+        assert found.success.all()
