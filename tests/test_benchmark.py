@@ -5,7 +5,8 @@ import math
 from dataclasses import replace
 
 from pursamere_viz import Scenario, load_defence, load_images
-from pursamere_viz.benchmark import memory, timing, views
+from pursamere_viz.bench import BenchConfig
+from pursamere_viz.benchmark import bench_runs, memory, timing, views
 from pursamere_viz.scenarios import assemble
 
 
@@ -46,3 +47,15 @@ def test_the_stages_of_a_view_add_up_to_it(monkeypatch) -> None:
     [record] = views.measure("digits")
     assert sum(record["stages"].values()) <= record["seconds"] + 0.01 * len(record["stages"])
     assert {"Attacking", "Purifying", "Mapping the landscape"} <= set(record["stages"])
+
+
+def test_what_a_bench_run_gets_done_is_counted_and_its_bookkeeping_told(monkeypatch) -> None:
+    small = BenchConfig(purifiers=("none",), attacks=("pgd-3:full",), images=5, batch=2)
+    monkeypatch.setattr(bench_runs, "CONFIG", small)
+    monkeypatch.setattr(bench_runs, "REPEATS", 2)
+    assert bench_runs.pairs(small) == 5 * 3
+    record = bench_runs.bookkeeping()
+    assert record["pieces"] == 6
+    assert 1 < record["lowest"] <= record["ratio"] <= record["highest"]
+    alone = bench_runs.throughput("one process", {"jobs": 1})
+    assert alone["pairs_per_second"] > 0 and alone["pairs_per_second_of_one_process"] > 0

@@ -1,11 +1,11 @@
 """Is this evaluation to be believed? Checks that turn red by themselves (after Carlini et al. 2019 and Athalye et al. 2018)."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
-from pursamere_viz.bench.defences import make_defence, scenario_of
+from pursamere_viz.bench.defences import scenario_of, traits
 from pursamere_viz.bench.evidence import Evidence, gather, more, percent
 from pursamere_viz.bench.results import BenchResults
 from pursamere_viz.bench.tables import WORST
@@ -86,31 +86,41 @@ def _one_step(evidence: Evidence) -> Check:
 
 def _more_steps(evidence: Evidence) -> Check:
     name = "Doubling the iterations changes nothing"
-    runs = sorted(
-        (config.steps, attack) for attack, config in evidence.attacks(kind="pgd", mode="full", restarts=1).items()
-    )
-    if len(runs) < 2:
+    series = evidence.series("steps", kind="pgd", mode="full")
+    if not series:
         return _open(name, "pgd:full with two numbers of steps")
-    (few, short), (many, long) = runs[0], runs[-1]
-    a, b = evidence.robust(short), evidence.robust(long)
-    sentence = f"{few} steps leave {percent(a)}, {many} leave {percent(b)}"
-    if more(a, b):
-        return Check(name, "fail", f"{sentence}: the attack has not converged; give it more.")
-    if more(b, a):
-        return Check(name, "fail", f"{sentence}: more steps are worse, so the gradient misleads.")
-    return Check(name, "pass", f"{sentence}.")
+    checks = []
+    for (few, short), (many, long) in (runs[-2:] for runs in series):  # that fewer still are weaker says nothing
+        a, b = evidence.robust(short), evidence.robust(long)
+        sentence = f"{few} steps leave {percent(a)}, {many} leave {percent(b)}"
+        if more(a, b):
+            checks.append(Check(name, "fail", f"{sentence}: the attack has not converged; give it more."))
+        elif more(b, a):
+            checks.append(Check(name, "fail", f"{sentence}: more steps are worse, so the gradient misleads."))
+        else:
+            checks.append(Check(name, "pass", f"{sentence}."))
+    return _worst(checks)
 
 
 def _restarts(evidence: Evidence) -> Check:
     name = "Restarts change little"
-    runs = sorted((config.restarts, attack) for attack, config in evidence.attacks(kind="pgd", mode="full").items())
-    if not runs or runs[0][0] == runs[-1][0]:
+    series = evidence.series("restarts", kind="pgd", mode="full")
+    if not series:
         return _open(name, "pgd:full with one and with several restarts")
-    once, often = evidence.robust(runs[0][1]), evidence.robust(runs[-1][1])
-    lost = float(once.double().mean() - often.double().mean())
-    rough = more(once, often) and lost > 0.05
-    sentence = f"One start leaves {percent(once)}, {runs[-1][0]} leave {percent(often)}"
-    return Check(name, "fail" if rough else "pass", sentence + (": the loss has many local maxima." if rough else "."))
+    checks = []
+    for (few, first), (many, last) in ((runs[0], runs[-1]) for runs in series):
+        a, b = evidence.robust(first), evidence.robust(last)
+        rough = more(a, b) and float(a.double().mean() - b.double().mean()) > 0.05
+        sentence = f"Starts: {few} leave{'s' if few == 1 else ''} {percent(a)}, {many} leave {percent(b)}"
+        checks.append(
+            Check(name, "fail" if rough else "pass", sentence + (": the loss has many local maxima." if rough else "."))
+        )
+    return _worst(checks)
+
+
+def _worst(checks: list[Check]) -> Check:
+    """The first that fails, or else the first."""
+    return next((check for check in checks if check.verdict == "fail"), checks[0])
 
 
 def _black_box(evidence: Evidence) -> Check:
@@ -136,12 +146,12 @@ def _modes(evidence: Evidence) -> Check:
         )
     if config.modes(evidence.purifier) == {"full"}:
         return Check(name, "pass", "There is no purifier to be known.")
-    full = {(c.kind, c.steps, c.restarts): attack for attack, c in evidence.attacks(mode="full").items()}
+    full = {c: attack for attack, c in evidence.attacks(mode="full").items()}
     pairs = [
-        (attack, full[c.kind, c.steps, c.restarts])
+        (attack, full[replace(c, mode="full")])
         for mode in ("blind", "bpda")
         for attack, c in evidence.attacks(mode=mode).items()
-        if (c.kind, c.steps, c.restarts) in full
+        if replace(c, mode="full") in full
     ]
     if not pairs:
         return _open(name, "the same attack blind or bpda, and full")
@@ -192,7 +202,7 @@ def _gradient_there(evidence: Evidence) -> Check:
 
 def _randomness(evidence: Evidence) -> Check:
     name = "Nothing rests on randomness that the attacker does not know"
-    if not make_defence(evidence.purifier, evidence.results.config.data_set)[0].purifier.randomised:
+    if not traits(evidence.purifier, evidence.results.config.data_set).randomised:
         return Check(name, "pass", "The purifier draws nothing anew.")
     fixed = gather(evidence.results, evidence.purifier + "_fixed")
     common = [attack for attack in evidence.attacks(mode="full") if (attack, evidence.eps) in fixed.held]

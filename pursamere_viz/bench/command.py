@@ -80,11 +80,12 @@ def evaluate(chosen: argparse.Namespace) -> None:
 def run_with_bar(config: BenchConfig, path: Path, jobs: int, scheduler: str = "") -> BenchResults:
     """Run what is missing behind a progress bar whose time left counts the work, not the pieces; then the probes."""
     began = time.monotonic()
-    with tqdm(total=1.0, bar_format="{percentage:3.0f} %|{bar}| {elapsed}, {remaining} left {postfix}") as bar:
-        for advance in bench(config, path, jobs=jobs, scheduler=scheduler):
-            if advance.piece is None:  # what was there already took no time
-                bar.initial, bar.total = advance.done, advance.total
-                bar.n, bar.start_t = advance.done, bar._time()
+    advances = bench(config, path, jobs=jobs, scheduler=scheduler)
+    advance = next(advances)  # what is refused is refused before a bar is drawn
+    shape = "{percentage:3.0f} %|{bar}| {elapsed}, {remaining} left {postfix}"
+    # Initial, because what was there already took no time.
+    with tqdm(total=advance.total, initial=advance.done, bar_format=shape) as bar:
+        for advance in advances:
             bar.update(advance.done - bar.n)
             bar.set_postfix_str(" ".join(map(str, advance.piece.cell)) if advance.piece else "")
     probe_missing(advance.results)

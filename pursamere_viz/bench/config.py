@@ -3,18 +3,19 @@
 import math
 import platform
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import joblib
 import numpy
 import torch
 
-from pursamere_viz.attacks.config import MODES
+from pursamere_viz.attacks.config import MODES, AttackConfig
 from pursamere_viz.bench.attack_names import parse_attack
-from pursamere_viz.bench.defences import make_defence, scenario_of
+from pursamere_viz.bench.defences import make_defence, scenario_of, traits
 from pursamere_viz.geometry import check_norm
 from pursamere_viz.models.data import data_set
+from pursamere_viz.models.device import default_device
 
 CLEAN = "clean"  # the "attack" of the unattacked images
 
@@ -64,7 +65,7 @@ class BenchConfig:
         """Those in which an attack on it makes sense: without a derivative there is no full one, without a purifier only one."""
         if purifier in ("none", "saturated"):
             return {"full"}
-        differentiable = make_defence(purifier, self.data_set)[0].purifier.differentiable
+        differentiable = traits(purifier, self.data_set).differentiable
         return set(MODES) if differentiable else {"blind", "bpda"}
 
 
@@ -87,13 +88,20 @@ class Piece:
 def cells(config: BenchConfig) -> Iterator[tuple[str, str, float]]:
     """(purifier, attack, eps) of the table, in its order; those that make no sense are left out."""
     for purifier in config.purifiers:
-        modes = config.modes(purifier)
         yield purifier, CLEAN, 0.0
         for eps in config.eps:
-            for name in config.attacks:
-                attack = parse_attack(name)
-                if attack.kind == "square" or attack.mode in modes:
-                    yield purifier, name, eps
+            yield from ((purifier, name, eps) for name in attacks_on(config, purifier))
+
+
+def attacks_on(config: BenchConfig, purifier: str) -> list[str]:
+    """The attacks of a run that make sense on a purifier; where its modes are one, each attack once, in the last of MODES."""
+    modes, parsed = config.modes(purifier), {name: parse_attack(name) for name in config.attacks}
+    if modes == {"full"}:
+        best: dict[AttackConfig, str] = {}
+        for name in sorted(parsed, key=lambda name: MODES.index(parsed[name].mode)):
+            best[replace(parsed[name], mode="full")] = name
+        return [name for name in config.attacks if name in best.values()]
+    return [name for name, attack in parsed.items() if attack.kind == "square" or attack.mode in modes]
 
 
 def pieces(config: BenchConfig) -> list[Piece]:
@@ -103,13 +111,14 @@ def pieces(config: BenchConfig) -> list[Piece]:
 
 
 def fingerprint(config: BenchConfig) -> dict[str, Any]:
-    """What a results file must agree on: configuration, weights, and the libraries that compute."""
+    """What a results file must agree on: configuration, weights, and what computes: libraries and kind of device."""
     weights = {name: make_defence(name, config.data_set)[1] for name in config.purifiers}
     versions = {
         "python": platform.python_version(),
         "torch": torch.__version__,
         "numpy": numpy.__version__,
         "joblib": joblib.__version__,
+        "device": default_device().type,
     }
     listed = {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(config).items()}
     return {"config": listed, "weights": weights, "versions": versions}

@@ -1,7 +1,8 @@
 """The purifiers that are compared, by name: ours with any field changed, the published relatives, the naive ones."""
 
 from collections.abc import Callable
-from dataclasses import fields, replace
+from dataclasses import dataclass, fields, replace
+from functools import lru_cache
 from typing import Any
 
 import torch
@@ -115,7 +116,7 @@ def make_defence(
     weights = [str(classifier.card["sha256"])]  # type: ignore[index]
     if name in ("none", "saturated"):
         return PurifiedClassifier(
-            Saturated(classifier) if name == "saturated" else classifier, IdentityPurifier()
+            Saturated(classifier).eval() if name == "saturated" else classifier, IdentityPurifier()
         ), weights
     if name in NAIVE:
         return PurifiedClassifier(classifier, NAIVE[name]()), weights
@@ -128,3 +129,19 @@ def make_defence(
     else:
         purifier = DiffusionPurifier(score, shipped.sigma, noise=noise)
     return PurifiedClassifier(classifier, purifier), weights
+
+
+@dataclass(frozen=True)
+class Traits:
+    """What is known of a purifier before anything is computed."""
+
+    differentiable: bool
+    randomised: bool
+    denoiser_calls: int  # of one purification
+
+
+@lru_cache(maxsize=256)
+def traits(name: str, data_set: str) -> Traits:
+    """The traits of a purifier by name; held, because tables and checks ask for them again and again."""
+    purifier = make_defence(name, data_set, device="cpu")[0].purifier
+    return Traits(purifier.differentiable, purifier.randomised, purifier.denoiser_calls)

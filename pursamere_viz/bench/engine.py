@@ -38,15 +38,16 @@ def bench(config: BenchConfig, path: Path, *, jobs: int = 1, scheduler: str = ""
     `jobs` processes, or the workers of the Dask cluster whose scheduler's address is given: the outcome is the same. The
     workers only compute; this process alone writes.
     """
-    results = BenchResults.open(path, fingerprint(config))
-    wanted = pieces(config)
-    costs = {piece: cost(config, piece) for piece in wanted}
-    todo = [piece for piece in wanted if not results.has(piece)]
-    total = sum(costs.values())
-    done = total - sum(costs[piece] for piece in todo)
-    yield Advance(results, done, total, 0.0, None)
-    fresh = 0.0
+    described = fingerprint(config)
     with _backend(jobs, scheduler):
+        results = BenchResults.open(path, described)
+        wanted = pieces(config)
+        costs = {piece: cost(config, piece) for piece in wanted}
+        todo = [piece for piece in wanted if not results.has(piece)]
+        total = sum(costs.values())
+        done = total - sum(costs[piece] for piece in todo)
+        yield Advance(results, done, total, 0.0, None)
+        fresh = 0.0
         # The longest first, so that no worker is left alone with one at the end; one at a time, so that none waits for others.
         todo.sort(key=lambda piece: -costs[piece])
         run = Parallel(return_as="generator_unordered", batch_size=1, pre_dispatch="2*n_jobs")
@@ -68,9 +69,11 @@ def _backend(jobs: int, scheduler: str) -> Iterator[None]:
         return
     try:
         from distributed import Client
+        from distributed.comm.addressing import get_address_host_port
     except ImportError as problem:
         raise ValueError("a Dask cluster needs: pip install -r requirements-cluster.txt") from problem
     try:
+        get_address_host_port(scheduler)  # a client that cannot even try does not close cleanly
         client = Client(scheduler, timeout=10, set_as_default=False)
     except (OSError, ValueError) as problem:
         raise ValueError(f"no Dask scheduler answers at {scheduler}: {problem}") from problem

@@ -1,6 +1,6 @@
 """What a bench run says about one purifier, gathered for the checklist."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from scipy.stats import binomtest
@@ -30,14 +30,22 @@ class Evidence:
         return self.results.config.eps[0]
 
     def attacks(self, **wanted: object) -> dict[str, AttackConfig]:
-        """The attacks measured at that budget whose fields are as wanted."""
+        """The untargeted attacks measured at that budget whose fields are as wanted."""
         names = [name for name, eps in self.held if eps == self.eps and name not in (CLEAN, WORST)]
         parsed = {name: parse_attack(name) for name in names}
         return {
             name: config
             for name, config in parsed.items()
-            if all(getattr(config, field) == value for field, value in wanted.items())
+            if all(getattr(config, field) == value for field, value in {"target": -1, **wanted}.items())
         }
+
+    def series(self, field: str, **wanted: object) -> list[list[tuple[int, str]]]:
+        """Those of them that differ in one field alone: (value, name) in ascending order, series of two and more."""
+        found: dict[AttackConfig, list[tuple[int, str]]] = {}
+        for name, config in self.attacks(**wanted).items():
+            alike = replace(config, **{field: 1})  # type: ignore[arg-type]
+            found.setdefault(alike, []).append((getattr(config, field), name))
+        return [sorted(members) for members in found.values() if len(members) > 1]
 
     def robust(self, name: str) -> Tensor:
         """Which images stand under an attack at that budget."""
@@ -62,7 +70,7 @@ def gather(results: BenchResults, purifier: str) -> Evidence:
 def more(a: Tensor, b: Tensor) -> bool:
     """Whether a is right on more images than b, and that is not chance: one-sided sign test on the images where they differ."""
     only_a, only_b = int((a & ~b).sum()), int((b & ~a).sum())
-    return only_a > only_b and binomtest(only_a, only_a + only_b, 0.5, "greater").pvalue < SURE
+    return only_a > only_b and bool(binomtest(only_a, only_a + only_b, 0.5, "greater").pvalue < SURE)
 
 
 def percent(robust: Tensor) -> str:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -10,7 +11,7 @@ from torch import Tensor
 from pursamere_viz.attacks import AdversarialExamples, AttackConfig, attack
 from pursamere_viz.bench.attack_names import parse_attack
 from pursamere_viz.bench.config import CLEAN, BenchConfig, Piece
-from pursamere_viz.bench.defences import make_defence
+from pursamere_viz.bench.defences import make_defence, traits
 from pursamere_viz.models.data import load_images
 from pursamere_viz.models.device import default_device
 from pursamere_viz.purification import PurifiedClassifier
@@ -59,7 +60,9 @@ def attack_config(config: BenchConfig, piece: Piece) -> AttackConfig:
     """The attack of a piece."""
     if piece.attack == CLEAN:
         return AttackConfig(kind="none", mode="blind")
-    return parse_attack(piece.attack, norm=config.norm, eps=piece.eps, seed=config.seed)
+    parsed = parse_attack(piece.attack, norm=config.norm, eps=piece.eps, seed=config.seed)
+    # An average over equal draws is one of them.
+    return parsed if traits(piece.purifier, config.data_set).randomised else replace(parsed, eot=1)
 
 
 def _attack(config: BenchConfig, piece: Piece, model: PurifiedClassifier, x: Tensor, y: Tensor) -> AdversarialExamples:
@@ -68,7 +71,7 @@ def _attack(config: BenchConfig, piece: Piece, model: PurifiedClassifier, x: Ten
 
 def cost(config: BenchConfig, piece: Piece) -> float:
     """What a piece takes, in arbitrary units: the weight of a piece in the progress and in the time left."""
-    attack, purifier = attack_config(config, piece), make_defence(piece.purifier, config.data_set)[0].purifier
+    attack, purifier = attack_config(config, piece), traits(piece.purifier, config.data_set)
     calls = purifier.denoiser_calls
     blind = attack.mode == "blind"
     forward = (0 if blind else calls) + 1

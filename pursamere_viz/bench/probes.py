@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from pursamere_viz.bench.config import BenchConfig
-from pursamere_viz.bench.defences import make_defence
+from pursamere_viz.bench.defences import make_defence, traits
 from pursamere_viz.bench.pieces import one_thread
 from pursamere_viz.geometry import length, normalize
 from pursamere_viz.models.data import load_images
@@ -35,7 +35,7 @@ def probe(config: BenchConfig, purifier: str) -> Probe:
         x, y = load_images(config.data_set, "test", slice(0, count))
         x = x.double()
         # Fixed noise even where it is fresh otherwise: a derivative exists for one draw at a time.
-        fixed = purifier + "_fixed" if make_defence(purifier, config.data_set)[0].purifier.randomised else purifier
+        fixed = purifier + "_fixed" if traits(purifier, config.data_set).randomised else purifier
         defence = copy.deepcopy(make_defence(fixed, config.data_set, device="cpu")[0]).double()
         bare = PurifiedClassifier(defence.classifier, IdentityPurifier())
         found: Probe = {"purifier": purifier, "images": count, "eps": config.eps[0], "norm": config.norm}

@@ -9,6 +9,8 @@ from pursamere_viz.bench.config import BenchConfig, Piece
 from pursamere_viz.bench.pieces import Outcome
 
 Key = tuple[str, str, float, int]
+PARTS = ("config", "weights", "versions")  # of a fingerprint
+START = b'{"bench": '
 
 
 class BenchResults:
@@ -32,27 +34,34 @@ class BenchResults:
         lines = text.split("\n")[:-1]  # what follows the last line break was cut short
         try:
             first, *others = [json.loads(line) for line in lines]
-            fingerprint = first["bench"]
+            fingerprint = {part: dict(first["bench"][part]) for part in PARTS}
             BenchConfig(**_as_tuples(fingerprint["config"]))
             outcomes = [line["outcome"] for line in others if "outcome" in line]
-            [key(outcome) for outcome in outcomes]
+            [(key(outcome), outcome["label"], outcome["predictions"]) for outcome in outcomes]
             probes = [line["probe"] for line in others if "probe" in line]
+            [probe["purifier"] for probe in probes]
         except (ValueError, KeyError, TypeError) as problem:
-            raise ValueError(f"{path} is not a bench run of this program: {problem}") from problem
+            raise ValueError(f"{path} is not a bench run of this program: {problem!r}") from problem
         return cls(path, fingerprint, outcomes, probes)
 
     @classmethod
     def open(cls, path: Path, fingerprint: dict[str, Any]) -> "BenchResults":
         """A run to be gone on with, or a new one; ValueError where the file holds another configuration or other weights."""
-        path.parent.mkdir(parents=True, exist_ok=True)
-        if not path.exists() or b"\n" not in path.read_bytes():
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with path.open("ab"):  # whether it can be written shows before any work starts
+                there = path.read_bytes()
+        except OSError as problem:
+            raise ValueError(f"results cannot be written to {path}: {problem.strerror}") from problem
+        if b"\n" not in there:
+            if not (there.startswith(START) or START.startswith(there)):  # a run killed in its first line, or none yet
+                raise ValueError(f"{path} is not a bench run of this program: name another file")
             new = cls(path, fingerprint, [])
             path.write_text(json.dumps({"bench": fingerprint}) + "\n", encoding="utf-8")
             return new
         held = cls.load(path)
         held.refuse_other(fingerprint)
-        complete = path.read_bytes().rfind(b"\n") + 1
-        os.truncate(path, complete)
+        os.truncate(path, there.rfind(b"\n") + 1)
         return held
 
     @property
@@ -62,7 +71,7 @@ class BenchResults:
 
     def refuse_other(self, wanted: dict[str, Any]) -> None:
         """ValueError naming the first difference between this run and another one."""
-        for part in ("config", "weights", "versions"):
+        for part in PARTS:
             for name in {**self.fingerprint[part], **wanted[part]}:
                 here, there = self.fingerprint[part].get(name), wanted[part].get(name)
                 if here != there:

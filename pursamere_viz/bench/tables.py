@@ -9,7 +9,7 @@ from torch import Tensor
 
 from pursamere_viz.analysis.evaluation import RobustAccuracy
 from pursamere_viz.bench.config import CLEAN, BenchConfig, cells
-from pursamere_viz.bench.defences import make_defence
+from pursamere_viz.bench.defences import traits
 from pursamere_viz.bench.pieces import Outcome
 from pursamere_viz.bench.results import BenchResults
 
@@ -45,7 +45,7 @@ def right(outcomes: Iterable[Outcome], rule: str) -> Tensor:
 def rules(results: BenchResults, purifier: str) -> tuple[str, ...]:
     """The rules by which this purifier's answers are counted."""
     draws = results.config.draws
-    if not make_defence(purifier, results.config.data_set)[0].purifier.randomised:
+    if not traits(purifier, results.config.data_set).randomised:
         return ("",)
     return "one draw", f"worst of {draws}", f"vote of {draws}"
 
@@ -81,7 +81,7 @@ def _under_attack(
         worst = worst & stands
         found.append(Entry(purifier, rule, eps, name, RobustAccuracy(stands, len(stands))))
     wanted = [cell for cell in cells(config) if cell[0] == purifier and cell[2] == eps]
-    if len(found) < len(wanted):
+    if not wanted or len(found) < len(wanted):  # no attack makes no worst case
         return found
     return [*found, Entry(purifier, rule, eps, WORST, RobustAccuracy(worst, len(worst)))]
 
@@ -91,7 +91,7 @@ def summary(results: BenchResults) -> pd.DataFrame:
     rows = []
     for entry in entries(results):
         low, high = entry.accuracy.interval
-        calls = make_defence(entry.purifier, results.config.data_set)[0].purifier.denoiser_calls
+        calls = traits(entry.purifier, results.config.data_set).denoiser_calls
         rows.append(
             {
                 "purifier": entry.purifier,

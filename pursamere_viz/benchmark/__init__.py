@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
-from pursamere_viz.benchmark import density, first_view, memory, timing, views
+from pursamere_viz.benchmark import bench_runs, density, first_view, memory, timing, views
 from pursamere_viz.models.data import data_set
 
 
@@ -13,5 +13,6 @@ def benchmark(name: str = "digits") -> Iterator[dict[str, Any]]:
     yield from memory.measure(name)
     yield from views.measure(name)
     if not data_set(name).large:
+        yield from bench_runs.measure()
         yield from density.measure()
         yield from first_view.measure()

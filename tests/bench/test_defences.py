@@ -1,0 +1,106 @@
+"""The purifiers by name."""
+
+import re
+
+import pytest
+import torch
+
+from pursamere_viz import Scenario, load_defence, load_images
+from pursamere_viz.bench.defences import (
+    ABOUT,
+    CONVERGED,
+    NAMES,
+    RANDOMISED,
+    describe,
+    make_defence,
+    scenario_of,
+    traits,
+)
+
+PLAIN = ("none", "jpeg", "median", "rounding", "saturated", *RANDOMISED, *(name + "_fixed" for name in RANDOMISED))
+
+
+@pytest.fixture(scope="module")
+def images():
+    return load_images("digits", "test", slice(0, 4))[0]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_name_makes_a_defence_that_is_what_it_says(name, images):
+    defence, weights = make_defence(name, "digits")
+    with torch.no_grad():
+        first, second = defence(images), defence(images)
+    assert first.shape == (4, 10)
+    assert torch.equal(first, second) != traits(name, "digits").randomised
+    assert traits(name, "digits").denoiser_calls == defence.purifier.denoiser_calls
+    assert weights and all(re.fullmatch("[0-9a-f]{64}", digest) for digest in weights)
+    assert ABOUT[name.removesuffix("_fixed")] in describe(name)
+
+
+def test_shipped_is_what_is_shipped(images):
+    with torch.no_grad():
+        assert torch.equal(make_defence("shipped", "digits")[0](images), load_defence("digits")(images))
+
+
+@pytest.mark.parametrize(
+    ("name", "changed"),
+    [
+        ("shipped", {}),
+        ("shipped:radius=0.1,rho=0.3", {"radius": 0.1, "rho": 0.3}),
+        ("shipped:sigma=0.3,pairs=2,noise_seed=5", {"sigma": 0.3, "pairs": 2, "noise_seed": 5}),
+        ("descent", {"rho": 0.0}),
+        ("converged", {"steps": CONVERGED * Scenario().steps, "decay": "none"}),
+        ("log_density:steps=3", {"method": "log_density", "steps": 3}),
+        ("tweedie:radius=0", {"method": "tweedie", "radius": 0.0}),
+    ],
+)
+def test_a_search_is_a_changed_scenario(name, changed):
+    scenario, shipped = scenario_of(name, "digits"), Scenario()
+    assert {field: getattr(scenario, field) for field in changed} == changed
+    assert scenario.changed().keys() == {field for field, value in changed.items() if value != getattr(shipped, field)}
+
+
+def test_what_is_no_search_has_no_scenario():
+    assert [scenario_of(name, "digits") for name in PLAIN] == [None] * len(PLAIN)
+
+
+@pytest.mark.parametrize(
+    ("name", "complaint"),
+    [
+        ("magic", f"unknown purifier 'magic'; known: {', '.join(NAMES)}"),
+        ("Shipped", "unknown purifier 'Shipped'"),
+        ("shipped_fixed", "unknown purifier 'shipped_fixed'"),
+        ("none:steps=3", "none takes no settings"),
+        ("jpeg:", "jpeg takes no settings"),
+        ("diffusion:sigma=0.3", "diffusion takes no settings"),
+        ("shipped:eps=0.1", "changes 'eps', which is none of: method, steps"),
+        ("shipped:", "changes '', which is none of"),
+        ("shipped:steps=many", "steps must be a whole number from 1 to 60, got 'many'"),
+        ("shipped:steps", "steps must be a whole number from 1 to 60, got ''"),
+        ("shipped:method=magic", "method must be one of error"),
+        ("shipped:radius=0", "'shipped:radius=0' has radius 0, which leaves nothing to purify: use none"),
+        ("sam:radius=0.0", "has radius 0"),
+        ("shipped:radius=-1", "radius must be a number from 0"),
+        ("shipped:radius=nan", "radius must be a number from 0"),
+    ],
+)
+def test_what_is_no_purifier_is_refused(name, complaint):
+    with pytest.raises(ValueError, match=re.escape(complaint)):
+        scenario_of(name, "digits")
+
+
+def test_fresh_noise_follows_its_seed_and_fixed_noise_has_none(images):
+    with torch.no_grad():
+        fresh = [make_defence("diffusion", "digits", seed)[0](images) for seed in (0, 0, 1)]
+        fixed = [make_defence("diffusion_fixed", "digits", seed)[0](images) for seed in (0, 1)]
+    assert torch.equal(fresh[0], fresh[1]) and not torch.equal(fresh[0], fresh[2])
+    assert torch.equal(fixed[0], fixed[1])
+
+
+def test_a_saturated_classifier_says_the_same_and_gives_no_gradient(images):
+    plain, saturated = (make_defence(name, "digits")[0] for name in ("none", "saturated"))
+    leaf = images.clone().requires_grad_()
+    said = saturated(leaf)
+    assert torch.equal(said.argmax(-1), plain(images).argmax(-1))
+    loss = torch.nn.functional.cross_entropy(said.double(), said.argmax(-1))
+    assert torch.autograd.grad(loss, leaf)[0].abs().max() < 1e-12
