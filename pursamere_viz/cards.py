@@ -158,8 +158,10 @@ def _under(found: dict[str, str]) -> list[str]:
 
 def _search(name: str) -> str:
     """Everything tried, what was worst for the attacker first."""
+    if name not in searches.TRIED:
+        return ""
     results, device = Results(searches.path(name)), default_device()
-    clean, attacked = searches.SIZES.get(name, (0, 0))
+    clean, attacked = searches.SIZES[name]
     shipped, body = Scenario(data_set=name), []
     for scenario in searches.scenarios(name):
         found = searches.outcomes(name, scenario, results, load_defence_of(scenario, device)[1])

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from pursamere_viz.analysis.worst_case import WorstCase, margin
 from pursamere_viz.attacks import AttackConfig, attack
 from pursamere_viz.attacks.config import MODES
+from pursamere_viz.geometry import random_in_ball
 from pursamere_viz.purification import PurifiedClassifier, Purifier
 
 ENOUGH = 0.95  # of the worst cases proved by the grid: an attack that finds less is not to be trusted alone
@@ -54,8 +55,14 @@ def attack_hits(
         defence = PurifiedClassifier(classifier, purifier)
         copies = config.restarts if config.kind == "pgd" else 1
         config = replace(config, eps=worst.eps, norm=worst.norm, restarts=1)
-        labels = y[chosen].repeat(copies)
-        tried = attack(defence, x[chosen].repeat(copies, 1), labels, config).x_adv
+        labels, centres = y[chosen].repeat(copies), x[chosen].repeat(copies, 1)
+        generator = torch.Generator().manual_seed(config.seed)
+        start = (
+            centres + random_in_ball(centres, config.eps, config.norm, generator)
+            if config.kind == "pgd" and config.random_start
+            else None
+        )
+        tried = attack(defence, centres, labels, config, start=start).x_adv
         with torch.no_grad():
             errs = (defence(tried).argmax(-1) != labels).unflatten(0, (copies, len(chosen)))
         broken[chosen] = errs.any(0)

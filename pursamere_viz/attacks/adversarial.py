@@ -40,18 +40,33 @@ def attacked_model(model: nn.Module, mode: str) -> nn.Module:
 
 
 def attack(
-    model: nn.Module, x: Tensor, y: Tensor, config: AttackConfig, *, stop_at_success: bool = False, first: int = 0
+    model: nn.Module,
+    x: Tensor,
+    y: Tensor,
+    config: AttackConfig,
+    *,
+    stop_at_success: bool = False,
+    first: int = 0,
+    start: Tensor | None = None,
 ) -> AdversarialExamples:
     """Attack model on x (B, *) with labels y (B,) within eps, keeping the strongest iterate of each; x in [0, 1] if config.clip.
 
     With stop_at_success a run leaves an image that is broken where it is: nothing more is computed for it. The restarts are
-    those numbered from `first` on, so that they can also be made one by one.
+    those numbered from `first` on, so that they can also be made one by one; their starts are random, one offset for all
+    images, unless `start` (B, *) says where gradient attacks shall start.
     """
-    return finish(attack_steps(model, x, y, config, stop_at_success=stop_at_success, first=first))
+    return finish(attack_steps(model, x, y, config, stop_at_success=stop_at_success, first=first, start=start))
 
 
 def attack_steps(
-    model: nn.Module, x: Tensor, y: Tensor, config: AttackConfig, *, stop_at_success: bool = False, first: int = 0
+    model: nn.Module,
+    x: Tensor,
+    y: Tensor,
+    config: AttackConfig,
+    *,
+    stop_at_success: bool = False,
+    first: int = 0,
+    start: Tensor | None = None,
 ) -> Generator[float, None, AdversarialExamples]:
     """`attack`, yielding the share done after every step and returning the result."""
     _check_input(x, y, config)
@@ -62,7 +77,7 @@ def attack_steps(
     best: list[Iterate] = []
     best_rank = torch.full(y.shape, -math.inf, device=x.device)
     for restart in range(restarts):
-        problem = Problem(target, x, y, config, _aims(target, x, y, config, first + restart, classes))
+        problem = Problem(target, x, y, config, _aims(target, x, y, config, first + restart, classes), start)
         seed, path = config.seed + first + restart, []
         for iterate in _run(problem, seed, stop_at_success):
             path.append(iterate)
@@ -77,7 +92,6 @@ def attack_steps(
     with torch.no_grad():
         success = problem.value(x_adv)[1]
     loss = torch.stack([iterate.loss for iterate in best])
-    yield 1.0
     return AdversarialExamples(x_adv, success, points, loss, length(x_adv - x, "linf"), length(x_adv - x, "l2"))
 
 

@@ -63,6 +63,8 @@ def apgd_run(problem: Problem, seed: int, *, stop_at_success: bool) -> Iterator[
 def _start(problem: Problem, seed: int) -> Tensor:
     """A random point of the sphere of radius eps."""
     x, config = problem.x, problem.config
+    if problem.start is not None:
+        return problem.inside(problem.start)
     if not config.random_start:
         return x
     draw = random_in_ball(x[:1], 1.0, config.norm, torch.Generator().manual_seed(seed))

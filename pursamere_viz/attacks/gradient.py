@@ -13,8 +13,8 @@ def gradient_run(problem: Problem, seed: int, *, stop_at_success: bool) -> Itera
     x, config = problem.x, problem.config
     steps = config.gradient_steps
     size = config.eps if config.kind == "fgsm" else config.relative_step * config.eps / max(steps, 1)
-    z = x
-    if config.kind == "pgd" and config.random_start:
+    z = x if problem.start is None else problem.inside(problem.start)
+    if config.kind == "pgd" and config.random_start and problem.start is None:
         offset = random_in_ball(x[:1], config.eps, config.norm, torch.Generator().manual_seed(seed))
         z = problem.inside(x + offset)
     going = torch.arange(len(x), device=x.device)  # the images that are still attacked

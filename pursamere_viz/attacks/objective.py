@@ -21,13 +21,17 @@ class Iterate:
 
 @dataclass(frozen=True, eq=False)
 class Problem:
-    """A model to be fooled near x (B, *), labels y (B,); `aims` (B,) are the classes that targeted DLR is after."""
+    """A model to be fooled near x (B, *), labels y (B,).
+
+    `aims` (B,) are the classes that targeted DLR is after; `start` (B, *) is where to start if not at random.
+    """
 
     model: nn.Module
     x: Tensor
     y: Tensor
     config: AttackConfig
     aims: Tensor | None = None
+    start: Tensor | None = None
 
     def only(self, rows: Tensor) -> "Problem":
         """The same for these images only."""

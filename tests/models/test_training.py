@@ -314,4 +314,4 @@ def test_the_purified_classifier_is_shown_purified_images(tmp_path, monkeypatch)
 
     list(train_network("digits", "purified_classifier", purify=purify))
     assert recipe("digits", "purified_classifier").start == "denoised_classifier"
-    assert shown == [2, 2]  # a quarter of each batch
+    assert shown[:2] == [2, 2]  # a quarter of each of the two batches; what follows is the look at validation images
