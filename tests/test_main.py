@@ -94,3 +94,12 @@ def test_a_download_that_fails_ends_in_one_sentence(fetched, capsys, monkeypatch
     assert main(["download", "mnist"]) == 2
     assert capsys.readouterr().err.strip().splitlines()[-1] == "MNIST could not be downloaded: no"
     assert not fetched.exists()
+
+
+def test_an_interrupt_ends_in_one_sentence(monkeypatch, capsys):
+    def interrupted(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("pursamere_viz.__main__.benchmark", interrupted)
+    assert main(["benchmark"]) == 130
+    assert capsys.readouterr().err == "stopped; the same command goes on from what is finished\n"

@@ -52,7 +52,7 @@ class AttackConfig:
                 raise ValueError(f"{name} must be a whole number of at least 1, got {getattr(self, name)}")
 
         if self.kind in ("apgd_dlr", "apgd_t") and self.target >= 0:
-            raise ValueError(f"{self.kind} takes no target, got {self.target}: apgd_ce and pgd do")
+            raise ValueError(f"{self.kind} takes no target, got {self.target}: pgd, apgd_ce and square do")
 
     @property
     def gradient_steps(self) -> int:

@@ -5,7 +5,8 @@ import re
 from pursamere_viz.attacks import AttackConfig
 from pursamere_viz.attacks.config import KINDS, MODES
 
-GRAMMAR = "KIND[-STEPS][xRESTARTS][:MODE][@TARGET][+eotDRAWS], for example pgd-40x5:full"
+GRAMMAR = "KIND[-STEPS][xRESTARTS][:MODE][@TARGET][+eotDRAWS], as in pgd-40x5:full, where MODE is full if not given"
+MOST = {"steps": 10_000, "restarts": 1000, "draws": 1000}
 STEPS = {"pgd": 20, "apgd_ce": 20, "apgd_dlr": 20, "apgd_t": 20, "square": 500}
 KNOWN = tuple(kind for kind in KINDS if kind != "none")
 _NAME = re.compile(r"([a-z_]+)(?:-(\d+))?(?:x(\d+))?(?::([a-z]+))?(?:@(\d+))?(?:\+eot(\d+))?")
@@ -25,6 +26,9 @@ def parse_attack(name: str, *, norm: str = "linf", eps: float = 0.0, seed: int =
         raise ValueError(f"fgsm has one step and no restarts, got {name!r}")
     if kind == "square" and mode not in (None, "blind"):
         raise ValueError(f"square uses no gradient: leave the mode out of {name!r}, or say blind for a transfer")
+    for what, text in (("steps", steps), ("restarts", restarts), ("draws", eot)):
+        if text and int(text) > MOST[what]:
+            raise ValueError(f"{name!r} asks for {text} {what}; at most {MOST[what]} are possible")
     return AttackConfig(
         kind=kind,
         norm=norm,

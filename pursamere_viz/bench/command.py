@@ -1,6 +1,7 @@
 """The evaluate command: run a bench, go on with it, print what it says."""
 
 import argparse
+import hashlib
 import time
 from pathlib import Path
 from typing import Any
@@ -44,7 +45,11 @@ def add_evaluate(commands: Any) -> None:
         parser.add_argument(
             f"--{name}", type=int, default=getattr(default, name), help=f"{meaning} (default %(default)s)"
         )
-    parser.add_argument("--out", type=Path, help="results, JSON lines (default: bench-DATA_SET.jsonl)")
+    parser.add_argument(
+        "--out",
+        type=Path,
+        help="results, JSON lines (default: bench-DATA_SET-SETTINGS.jsonl, another file for other settings)",
+    )
     parser.add_argument("--jobs", type=int, default=default_jobs(), help="processes (default %(default)s)")
     parser.add_argument("--scheduler", default="", help="address of a Dask scheduler, whose workers compute instead")
     parser.set_defaults(command=evaluate)
@@ -67,7 +72,7 @@ def evaluate(chosen: argparse.Namespace) -> None:
     config = BenchConfig(**values)
     if chosen.jobs < 1:
         raise ValueError(f"jobs must be at least 1, got {chosen.jobs}")
-    path = chosen.out or Path(f"bench-{config.data_set}.jsonl")
+    path = chosen.out or default_path(config)
     results = run_with_bar(config, path, chosen.jobs, chosen.scheduler)
     print(f"\n{summary(results).to_string(index=False)}\n")
     for purifier in config.purifiers:
@@ -75,6 +80,12 @@ def evaluate(chosen: argparse.Namespace) -> None:
         for check in checklist(results, purifier):
             print(f"  {SIGNS[check.verdict]} {check.name}. {check.sentence}")
     print(f"\nkept in {path}")
+
+
+def default_path(config: BenchConfig) -> Path:
+    """A file of its own for each configuration, so that the same command goes on and another one is not in its way."""
+    settings = hashlib.sha256(repr(config).encode()).hexdigest()[:8]
+    return Path(f"bench-{config.data_set}-{settings}.jsonl")
 
 
 def run_with_bar(config: BenchConfig, path: Path, jobs: int, scheduler: str = "") -> BenchResults:
@@ -96,6 +107,6 @@ def run_with_bar(config: BenchConfig, path: Path, jobs: int, scheduler: str = ""
 def probe_missing(results: BenchResults) -> None:
     """Measure the gradients of every purifier that was not probed yet."""
     probed = {held["purifier"] for held in results.probes}
-    for purifier in results.config.purifiers:
-        if purifier not in probed:
-            results.append_probe(probe(results.config, purifier))
+    todo = [purifier for purifier in results.config.purifiers if purifier not in probed]
+    for purifier in tqdm(todo, desc="looking at gradients", disable=not todo):
+        results.append_probe(probe(results.config, purifier))

@@ -67,3 +67,9 @@ def test_what_is_left_out_has_a_default():
 def test_what_stands_for_no_attack_is_refused(name, complaint):
     with pytest.raises(ValueError, match=re.escape(complaint)):
         parse_attack(name)
+
+
+@pytest.mark.parametrize("name", ["pgd-99999999999", "pgd-20x5000", "pgd-20+eot9999"])
+def test_more_than_any_machine_does_is_refused(name):
+    with pytest.raises(ValueError, match="at most"):
+        parse_attack(name)
