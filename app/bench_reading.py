@@ -18,6 +18,7 @@ from pursamere_viz.bench.command import fraction
 from pursamere_viz.bench.config import CLEAN, fingerprint
 from pursamere_viz.bench.defences import scenario_of
 from pursamere_viz.bench.engine import seconds_left
+from pursamere_viz.bench.probes import missing_probes
 from pursamere_viz.bench.tables import WORST
 from pursamere_viz.figures import Numbers, numbers_of
 from pursamere_viz.models import checkpoints
@@ -36,6 +37,7 @@ class Reading:
     results: BenchResults
     numbers: Numbers
     table: pd.DataFrame  # empty before the first number
+    foreign: bool  # measured with other weights than those on this machine
 
 
 def bundled() -> dict[str, Path]:
@@ -47,7 +49,7 @@ def read(path: Path) -> Reading:
     """Read a run; ValueError in one sentence where it cannot be."""
     try:
         results = BenchResults.load(path)
-        return Reading(results, numbers_of(results), summary(results))
+        return Reading(results, numbers_of(results), summary(results), _foreign(results))
     except (ValueError, KeyError, TypeError, AttributeError, IndexError) as problem:
         said = (
             str(problem).replace(str(path), path.name) if isinstance(problem, ValueError) else "its lines are damaged"
@@ -55,7 +57,7 @@ def read(path: Path) -> Reading:
         raise ValueError(f"This run cannot be shown: {said}") from problem
 
 
-def foreign(results: BenchResults) -> bool:
+def _foreign(results: BenchResults) -> bool:
     """Whether the run was measured with other weights than those on this machine."""
     try:
         return fingerprint(results.config)["weights"] != results.fingerprint["weights"]
@@ -108,8 +110,7 @@ def measuring(config: BenchConfig, path: Path) -> Generator[Progress, None, None
         if advance.piece is not None:
             what = f"{advance.piece.purifier}, {advance.piece.attack}; about {_duration(left)} left, and the probes"
         yield Progress(what, MEASURED * advance.done / advance.total)
-    probed = {held["purifier"] for held in advance.results.probes}
-    missing = [purifier for purifier in config.purifiers if purifier not in probed]
+    missing = missing_probes(advance.results)
     for k, purifier in enumerate(missing):
         yield Progress(f"Probing the gradient of {purifier}", MEASURED + (1 - MEASURED) * k / len(missing))
         advance.results.append_probe(probe(config, purifier))

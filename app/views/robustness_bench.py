@@ -1,19 +1,19 @@
 """Robustness bench: what a purifier is really worth, and whether the evaluation that says so is to be believed."""
 
-import dataclasses
 import html
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import streamlit as st
-from plotly.graph_objects import Figure
 
 import bench_controls as controls
 import bench_images
 import compute
-from bench_reading import Reading, foreign, overall, pivot
+from bench_reading import Reading, overall, pivot
 from pursamere_viz import figures
-from pursamere_viz.bench import BenchConfig, Check
+from pursamere_viz.bench import Check
+from pursamere_viz.bench.command import command_line
 from pursamere_viz.figures import Numbers, theme
 from pursamere_viz.figures.bench_numbers import called
 from pursamere_viz.models.data import DATA_SETS
@@ -117,7 +117,7 @@ def _diagnostics(numbers: Numbers, purifier: str, eps: float) -> None:
                     st.caption(f"Not in this run at this eps. It needs {needs}.")
 
 
-def _chart(figure: Figure, key: str) -> None:
+def _chart(figure: Any, key: str) -> None:
     plain_text(key)
     st.plotly_chart(figure, key=key, config=BARE, alt=figure.layout.title.text.replace("<br>", " "))
 
@@ -131,7 +131,7 @@ def facts(reading: Reading) -> str:
         f"seed {config.seed}, torch {versions.get('torch', '?')}. Bands: Wilson 95 %. A randomised purifier is judged by one draw."
     )
     other = " Measured with other weights than those on this machine: the Image lab shows another defence."
-    return said + (other if foreign(reading.results) else "")
+    return said + (other if reading.foreign else "")
 
 
 def _downloads(reading: Reading, path: Path) -> None:
@@ -143,19 +143,8 @@ def _downloads(reading: Reading, path: Path) -> None:
             icon=":material/download:", on_click="ignore",
         )  # fmt: skip
         with st.popover("Command", icon=":material/terminal:"):
-            st.write("This measures the same again, and goes on where it was stopped:")
-            st.code(command(config), language="bash", wrap_lines=True)
-
-
-def command(config: BenchConfig) -> str:
-    """The command line of a run."""
-    parts = ["python -m pursamere_viz evaluate", config.data_set]
-    for field in dataclasses.fields(BenchConfig):
-        value = getattr(config, field.name)
-        if field.name != "data_set" and value != field.default:
-            words = value if isinstance(value, tuple) else (value,)
-            parts.append(f"--{field.name} {' '.join(map(str, words))}")
-    return " ".join(parts)
+            st.write("This measures the same again; killed, it goes on where it was:")
+            st.code(command_line(config), language="bash", wrap_lines=True)
 
 
 page()

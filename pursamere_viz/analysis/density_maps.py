@@ -9,7 +9,7 @@ from torch import Tensor
 
 from pursamere_viz.analysis.landscapes import Landscape, Plane, evaluate
 from pursamere_viz.analysis.recovery import Minimisers, find_minimisers
-from pursamere_viz.analysis.worst_case import margin
+from pursamere_viz.attacks.objective import margin
 from pursamere_viz.densities import GaussianMixture
 from pursamere_viz.densities.bayes import BayesClassifier
 from pursamere_viz.densities.modes import Modes, find_modes

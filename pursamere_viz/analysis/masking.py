@@ -5,9 +5,10 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor, nn
 
-from pursamere_viz.analysis.worst_case import WorstCase, margin
+from pursamere_viz.analysis.worst_case import WorstCase
 from pursamere_viz.attacks import AttackConfig, attack
 from pursamere_viz.attacks.config import MODES
+from pursamere_viz.attacks.objective import margin
 from pursamere_viz.geometry import random_in_ball
 from pursamere_viz.purification import PurifiedClassifier, Purifier
 

@@ -8,6 +8,7 @@ import torch
 from scipy.spatial import cKDTree
 from torch import Tensor, nn
 
+from pursamere_viz.attacks.objective import margin
 from pursamere_viz.geometry import check_norm
 from pursamere_viz.progress import finish
 from pursamere_viz.purification import PurifiedClassifier, Purifier
@@ -143,10 +144,3 @@ def worst_case_steps(
     return WorstCase(
         margin_table[:, 0] > 0, robust, found, smallest, slope, certain, eps, norm, grid.spacing, grid.covering
     )
-
-
-def margin(logits: Tensor, y: Tensor) -> Tensor:
-    """logits_y - max over c != y of logits_c: (B, C), (B,) -> (B,); positive where the classifier is right."""
-    own = logits.gather(1, y[:, None]).squeeze(1)
-    others = logits.scatter(1, y[:, None], -math.inf)
-    return own - others.amax(1)  # inf where there is one class only

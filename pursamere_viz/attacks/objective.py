@@ -84,7 +84,7 @@ class Problem:
 
 
 def margin(logits: Tensor, y: Tensor) -> Tensor:
-    """z_y - max over i != y of z_i, (B, classes) -> (B,); negative where the prediction is not y."""
+    """z_y - max over i != y of z_i, (B, classes) -> (B,): positive where the prediction is y, inf where there is one class only."""
     others = logits.scatter(-1, y[:, None], -torch.inf)
     return logits.gather(-1, y[:, None]).squeeze(-1) - others.amax(-1)
 

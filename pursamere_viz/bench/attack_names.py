@@ -1,6 +1,7 @@
 """Attacks as short names: "pgd-40x5:full" is PGD, 40 steps, 5 restarts, through every purification step."""
 
 import re
+from collections.abc import Iterable
 
 from pursamere_viz.attacks import AttackConfig
 from pursamere_viz.attacks.config import KINDS, MODES
@@ -41,3 +42,13 @@ def parse_attack(name: str, *, norm: str = "linf", eps: float = 0.0, seed: int =
         eot=int(eot or 1),
         seed=seed,
     )
+
+
+def matching(names: Iterable[str], **wanted: object) -> dict[str, AttackConfig]:
+    """The attacks of these names whose fields are as wanted."""
+    parsed = {name: parse_attack(name) for name in names}
+    return {
+        name: config
+        for name, config in parsed.items()
+        if all(getattr(config, field) == value for field, value in wanted.items())
+    }

@@ -1,17 +1,19 @@
 """Is this evaluation to be believed? Checks that turn red by themselves (after Carlini et al. 2019 and Athalye et al. 2018)."""
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import torch
 
-from pursamere_viz.bench.defences import scenario_of, traits
+from pursamere_viz.bench.defences import CONVERGED, scenario_of, traits
 from pursamere_viz.bench.evidence import Evidence, gather, more, percent
 from pursamere_viz.bench.results import BenchResults
 from pursamere_viz.bench.tables import WORST
+from pursamere_viz.models.data import data_set
 
 ZERO = 0.02  # accuracy that counts as none
-FAR = {"linf": 0.5, "l2": 4.0}  # budgets at which any 8x8 image or larger can be made grey or another one
+GREY = 0.5  # how far any pixel is at most from grey: an attacker with that budget can blot out every image
 RIGHT = 0.01  # relative error of a gradient
 QUERIES = 100  # fewer of a random search say nothing
 VANISHED = 1e-3  # of the bare classifier's gradient
@@ -60,7 +62,11 @@ def _reaches_zero(evidence: Evidence) -> Check:
     least = min(curve, key=lambda eps: float(curve[eps].double().mean()))
     if float(curve[least].double().mean()) <= ZERO:
         return Check(name, "pass", f"At eps {least:g} the attacks leave {percent(curve[least])}.")
-    farthest, far = max(curve), FAR[evidence.results.config.norm]
+    config = evidence.results.config
+    described = data_set(config.data_set)
+    farthest, far = max(curve), GREY
+    if config.norm == "l2":
+        far *= math.sqrt(described.channels * described.size**2)
     if farthest < far:
         return _open(
             name, f"at the largest eps, {farthest:g}, {percent(curve[farthest])} still stand; go up to {far:g}"
@@ -141,12 +147,12 @@ def _black_box(evidence: Evidence) -> Check:
 
 def _modes(evidence: Evidence) -> Check:
     name = "Who knows more breaks more"
-    config = evidence.results.config
-    if "full" not in config.modes(evidence.purifier):
+    modes = traits(evidence.purifier, evidence.results.config.data_set).modes
+    if "full" not in modes:
         return Check(
             name, "fail", "There is no gradient through this purifier: only blind, bpda and random search attack it."
         )
-    if config.modes(evidence.purifier) == {"full"}:
+    if modes == ("full",):
         return Check(name, "pass", "There is no purifier to be known.")
     full = {c: attack for attack, c in evidence.attacks(mode="full").items()}
     pairs = [
@@ -222,7 +228,7 @@ def _convergence(evidence: Evidence) -> Check:
     if not common:
         return _open(name, "the purifier named converged under the same attack")
     here, there = evidence.standing(common), other.standing(common)
-    sentence = f"As shipped {percent(here)} stand, run to convergence {percent(there)}"
+    sentence = f"As shipped {percent(here)} stand, with {CONVERGED} times the steps, undamped, {percent(there)}"
     hidden = more(here, there)
     return Check(
         name, "fail" if hidden else "pass", sentence + (": unfinished steps hide something." if hidden else ".")

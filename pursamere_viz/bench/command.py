@@ -3,6 +3,7 @@
 import argparse
 import hashlib
 import time
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from pursamere_viz.bench import attack_names, defences
 from pursamere_viz.bench.checklist import checklist
 from pursamere_viz.bench.config import BenchConfig
 from pursamere_viz.bench.engine import bench, default_jobs
-from pursamere_viz.bench.probes import probe
+from pursamere_viz.bench.probes import missing_probes, probe
 from pursamere_viz.bench.results import BenchResults
 from pursamere_viz.bench.tables import summary
 
@@ -99,14 +100,19 @@ def run_with_bar(config: BenchConfig, path: Path, jobs: int, scheduler: str = ""
         for advance in advances:
             bar.update(advance.done - bar.n)
             bar.set_postfix_str(" ".join(map(str, advance.piece.cell)) if advance.piece else "")
-    probe_missing(advance.results)
+    todo = missing_probes(advance.results)
+    for purifier in tqdm(todo, desc="looking at gradients", disable=not todo):
+        advance.results.append_probe(probe(config, purifier))
     print(f"{time.monotonic() - began:.0f} s")
     return advance.results
 
 
-def probe_missing(results: BenchResults) -> None:
-    """Measure the gradients of every purifier that was not probed yet."""
-    probed = {held["purifier"] for held in results.probes}
-    todo = [purifier for purifier in results.config.purifiers if purifier not in probed]
-    for purifier in tqdm(todo, desc="looking at gradients", disable=not todo):
-        results.append_probe(probe(results.config, purifier))
+def command_line(config: BenchConfig) -> str:
+    """The command that measures this: what add_evaluate reads."""
+    parts = ["python -m pursamere_viz evaluate", config.data_set]
+    for field in fields(BenchConfig):
+        value = getattr(config, field.name)
+        if field.name != "data_set" and value != field.default:
+            words = value if isinstance(value, tuple) else (value,)
+            parts.append(f"--{field.name} {' '.join(map(str, words))}")
+    return " ".join(parts)

@@ -61,13 +61,6 @@ class BenchConfig:
         if not 0 <= self.seed <= 9999:
             raise ValueError(f"seed must be from 0 to 9999, got {self.seed}")
 
-    def modes(self, purifier: str) -> set[str]:
-        """Those in which an attack on it makes sense: without a derivative there is no full one, without a purifier only one."""
-        if purifier in ("none", "saturated"):
-            return {"full"}
-        differentiable = traits(purifier, self.data_set).differentiable
-        return set(MODES) if differentiable else {"blind", "bpda"}
-
 
 @dataclass(frozen=True)
 class Piece:
@@ -95,8 +88,8 @@ def cells(config: BenchConfig) -> Iterator[tuple[str, str, float]]:
 
 def attacks_on(config: BenchConfig, purifier: str) -> list[str]:
     """The attacks of a run that make sense on a purifier; where its modes are one, each attack once, in the last of MODES."""
-    modes, parsed = config.modes(purifier), {name: parse_attack(name) for name in config.attacks}
-    if modes == {"full"}:
+    modes, parsed = traits(purifier, config.data_set).modes, {name: parse_attack(name) for name in config.attacks}
+    if modes == ("full",):
         best: dict[AttackConfig, str] = {}
         for name in sorted(parsed, key=lambda name: MODES.index(parsed[name].mode)):
             best[replace(parsed[name], mode="full")] = name

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from pursamere_viz.attacks.config import MODES
 from pursamere_viz.models.checkpoints import load_network
 from pursamere_viz.models.device import default_device
 from pursamere_viz.parameters import parse
@@ -135,7 +136,9 @@ def make_defence(
 class Traits:
     """What is known of a purifier before anything is computed."""
 
-    differentiable: bool
+    modes: tuple[
+        str, ...
+    ]  # in which an attack makes sense: no full one without a derivative, only one without a purifier
     randomised: bool
     denoiser_calls: int  # of one purification
 
@@ -144,4 +147,7 @@ class Traits:
 def traits(name: str, data_set: str) -> Traits:
     """The traits of a purifier by name; held, because tables and checks ask for them again and again."""
     purifier = make_defence(name, data_set, device="cpu")[0].purifier
-    return Traits(purifier.differentiable, purifier.randomised, purifier.denoiser_calls)
+    modes = MODES if purifier.differentiable else tuple(mode for mode in MODES if mode != "full")
+    if isinstance(purifier, IdentityPurifier):
+        modes = ("full",)
+    return Traits(modes, purifier.randomised, purifier.denoiser_calls)

@@ -1,5 +1,6 @@
 """Run a bench: pieces through joblib, on the cores of this machine or on a Dask cluster, each kept as soon as it is done."""
 
+import math
 import os
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -7,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
 from joblib import Parallel, delayed, parallel_config
 
 from pursamere_viz.bench.config import BenchConfig, Piece, fingerprint, pieces
@@ -89,4 +89,4 @@ def _local(jobs: int) -> AbstractContextManager[Any]:
 
 def seconds_left(advance: Advance, seconds: float) -> float:
     """What the rest takes at the pace so far; nan before the first piece of this process."""
-    return seconds * (advance.total - advance.done) / advance.fresh if advance.fresh else torch.nan
+    return seconds * (advance.total - advance.done) / advance.fresh if advance.fresh else math.nan

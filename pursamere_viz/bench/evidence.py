@@ -7,7 +7,7 @@ from scipy.stats import binomtest
 from torch import Tensor
 
 from pursamere_viz.attacks import AttackConfig
-from pursamere_viz.bench.attack_names import parse_attack
+from pursamere_viz.bench.attack_names import matching
 from pursamere_viz.bench.config import CLEAN
 from pursamere_viz.bench.results import BenchResults
 from pursamere_viz.bench.tables import WORST, entries
@@ -32,12 +32,7 @@ class Evidence:
     def attacks(self, **wanted: object) -> dict[str, AttackConfig]:
         """The untargeted attacks measured at that budget whose fields are as wanted."""
         names = [name for name, eps in self.held if eps == self.eps and name not in (CLEAN, WORST)]
-        parsed = {name: parse_attack(name) for name in names}
-        return {
-            name: config
-            for name, config in parsed.items()
-            if all(getattr(config, field) == value for field, value in {"target": -1, **wanted}.items())
-        }
+        return matching(names, **{"target": -1, **wanted})
 
     def series(self, field: str, **wanted: object) -> list[list[tuple[int, str]]]:
         """Those of them that differ in one field alone: (value, name) in ascending order, series of two and more."""

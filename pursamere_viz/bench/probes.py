@@ -10,6 +10,7 @@ from torch.nn.functional import cross_entropy
 from pursamere_viz.bench.config import BenchConfig
 from pursamere_viz.bench.defences import make_defence, traits
 from pursamere_viz.bench.pieces import one_thread
+from pursamere_viz.bench.results import BenchResults
 from pursamere_viz.geometry import length, normalize
 from pursamere_viz.models.data import load_images
 from pursamere_viz.purification import IdentityPurifier, PurifiedClassifier, Purifier
@@ -48,6 +49,12 @@ def probe(config: BenchConfig, purifier: str) -> Probe:
         if isinstance(defence.purifier, Purifier):
             found["jacobian"] = _step_norms(defence.purifier, x, config.seed)
         return found
+
+
+def missing_probes(results: BenchResults) -> list[str]:
+    """The purifiers of a run that were not probed yet."""
+    probed = {held["purifier"] for held in results.probes}
+    return [purifier for purifier in results.config.purifiers if purifier not in probed]
 
 
 def _loss(model: PurifiedClassifier, x: Tensor, y: Tensor) -> Tensor:
@@ -105,7 +112,7 @@ def _step_norms(purifier: Purifier, x: Tensor, seed: int) -> list[float]:
 def _slices(
     model: PurifiedClassifier, bare: PurifiedClassifier, x: Tensor, y: Tensor, gradient: Tensor, config: BenchConfig
 ) -> dict[str, Any]:
-    """Mean over images of the loss along a line of length 4 eps through x (not clipped to the box)."""
+    """The loss of each image along a line of length 4 eps through it (not clipped to the box)."""
     reach = torch.linspace(-2, 2, POINTS, dtype=torch.float64)
     lines = {
         "gradient": normalize(gradient, config.norm),

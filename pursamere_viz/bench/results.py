@@ -17,12 +17,12 @@ class BenchResults:
     """The finished outcomes of one run; a file that was cut short by a kill loses its last line and nothing else."""
 
     def __init__(
-        self, path: Path, fingerprint: dict[str, Any], outcomes: list[Outcome], notes: list[dict] | None = None
+        self, path: Path, fingerprint: dict[str, Any], outcomes: list[Outcome], probes: list[dict] | None = None
     ):
         self.path = path
         self.fingerprint = fingerprint
         self.held: dict[Key, Outcome] = {key(outcome): outcome for outcome in outcomes}
-        self.probes: list[dict[str, Any]] = notes or []
+        self.probes: list[dict[str, Any]] = probes or []
 
     @classmethod
     def load(cls, path: Path) -> "BenchResults":

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from pursamere_viz.analysis.evaluation import RobustAccuracy
-from pursamere_viz.bench.config import CLEAN, BenchConfig, cells
+from pursamere_viz.bench.config import CLEAN, BenchConfig, attacks_on, cells
 from pursamere_viz.bench.defences import traits
 from pursamere_viz.bench.pieces import Outcome
 from pursamere_viz.bench.results import BenchResults
@@ -80,7 +80,7 @@ def _under_attack(
         stands = clean & right(outcomes, rule)
         worst = worst & stands
         found.append(Entry(purifier, rule, eps, name, RobustAccuracy(stands, len(stands))))
-    wanted = [cell for cell in cells(config) if cell[0] == purifier and cell[2] == eps]
+    wanted = attacks_on(config, purifier)
     if not wanted or len(found) < len(wanted):  # no attack makes no worst case
         return found
     return [*found, Entry(purifier, rule, eps, WORST, RobustAccuracy(worst, len(worst)))]

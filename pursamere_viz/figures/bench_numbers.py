@@ -12,7 +12,7 @@ import torch
 
 from pursamere_viz.analysis.evaluation import RobustAccuracy
 from pursamere_viz.attacks import AttackConfig
-from pursamere_viz.bench.attack_names import parse_attack
+from pursamere_viz.bench.attack_names import matching
 from pursamere_viz.bench.config import CLEAN, BenchConfig
 from pursamere_viz.bench.defences import traits
 from pursamere_viz.bench.results import BenchResults
@@ -47,12 +47,7 @@ class Numbers:
 
     def attacks(self, purifier: str, eps: float, **wanted: object) -> dict[str, AttackConfig]:
         """The attacks measured on a purifier at one eps whose fields are as wanted."""
-        parsed = {name: parse_attack(name) for name in self.config.attacks if self.of(purifier, name, eps) is not None}
-        return {
-            name: config
-            for name, config in parsed.items()
-            if all(getattr(config, field) == value for field, value in wanted.items())
-        }
+        return matching((name for name in self.config.attacks if self.of(purifier, name, eps) is not None), **wanted)
 
     def standing(self, purifier: str, names: Iterable[str], eps: float, rule: str | None = None) -> RobustAccuracy:
         """What stands under all of these attacks."""

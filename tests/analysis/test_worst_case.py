@@ -7,7 +7,8 @@ import torch
 from torch import nn
 
 from pursamere_viz import NoiseRule, Purifier, PurifierConfig, ReconstructionError, TweedieDenoiser, worst_case
-from pursamere_viz.analysis.worst_case import ball_grid, margin
+from pursamere_viz.analysis.worst_case import ball_grid
+from pursamere_viz.attacks.objective import margin
 from pursamere_viz.densities import GaussianMixture
 from pursamere_viz.densities.bayes import BayesClassifier, class_log_prob
 from pursamere_viz.geometry import length, random_in_ball

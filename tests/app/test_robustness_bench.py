@@ -202,7 +202,7 @@ def test_a_run_under_way_in_another_session_is_not_measured_twice(shelf) -> None
 def test_an_upload_is_accepted_or_refused_in_one_sentence(shelf, measured) -> None:
     path = bench_reading.keep_upload("mine.jsonl", measured.read_bytes())
     assert path.name == "mine.jsonl" and not bench_reading.read(path).table.empty
-    assert not bench_reading.foreign(bench_reading.read(path).results)
+    assert not bench_reading.read(path).foreign
     other = json.loads(measured.read_text().splitlines()[0])
     other["bench"]["config"]["purifiers"] = ["abacus"]
     damaged = measured.read_text().replace('"predictions"', '"guesses"')
