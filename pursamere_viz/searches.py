@@ -1,5 +1,6 @@
 """What was tried on validation images to choose each data set's defence: does sharpness-awareness help, and where?"""
 
+import itertools
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +15,7 @@ from pursamere_viz.plans import NONE, PLANS
 from pursamere_viz.scenarios import Scenario
 
 STEPS = 10  # of the attack
-SIZES = {"mnist": (300, 48), "fashion_mnist": (200, 24), "cifar10": (200, 24)}  # validation images without and with it
+SIZES = {"mnist": (1000, 48), "fashion_mnist": (1000, 96), "cifar10": (1000, 96)}  # validation images without and with it
 
 
 # One change each from the shipped defence, measured at the main budget of the data set's plan.
@@ -31,7 +32,7 @@ TRIED: dict[str, list[dict[str, Any]]] = {
         change | {"classifier": "denoised"}
         for change in [{}, *CHANGES[:2], *CHANGES[3:], {"sigma": 0.3}, {"step_size": 0.5, "radius": 0.35}]
     ],
-    "cifar10": [*CHANGES[:3], {"sigma": 0.15, "radius": 0.1}, {"sigma": 0.05}],
+    "cifar10": [*CHANGES[:3], {"sigma": 0.15, "radius": 0.1}, {"sigma": 0.12, "radius": 0.08}, {"sigma": 0.05}],
 }
 
 
@@ -65,10 +66,16 @@ def cells(name: str, scenario: Scenario) -> dict[str, Cell]:
     }
 
 
+def bare(name: str) -> Cell:
+    """The standard classifier without a purifier and without an attack: what a defence's clean accuracy is held against."""
+    standard = replace(Scenario(data_set=name), classifier="standard")
+    return Cell("tried", standard, NONE, SIZES[name][0], bare=True, split="validation")
+
+
 def search(name: str) -> Iterator[tuple[Cell, RobustAccuracy]]:
     """Measure what was not measured yet, yielding (cell, outcome so far)."""
     wanted = (cell for scenario in scenarios(name) for cell in cells(name, scenario).values())
-    return measure_cells(name, wanted, path(name))
+    return measure_cells(name, itertools.chain([bare(name)], wanted), path(name))
 
 
 def outcomes(name: str, scenario: Scenario, results: Results, weights: list[str]) -> dict[str, RobustAccuracy] | None:

@@ -27,7 +27,7 @@ def small(monkeypatch, tmp_path: Path) -> Path:
 def test_a_search_measures_each_scenario_once_on_validation_images(small: Path) -> None:
     seen = {cell for cell, _ in searches.search("digits")}
     assert len(searches.scenarios("digits")) == 3  # an empty change is the shipped defence
-    assert len(seen) == 3 * 4
+    assert len(seen) == 1 + 3 * 4  # the bare classifier, and clean, blind, bpda, full of each
     assert {cell.split for cell in seen} == {"validation"}
     assert list(searches.search("digits")) == []
 
@@ -49,6 +49,8 @@ def test_the_card_shows_what_was_tried_best_first(small: Path) -> None:
     assert sum("**" in line for line in lines) == 1  # the shipped one
     worst = [float(line.split("|")[-2].strip(" *")) for line in lines]
     assert worst == sorted(worst, reverse=True)
+    bare = Results(searches.path("digits")).outcome(searches.bare("digits"), load_defence_of(Scenario(), "cpu")[1])
+    assert f"bare classifier has {cards.percent(bare)} without" in cards._search("digits")
 
 
 def test_a_line_cut_short_is_not_a_result(small: Path) -> None:
@@ -56,7 +58,7 @@ def test_a_line_cut_short_is_not_a_result(small: Path) -> None:
     path = searches.path("digits")
     text = path.read_text()
     path.write_text(text[:-40])
-    assert len(Results(path).held) == len(Results(small / "none.jsonl").held) + 11
+    assert len(Results(path).held) == len(Results(small / "none.jsonl").held) + 12
 
 
 @pytest.mark.parametrize("name", DATA_SETS)
