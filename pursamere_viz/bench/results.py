@@ -61,7 +61,8 @@ class BenchResults:
             return new
         held = cls.load(path)
         held.refuse_other(fingerprint)
-        os.truncate(path, there.rfind(b"\n") + 1)
+        if not there.endswith(b"\n"):
+            os.truncate(path, there.rfind(b"\n") + 1)
         return held
 
     @property
@@ -100,8 +101,9 @@ class BenchResults:
         return [self.held[(*cell, image)] for image in images if (*cell, image) in self.held]
 
     def _write(self, text: str) -> None:
-        with self.path.open("a", encoding="utf-8") as file:
-            file.write(text)
+        # In one piece, so that two commands on one file do each other's work again, and no harm.
+        with self.path.open("ab", buffering=0) as file:
+            file.write(text.encode())
 
 
 def key(outcome: Outcome) -> Key:

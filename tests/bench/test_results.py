@@ -1,12 +1,14 @@
 """The results file: what is kept, what is refused, and that a refusal changes nothing."""
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from pursamere_viz.__main__ import main
 from pursamere_viz.bench import BenchConfig, BenchResults, engine
 from pursamere_viz.bench.config import Piece, fingerprint
+from pursamere_viz.bench.results import key
 
 CONFIG = BenchConfig(purifiers=("none",), attacks=("fgsm",), images=4, batch=2)
 COMMAND = ["evaluate", "digits", "--purifiers", "none", "--attacks", "fgsm", "--images", "4", "--batch", "2"]
@@ -193,3 +195,17 @@ def test_probes_are_kept_beside_the_outcomes(finished, tmp_path):
     [read] = BenchResults.load(path).probes
     assert read["gradient"][:2] == probe["gradient"][:2] and read["gradient"][2] != read["gradient"][2]
     assert len(BenchResults.load(path).held) == 8
+
+
+def test_two_commands_on_one_file_do_no_harm(finished, tmp_path):
+    path = tmp_path / "run.jsonl"
+    header, *lines = finished.splitlines(keepends=True)
+    path.write_bytes(header)
+    first, second = (BenchResults.open(path, fingerprint(CONFIG)) for _ in range(2))
+    long = [json.loads(line)["outcome"] | {"loss": [0.123456789] * 4_000} for line in lines]
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda k: (first, second)[k % 2].append(long), range(40)))
+    text = path.read_text()
+    assert len(text.splitlines()) == 1 + 40 * len(lines)
+    held = BenchResults.load(path)
+    assert held.held == {key(outcome): outcome for outcome in long}
