@@ -5,12 +5,13 @@ import os
 from pathlib import Path
 from typing import Any
 
-from pursamere_viz.bench.config import BenchConfig, Piece
+from pursamere_viz.bench.config import BenchConfig, Piece, cells
 from pursamere_viz.bench.pieces import Outcome
 
 Key = tuple[str, str, float, int]
 PARTS = ("config", "weights", "versions")  # of a fingerprint
 START = b'{"bench": '
+ROUNDING = 1e-4  # of a distance measured in float32
 
 
 class BenchResults:
@@ -30,18 +31,22 @@ class BenchResults:
         try:
             text = path.read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as problem:
-            raise ValueError(f"{path} cannot be read as a bench run: {problem}") from problem
+            said = problem.strerror if isinstance(problem, OSError) else "it is not text"
+            raise ValueError(f"{path} cannot be read as a bench run: {said}") from problem
         lines = text.split("\n")[:-1]  # what follows the last line break was cut short
         try:
+            if not lines:
+                raise ValueError("it is empty")
             first, *others = [json.loads(line) for line in lines]
             fingerprint = {part: dict(first["bench"][part]) for part in PARTS}
-            BenchConfig(**_as_tuples(fingerprint["config"]))
+            config = BenchConfig(**_as_tuples(fingerprint["config"]))
             outcomes = [line["outcome"] for line in others if "outcome" in line]
-            [(key(outcome), outcome["label"], outcome["predictions"]) for outcome in outcomes]
+            _refuse_impossible(outcomes, config)
             probes = [line["probe"] for line in others if "probe" in line]
             [probe["purifier"] for probe in probes]
         except (ValueError, KeyError, TypeError) as problem:
-            raise ValueError(f"{path} is not a bench run of this program: {problem!r}") from problem
+            said = str(problem) if type(problem) is ValueError else "its lines are damaged"
+            raise ValueError(f"{path} is not a bench run of this program: {said}") from problem
         return cls(path, fingerprint, outcomes, probes)
 
     @classmethod
@@ -104,6 +109,19 @@ class BenchResults:
         # In one piece, so that two commands on one file do each other's work again, and no harm.
         with self.path.open("ab", buffering=0) as file:
             file.write(text.encode())
+
+
+def _refuse_impossible(outcomes: list[Outcome], config: BenchConfig) -> None:
+    """ValueError for an outcome that the run could not have had."""
+    wanted = set(cells(config))
+    for outcome in outcomes:
+        *cell, image = key(outcome)
+        _ = outcome["label"], outcome["predictions"]
+        if tuple(cell) not in wanted or image not in range(config.images):
+            raise ValueError(f"it holds image {image} under {' '.join(map(str, cell))}, which it was not to measure")
+        length, allowed = outcome[config.norm], outcome["eps"] + ROUNDING
+        if not length <= allowed:
+            raise ValueError(f"image {image} was moved by {length:g} where {outcome['eps']:g} was allowed")
 
 
 def key(outcome: Outcome) -> Key:

@@ -209,3 +209,18 @@ def test_two_commands_on_one_file_do_no_harm(finished, tmp_path):
     assert len(text.splitlines()) == 1 + 40 * len(lines)
     held = BenchResults.load(path)
     assert held.held == {key(outcome): outcome for outcome in long}
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [({"linf": 0.77}, "moved by 0.77 where 0.1"), ({"image": 33333}, "image 33333"), ({"eps": 0.2}, "fgsm 0.2")],
+)
+def test_what_the_run_cannot_have_measured_is_refused(change, sentence, finished, tmp_path):
+    path = tmp_path / "run.jsonl"
+    header, *lines = finished.decode().splitlines()
+    outcomes = [json.loads(line)["outcome"] for line in lines]
+    [one, *_] = [outcome for outcome in outcomes if outcome["attack"] == "fgsm"]
+    one |= change
+    path.write_text("\n".join([header, *(json.dumps({"outcome": outcome}) for outcome in outcomes), ""]))
+    with pytest.raises(ValueError, match=sentence):
+        BenchResults.load(path)
