@@ -92,7 +92,8 @@ def _networks() -> None:
 
 def _attack() -> None:
     control("attack", "Kind")
-    none, pgd = st.session_state["attack"] == "none", st.session_state["attack"] == "pgd"
+    kind = st.session_state["attack"]
+    none, single = kind == "none", kind in ("none", "fgsm")
     control("mode", "What the attacker knows", disabled=none)
     control("eps", "Budget eps", disabled=none)
     with st.popover("More", width="stretch"):
@@ -100,9 +101,9 @@ def _attack() -> None:
         classes = DATA_SETS[st.session_state["data_set"]].class_names
         choices = {-1: "any wrong class", **dict(enumerate(classes))}
         st.selectbox("Target", list(choices), key="target", format_func=choices.get, disabled=none)
-        control("attack_steps", "Attack steps", disabled=not pgd)
-        control("restarts", "Restarts", disabled=not pgd)
-        control("attack_seed", "Attack seed", disabled=not pgd)
+        control("attack_steps", "Queries" if kind == "square" else "Attack steps", disabled=single, typed=True)
+        control("restarts", "Restarts", disabled=single)
+        control("attack_seed", "Attack seed", disabled=single)
 
 
 def _purifier() -> None:

@@ -74,7 +74,7 @@ class Scenario(Described):
     attack: str = inherit(AttackConfig, "kind")
     attack_norm: str = inherit(AttackConfig, "norm")
     eps: float = inherit(AttackConfig, "eps")
-    attack_steps: int = inherit(AttackConfig, "steps", high=100)
+    attack_steps: int = inherit(AttackConfig, "steps")
     restarts: int = inherit(AttackConfig, "restarts", high=10)
     mode: str = inherit(AttackConfig, "mode")
     target: int = inherit(AttackConfig, "target")

@@ -70,7 +70,8 @@ def headline(result: Run) -> str:
     purified = f"purified, as **{_read(result, result.metrics.probabilities[-1, 0])}**"
     if scenario.attack == "none" or scenario.eps == 0:
         return f"{truth}; {purified}" if guessed else f"{truth} reads as **{clean}**; {purified}"
-    return f"{truth}, attacked, reads as **{_read(result, result.attacked_probabilities[0])}**; {purified}"
+    still = "still " if not guessed and int(result.attacked_probabilities[0].argmax()) == int(result.y) else ""
+    return f"{truth}, attacked, {still}reads as **{_read(result, result.attacked_probabilities[0])}**; {purified}"
 
 
 def guessed_class(scenario: Scenario) -> str:
