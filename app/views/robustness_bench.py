@@ -70,7 +70,7 @@ def _show(path: Path) -> None:
     if reading.table.empty:
         st.caption("No number is finished yet.")
         return
-    _chart(figures.accuracy_curves(numbers, purifier), "bench_curves")
+    _chart(figures.accuracy_curves(numbers, purifier, eps), "bench_curves")
     st.caption(facts(reading))
     st.dataframe(pivot(numbers, reading.table, eps), hide_index=True)
     st.caption(

@@ -1,6 +1,7 @@
 """Result objects in, Plotly figures out: the only place that imports plotly, and it computes no science."""
 
-from pursamere_viz.figures.bench import accuracy_curves, effort_lines, mode_bars, radius_lines
+from pursamere_viz.figures.bench import accuracy_curves, effort_lines, radius_lines
+from pursamere_viz.figures.bench_modes import mode_bars
 from pursamere_viz.figures.bench_numbers import Numbers, numbers_of
 from pursamere_viz.figures.bench_probe import jacobian_lines, loss_curves, slice_lines
 from pursamere_viz.figures.bench_randomness import randomness_bars

@@ -1,4 +1,4 @@
-"""What a bench run says: accuracy against eps, what the attacker knows, how hard it tries, and the neighbourhood."""
+"""What a bench run says: accuracy against eps, how hard the attacker tries, and the neighbourhood."""
 
 from __future__ import annotations
 
@@ -8,21 +8,33 @@ from itertools import pairwise
 import plotly.graph_objects as go
 
 from pursamere_viz.analysis.evaluation import RobustAccuracy
-from pursamere_viz.attacks import AttackConfig
 from pursamere_viz.bench.config import CLEAN
 from pursamere_viz.bench.defences import scenario_of
 from pursamere_viz.bench.evidence import more
 from pursamere_viz.bench.tables import WORST
 from pursamere_viz.figures import theme
-from pursamere_viz.figures.bench_numbers import BARE, Numbers, called, faint, finished, hover, looks, percent, spread
+from pursamere_viz.figures.bench_numbers import (
+    BARE,
+    Numbers,
+    called,
+    effort,
+    faint,
+    finished,
+    hover,
+    looks,
+    percent,
+    spread,
+)
 from pursamere_viz.scenarios import Scenario
 
-ROOM = 9  # bars that are wide enough for a number
-MODE_COLOURS = {"blind": theme.SKY, "bpda": theme.ORANGE, "full": theme.VERMILLION}
+LINES = 6  # purifiers that can be told apart as lines between two budgets
+ROW = 28  # px of a bar that lies
 
 
-def accuracy_curves(numbers: Numbers, focus: str) -> go.Figure:
-    """Worst case over all attacks against eps, one line a purifier with its Wilson band; `focus` is the one in question."""
+def accuracy_curves(numbers: Numbers, focus: str, eps: float) -> go.Figure:
+    """Worst case over all attacks against eps, one line a purifier with its Wilson band; of `focus` at `eps` speaks the title."""
+    if len(numbers.config.eps) == 1 and len(numbers.measured()) > LINES:
+        return _ranking(numbers, focus, eps)
     figure, look = go.Figure(), looks(numbers.config.purifiers)
     for purifier in numbers.measured():
         points = _curve(numbers, purifier)
@@ -42,7 +54,27 @@ def accuracy_curves(numbers: Numbers, focus: str) -> go.Figure:
     marks = [0.0, *sorted(numbers.config.eps)]
     title = f"eps ({'L2' if numbers.config.norm == 'l2' else 'Linf'}), worst of all attacks"
     figure.update_xaxes(title_text=title, tickvals=marks, ticktext=["0", *(numbers.budget(eps) for eps in marks[1:])])
-    return finished(figure, curves_verdict(numbers, focus))
+    return finished(figure, curves_verdict(numbers, focus, eps))
+
+
+def _ranking(numbers: Numbers, focus: str, eps: float) -> go.Figure:
+    """Worst case at the one eps of a run as bars, the best purifier on top."""
+    found = {p: a for p in numbers.measured() if (a := numbers.of(p, WORST, eps)) is not None}
+    order = sorted(found, key=lambda p: found[p].accuracy)
+    accuracies, names = [found[p] for p in order], [f"{called(p)}, {percent(found[p])}" for p in order]
+    names = [f"<b>{name}</b>" if p == focus else name for p, name in zip(order, names, strict=True)]
+    figure = go.Figure()
+    figure.add_bar(
+        x=[a.accuracy for a in accuracies], y=names, orientation="h", error_x=spread(accuracies),
+        marker_color=[theme.GREEN if p == focus else theme.GREY if p == BARE else theme.SKY for p in order],
+        hovertext=[hover(p, found[p]) for p in order], hoverinfo="text",
+    )  # fmt: skip
+    title = f"images still right at eps {numbers.budget(eps)}, worst of all attacks"
+    height = 110 + ROW * len(order)
+    figure = finished(figure, curves_verdict(numbers, focus, eps), shares=False, height=height)
+    figure.update_layout(showlegend=False)
+    figure.update_xaxes(title_text=title, range=[0, 1.03], tickvals=[0, 0.25, 0.5, 0.75, 1], tickformat=".0%")
+    return figure
 
 
 def _curve(numbers: Numbers, purifier: str) -> list[tuple[float, RobustAccuracy]]:
@@ -51,9 +83,9 @@ def _curve(numbers: Numbers, purifier: str) -> list[tuple[float, RobustAccuracy]
     return [(eps, accuracy) for eps, accuracy in found if accuracy is not None]
 
 
-def curves_verdict(numbers: Numbers, focus: str) -> str:
-    """What the purifier is worth at the first eps, beside the bare classifier, and where it ends."""
-    eps, last = numbers.config.eps[0], max(numbers.config.eps)
+def curves_verdict(numbers: Numbers, focus: str, eps: float) -> str:
+    """What the purifier is worth at that eps, beside the bare classifier, and where it ends."""
+    last = max(numbers.config.eps)
     here, bare = numbers.of(focus, WORST, eps), numbers.of(BARE, WORST, eps)
     if here is None:
         return f"{called(focus)}: not finished at eps {numbers.budget(eps)} yet"
@@ -64,81 +96,6 @@ def curves_verdict(numbers: Numbers, focus: str) -> str:
         verdict += f", the bare classifier {percent(bare)}: {gain}"
     end = numbers.of(focus, WORST, last)
     return verdict + (f"; at {numbers.budget(last)} it keeps {percent(end)}" if end is not None and last > eps else "")
-
-
-def mode_bars(numbers: Numbers, focus: str, eps: float) -> go.Figure | None:
-    """The same attack blind, bpda and full on each purifier, with the bare classifier; None where nothing was measured."""
-    bars = {purifier: _same_attack(numbers, purifier, eps) for purifier in numbers.config.purifiers}
-    bars = {purifier: held for purifier, held in bars.items() if held}
-    if not bars:
-        return None
-    figure = go.Figure()
-    for mode, colour in MODE_COLOURS.items():
-        # A bare classifier has no purifier to be known: its one number is no mode, but what all others are held against.
-        shown = [(p, held[mode]) for p, held in bars.items() if mode in held and p != BARE]
-        figure.add_bar(
-            x=[numbers.name(p) for p, _ in shown], y=[a.accuracy for _, (_, a) in shown], name=mode, marker_color=colour,
-            error_y=spread(a for _, (_, a) in shown), text=[percent(a) for _, (_, a) in shown], textposition="inside",
-            insidetextanchor="start", textfont={"size": theme.LABEL, "color": "black"},
-            hovertext=[hover(f"{p}, {attack}", a) for p, (attack, a) in shown], hoverinfo="text",
-        )  # fmt: skip
-    if BARE in bars:
-        add_bare(figure, bars[BARE]["full"][1])
-    figure.update_xaxes(title_text=f"purifier with its denoiser calls, eps {numbers.budget(eps)}")
-    return finished(upright(figure), modes_verdict(bars, focus))
-
-
-def upright(figure: go.Figure) -> go.Figure:
-    """The numbers on bars upright where there is room for them."""
-    count = sum(len(trace.x) for trace in figure.data if isinstance(trace, go.Bar))
-    figure.update_traces(textangle=0 if count <= ROOM else -90, constraintext="none", selector={"type": "bar"})
-    return figure
-
-
-def add_bare(figure: go.Figure, bare: RobustAccuracy) -> None:
-    """The bare classifier's level across a figure of bars."""
-    figure.add_scatter(
-        x=[0, 1], y=[bare.accuracy] * 2, xaxis="x2", mode="lines", name=f"bare classifier {percent(bare)}",
-        line={"color": theme.GREY, "width": 3, "dash": "dash"}, hovertemplate=hover(BARE, bare) + "<extra></extra>",
-    )  # fmt: skip
-    figure.update_layout(xaxis2={"overlaying": "x", "range": [0, 1], "visible": False})
-
-
-Held = dict[str, tuple[str, RobustAccuracy]]  # mode -> attack and what it leaves
-
-
-def _same_attack(numbers: Numbers, purifier: str, eps: float) -> Held:
-    """The attack measured in most modes, of these the one with most work."""
-    groups: dict[AttackConfig, Held] = {}
-    for attack, config in numbers.attacks(purifier, eps).items():
-        found = numbers.of(purifier, attack, eps)
-        if config.kind != "square" and found is not None:
-            groups.setdefault(replace(config, mode="full"), {})[config.mode] = (attack, found)
-    return max(groups.items(), key=lambda item: (len(item[1]), _work(item[0])))[1] if groups else {}
-
-
-def _work(config: AttackConfig) -> int:
-    return config.gradient_steps * config.restarts
-
-
-def modes_verdict(bars: dict[str, Held], focus: str) -> str:
-    """Whether whoever knows more breaks more of the purifier in question, and whose gradient misleads."""
-    masked, honest = [], []
-    for purifier, held in bars.items():
-        weak = [mode for mode in ("blind", "bpda") if mode in held]
-        if "full" not in held or not weak:
-            continue
-        full = held["full"][1]
-        worse = [mode for mode in weak if more(full.robust, held[mode][1].robust)]
-        if worse:
-            masked.append(f"{purifier} {percent(full)} full, {percent(held[worse[0]][1])} {worse[0]}")
-        elif purifier == focus:
-            honest.append(f"Of {purifier} {percent(held[weak[0]][1])} stand {weak[0]}, {percent(full)} full")
-    if not masked and not honest:
-        return f"No attack on {called(focus)} was measured in two modes"
-    said = honest + ([f"the exact gradient misleads, so it is masked: {', '.join(masked)}"] if masked else [])
-    sentence = "; ".join(said) if masked else f"{honest[0]}: who knows more breaks no less"
-    return sentence[0].upper() + sentence[1:]
 
 
 def effort_lines(numbers: Numbers, focus: str, eps: float) -> go.Figure | None:
@@ -165,7 +122,7 @@ def effort_lines(numbers: Numbers, focus: str, eps: float) -> go.Figure | None:
 def _by_work(numbers: Numbers, purifier: str, eps: float) -> dict[str, RobustAccuracy]:
     attacks = numbers.attacks(purifier, eps, mode="full", target=-1, eot=1)
     wanted = {name: config for name, config in attacks.items() if config.kind in ("fgsm", "pgd")}
-    ordered = sorted(wanted, key=lambda name: _work(wanted[name]))
+    ordered = sorted(wanted, key=lambda name: effort(wanted[name]))
     return {name: found for name in ordered if (found := numbers.of(purifier, name, eps)) is not None}
 
 

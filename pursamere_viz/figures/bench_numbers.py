@@ -101,6 +101,11 @@ def looks(purifiers: Iterable[str]) -> dict[str, Look]:
     return found | {name: Look(found[name[:-6]].colour, "dot", found[name[:-6]].symbol + "-open") for name in fixed}
 
 
+def effort(config: AttackConfig) -> int:
+    """Gradient steps of all restarts."""
+    return config.gradient_steps * config.restarts
+
+
 def called(purifier: str) -> str:
     """The purifier in a sentence."""
     return "the bare classifier" if purifier == BARE else purifier
@@ -139,13 +144,15 @@ def faint(colour: str, opacity: float) -> str:
     return f"rgba({red},{green},{blue},{opacity})"
 
 
-def finished(figure: go.Figure, verdict: str, *, top: int = 50, shares: bool = True) -> go.Figure:
+def finished(
+    figure: go.Figure, verdict: str, *, top: int = 50, shares: bool = True, height: int = HEIGHT
+) -> go.Figure:
     """The figure under its verdict in words, the legend at its right; with `shares` y is an accuracy."""
     lines = textwrap.wrap(verdict.replace(" %", "\N{NO-BREAK SPACE}%"), LINE)
     title = {"text": "<br>".join(lines), "x": 0, "xref": "container", "xanchor": "left", "yref": "container"}
     extra = 24 * (len(lines) - 1)
-    title |= {"yanchor": "top", "y": 1 - 12 / (HEIGHT + extra), "font": {"size": theme.TITLE}}
-    figure.update_layout(**theme.base_layout(HEIGHT + extra) | {"showlegend": True})
+    title |= {"yanchor": "top", "y": 1 - 12 / (height + extra), "font": {"size": theme.TITLE}}
+    figure.update_layout(**theme.base_layout(height + extra) | {"showlegend": True})
     figure.update_layout(
         title=title, margin={"l": 8, "r": 8, "t": top + extra, "b": 8}, barmode="group", bargap=0.25,
         legend={"font": {"size": theme.LABEL}, "bgcolor": theme.TRANSPARENT, "y": 1, "yanchor": "top"},

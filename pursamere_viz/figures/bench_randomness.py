@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import textwrap
+
 import plotly.graph_objects as go
 
 from pursamere_viz.analysis.evaluation import RobustAccuracy
 from pursamere_viz.bench.defences import traits
 from pursamere_viz.bench.evidence import more
 from pursamere_viz.figures import theme
-from pursamere_viz.figures.bench import add_bare, upright
-from pursamere_viz.figures.bench_numbers import BARE, Numbers, finished, hover, percent, spread
+from pursamere_viz.figures.bench_modes import add_bare, upright
+from pursamere_viz.figures.bench_numbers import BARE, LINE, Numbers, finished, hover, percent, spread
 
 FRESH, FIXED = "fresh, one draw", "fixed and known"
 COLOURS = (theme.SKY, theme.ORANGE, theme.PURPLE, theme.VERMILLION)
@@ -32,13 +34,13 @@ def randomness_bars(numbers: Numbers, eps: float) -> go.Figure | None:
         figure.add_bar(
             x=[numbers.name(name) for name, _ in found], y=[a.accuracy for _, a in found], name=how, marker_color=colour,
             error_y=spread(a for _, a in found), text=[percent(a) for _, a in found], textposition="inside",
-            insidetextanchor="start", textfont={"size": theme.LABEL, "color": "black"}, hoverinfo="text",
+            insidetextanchor="middle", textfont={"size": theme.LABEL, "color": "black"}, hoverinfo="text",
             hovertext=[hover(f"{name}, {how}", a) for name, a in found],
         )  # fmt: skip
     if all(numbers.of(BARE, name, eps) is not None for name in common):
         add_bare(figure, numbers.standing(BARE, common, eps))
     title = f"purifier with its denoiser calls, eps {numbers.budget(eps)}, under {', '.join(common)}"
-    figure.update_xaxes(title_text=title)
+    figure.update_xaxes(title_text="<br>".join(textwrap.wrap(title, LINE)))
     return finished(upright(figure), randomness_verdict(bars))
 
 

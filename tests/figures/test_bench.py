@@ -62,7 +62,7 @@ def title(figure) -> str:
 
 def test_the_curves_are_the_worst_cases_of_the_table(make) -> None:
     numbers = make(STANDING)
-    figure, table = figures.accuracy_curves(numbers, "shipped"), summary(numbers.results)
+    figure, table = figures.accuracy_curves(numbers, "shipped", numbers.config.eps[0]), summary(numbers.results)
     lines = {trace.name: trace for trace in figure.data if trace.name}
     assert set(lines) == set(PURIFIERS)
     judged = table[table["judged by"].isin(["", "one draw"])]
@@ -78,11 +78,26 @@ def test_the_curves_are_the_worst_cases_of_the_table(make) -> None:
 
 def test_the_verdict_of_the_curves_follows_the_data(make) -> None:
     numbers = make(STANDING)
-    assert "shipped keeps 80 %" in title(figures.accuracy_curves(numbers, "shipped"))
-    assert "20 %: a gain" in title(figures.accuracy_curves(numbers, "shipped"))
-    assert "no gain beyond chance" in title(figures.accuracy_curves(numbers, "shipped:radius=0.05"))
+    assert "shipped keeps 80 %" in title(figures.accuracy_curves(numbers, "shipped", numbers.config.eps[0]))
+    assert "20 %: a gain" in title(figures.accuracy_curves(numbers, "shipped", numbers.config.eps[0]))
+    assert "no gain beyond chance" in title(figures.accuracy_curves(numbers, "shipped:radius=0.05", numbers.config.eps[0]))
     worse = make({("shipped", "fgsm", 0.1): 2})
-    assert "a loss" in title(figures.accuracy_curves(worse, "shipped"))
+    assert "a loss" in title(figures.accuracy_curves(worse, "shipped", worse.config.eps[0]))
+
+
+def test_many_purifiers_at_one_eps_are_ranked(make) -> None:
+    numbers = make(STANDING)
+    assert {trace.type for trace in figures.accuracy_curves(numbers, "shipped", 0.1).data} == {"scatter"}
+    names = ("none", "shipped", *(f"shipped:radius={radius}" for radius in (0.05, 0.1, 0.2, 0.3, 0.4)))
+    many = make({("none", "fgsm", 0.1): 2, ("shipped:radius=0.2", "fgsm", 0.1): 7}, purifiers=names, eps=(0.1,))
+    figure = figures.accuracy_curves(many, "shipped", 0.1)
+    [bars] = figure.data
+    standing = dict(zip(bars.y, bars.x, strict=True))
+    assert (standing["the bare classifier, 10 %"], standing["shipped:radius=0.2, 35 %"]) == (0.1, 0.35)
+    assert standing["<b>shipped, 100 %</b>"] == 1
+    assert list(bars.x) == sorted(bars.x) and "100 %" in title(figure)
+    few = figures.mode_bars(many, "shipped:radius=0.4", 0.1)
+    assert len(few.data[0].x) == 4 and "radius=0.4" in few.data[0].x[0] and "2 more" in few.layout.xaxis.title.text
 
 
 def test_the_modes_name_who_is_masked(make) -> None:
@@ -115,7 +130,7 @@ def test_the_loss_is_flat_or_still_rising(make) -> None:
     assert set(lines) == {"pgd-5:bpda", "pgd-5:full", "pgd-10:full"}
     assert lines["pgd-10:full"].x[-1] == 10 and lines["pgd-10:full"].y[-1] == 2 * np.median(np.arange(1, 21))
     rising = figures.loss_curves(make({}, loss=(0, 1, 2, 3, 4)), "shipped", 0.1)
-    assert "50 % of the rise" in title(rising) and "double the iterations" in title(rising)
+    assert "50 % of the rise" in title(rising) and "twice the steps" in title(rising)
     assert "follows nothing" in title(figures.loss_curves(make({}, loss=(1, 1, 1)), "shipped", 0.1))
 
 
@@ -166,7 +181,7 @@ def test_what_is_not_measured_is_not_drawn(make) -> None:
     unfinished = [outcome for outcome in numbers.results.held.values() if outcome["attack"] == CLEAN]
     held = BenchResults(numbers.results.path, numbers.results.fingerprint, unfinished)
     empty = figures.numbers_of(held)
-    assert "not finished" in title(figures.accuracy_curves(empty, "shipped"))
+    assert "not finished" in title(figures.accuracy_curves(empty, "shipped", empty.config.eps[0]))
     assert figures.mode_bars(empty, "shipped", 0.1) is None and figures.randomness_bars(empty, 0.1) is None
     assert figures.effort_lines(empty, "shipped", 0.1) is None and figures.loss_curves(empty, "shipped", 0.1) is None
 
