@@ -74,7 +74,10 @@ def choose_view(numbers: Numbers) -> tuple[str, float]:
     with st.sidebar:
         st.selectbox("Purifier", config.purifiers, key=state.key("purifier"), on_change=lambda: state.put(under=""))
         st.caption(f"{describe(state['purifier'])[0].upper()}{describe(state['purifier'])[1:]}.")
-        st.selectbox("Budget eps", list(budgets), key=state.key("budget"), help="Of the table and the diagnostics.")
+        st.selectbox(
+            "Budget eps", list(budgets), key=state.key("budget"),
+            help=f"Of everything below the checklist, which speaks of the first, {next(iter(budgets))}.",
+        )  # fmt: skip
     return state["purifier"], budgets[state["budget"]]
 
 
@@ -169,6 +172,7 @@ def _begin() -> None:
     try:
         config = bench_reading.live_config(*(st.session_state[f"_bench_{name}"] for name in names))
         path = bench_reading.live_path(config)
+        bench_reading.begin(config, path)
     except ValueError as problem:
         st.session_state[NOTICE] = f"Not started: {problem}"
         return

@@ -17,6 +17,8 @@ from transport import plain_text
 PER_PAGE = 48
 ORDER = ("broken", "lost", "stands")
 QUIET = {"displayModeBar": False}
+LAB = "views/image_lab.py"
+CLICKED = "_bench_clicked"  # session state: an image was, just now
 
 
 def images(numbers: Numbers, purifier: str, eps: float) -> None:
@@ -33,13 +35,11 @@ def images(numbers: Numbers, purifier: str, eps: float) -> None:
     fate = fates(clean.robust, held.robust)  # type: ignore[union-attr]
     count = {name: fate.count(name) for name in ORDER}
     st.write(
-        f"**{count['broken']}** broken (red frame), **{count['lost']}** wrong without an attack (grey), "
+        f"**{count['broken']}** broken (thick frame), **{count['lost']}** wrong without an attack (grey), "
         f"**{count['stands']}** stand. Shown are the clean images; below each its class → what the attacked defence says."
     )
-    rows = sorted(range(len(fate)), key=lambda row: (ORDER.index(fate[row]), row))
-    pages = -(-len(rows) // PER_PAGE)
-    page = st.slider("Page", 1, pages, key="_bench_page") if pages > 1 else 1
-    rows = rows[(page - 1) * PER_PAGE : page * PER_PAGE]
+    way = st.container()  # above the sheet, where it is seen
+    rows, page = _page(sorted(range(len(fate)), key=lambda row: (ORDER.index(fate[row]), row)))
     numbers_shown = [outcomes[row]["image"] for row in rows]
     config, names = numbers.config, DATA_SETS[numbers.config.data_set].class_names
     try:
@@ -57,22 +57,36 @@ def images(numbers: Numbers, purifier: str, eps: float) -> None:
     key = re.sub(r"\W", "-", f"bench_sheet_{purifier}_{attack}_{eps}_{page}")
     plain_text(key)
     event = st.plotly_chart(
-        figure, on_select="rerun", selection_mode="points", key=key, config=QUIET,
+        figure, on_select=_clicked, selection_mode="points", key=key, config=QUIET,
         alt=f"{len(rows)} test images of the run, those that {attack} broke first; click one to open it.",
     )  # fmt: skip
     chosen = picked(event)
-    link(numbers, purifier, attack, eps, numbers_shown[0 if chosen is None else chosen], first=chosen is None)
+    with way:
+        link(numbers, purifier, attack, eps, numbers_shown[0 if chosen is None else chosen])
 
 
-def link(numbers: Numbers, purifier: str, attack: str, eps: float, image: int, *, first: bool) -> None:
-    """The way to exactly this case in the Image lab."""
+def _page(rows: list[int]) -> tuple[list[int], int]:
+    """The rows of the page that is open, and its number."""
+    pages, page = -(-len(rows) // PER_PAGE), 1
+    if pages > 1:
+        page = st.segmented_control("Page", range(1, pages + 1), default=1, required=True, key="_bench_page")
+    return rows[(page - 1) * PER_PAGE : page * PER_PAGE], page
+
+
+def _clicked() -> None:
+    st.session_state[CLICKED] = True
+
+
+def link(numbers: Numbers, purifier: str, attack: str, eps: float, image: int) -> None:
+    """The way to exactly this case in the Image lab, which a click has just taken."""
+    clicked = st.session_state.pop(CLICKED, False)
     try:
         scenario, note = bench_reading.case(numbers.config, purifier, attack, eps, image)
     except ValueError as problem:
         st.caption(f"The Image lab cannot show image {image} under this attack: {problem}.")
         return
-    st.page_link(
-        "views/image_lab.py", label=f"Open image {image} in the Image lab", icon=":material/image_search:",
-        query_params=scenario.to_mapping() | {"image": str(image)},
-    )  # fmt: skip
-    st.caption(" ".join(part for part in (note, "Click another image to open that one." if first else "") if part))
+    case = scenario.to_mapping() | {"image": str(image)}
+    if clicked:
+        st.switch_page(LAB, query_params=case)
+    st.page_link(LAB, label=f"Open image {image} in the Image lab", icon=":material/image_search:", query_params=case)
+    st.caption(f"{note} A click on an image opens that one.".lstrip())

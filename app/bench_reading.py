@@ -81,6 +81,11 @@ def live_path(config: BenchConfig) -> Path:
     return _folder() / f"{hashlib.sha256(said.encode()).hexdigest()[:16]}.jsonl"
 
 
+def begin(config: BenchConfig, path: Path) -> None:
+    """Let the file of a run be there, so that the page can show the run before its first number."""
+    BenchResults.open(path, fingerprint(config))
+
+
 def _folder() -> Path:
     return Path(tempfile.gettempdir()) / "pursamere-bench"
 

@@ -49,7 +49,8 @@ def bench(config: BenchConfig, path: Path, *, jobs: int = 1, scheduler: str = ""
         yield Advance(results, done, total, 0.0, None)
         fresh = 0.0
         # The longest first, so that no worker is left alone with one at the end; one at a time, so that none waits for others.
-        todo.sort(key=lambda piece: -costs[piece])
+        # A single process has nobody to wait for, and shows its first numbers early.
+        todo.sort(key=costs.__getitem__, reverse=jobs > 1 or bool(scheduler))
         run = Parallel(return_as="generator_unordered", batch_size=1, pre_dispatch="2*n_jobs")
         for piece, outcomes in run(delayed(_measured)(config, piece) for piece in todo):
             results.append(outcomes)

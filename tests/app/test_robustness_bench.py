@@ -145,6 +145,15 @@ def start(app, **values):
     return button(app, "Start").click().run()
 
 
+def test_a_run_is_shown_before_its_first_number(open_bench, monkeypatch) -> None:
+    app, seen = open_bench(), []
+    monkeypatch.setattr(compute, "measure_bench", lambda config, path: seen.append(bench_reading.read(path)))
+    app = start(app)
+    assert not app.exception and not app.error and not app.warning
+    [reading] = seen
+    assert reading.table.empty and "Nothing is measured yet" in headline(app)
+
+
 def test_a_small_run_is_measured_here(open_bench) -> None:
     app = start(open_bench(bundled=False))
     assert not app.exception and not app.error and not app.warning
@@ -229,11 +238,13 @@ def test_the_link_is_exactly_the_case_of_the_run() -> None:
     assert Scenario.from_mapping(scenario.to_mapping()) == (scenario, [])
     attack = scenario.attack_config()
     assert (attack.relative_step, attack.random_start, attack.eot) == (2.5, True, 1)  # what the bench takes too
+    scenario, note = bench_reading.case(config, "shipped", "square-400", 0.3, 11)
+    assert (scenario.attack, scenario.attack_steps, note) == ("square", 400, "")
     for purifier in ("jpeg", "none"):
         scenario, note = bench_reading.case(config, purifier, "pgd-7:bpda", 0.1, 0)
         assert scenario.mode == "blind" and scenario.purifier_config() == Scenario().purifier_config() and note
-    with pytest.raises(ValueError, match="attack_steps"):
-        bench_reading.case(config, "shipped", "pgd-4000:full", 0.1, 0)
+    with pytest.raises(ValueError, match="restarts"):
+        bench_reading.case(config, "shipped", "pgd-40x11:full", 0.1, 0)
 
 
 def test_the_headline_changes_with_the_checks() -> None:
