@@ -204,7 +204,8 @@ def _gradient_there(evidence: Evidence) -> Check:
     zero = float((through < 1e-12).double().mean())
     ratio = float((through / bare.clamp(min=1e-12)).median()) if float(bare.max()) > 1e-12 else 0.0
     gone = zero > 0.25 or ratio < VANISHED
-    sentence = f"Its norm is {ratio:.2g} times the bare classifier's (median); it vanishes on {100 * zero:.0f} % of {len(through)} images"
+    vanished = f"it vanishes on {100 * zero:.0f} % of {len(through)} images"
+    sentence = f"Its norm is {ratio:.2g} times the bare classifier's (median); {vanished}"
     return Check(name, "fail" if gone else "pass", sentence + (": an attacker sees nothing." if gone else "."))
 
 
