@@ -94,7 +94,7 @@ def facts(result: Run) -> str:
         "No attack."
         if scenario.attack == "none"
         else f"Attack: {scenario.attack.upper()}, {scenario.attack_norm}, eps {255 * scenario.eps:.4g}/255; "
-        f"it {ATTACKER[scenario.mode]}. Measured: Linf {255 * float(examples.linf):.1f}/255, L2 {float(examples.l2):.2f}."
+        f"it {_knowing(scenario)}. Measured: Linf {255 * float(examples.linf):.1f}/255, L2 {float(examples.l2):.2f}."
     )
     aimless = scenario.attack != "none" and scenario.target == int(result.y)
     return (
@@ -104,6 +104,13 @@ def facts(result: Run) -> str:
         f"Sharpness: the error's rise to the first-order worst point within L2 {scenario.sharpness_rho:g}. "
         f"The plane holds {100 * result.landscape.explained:.0f} % of the path."
     )
+
+
+def _knowing(scenario: Scenario) -> str:
+    if scenario.attack == "square":
+        asked = "the classifier" if scenario.mode == "blind" else "the whole defence"
+        return f"asks {asked} {scenario.attack_steps} times, without any gradient"
+    return ATTACKER[scenario.mode]
 
 
 def _moved(result: Run) -> str:

@@ -64,9 +64,8 @@ def _reaches_zero(evidence: Evidence) -> Check:
         return Check(name, "pass", f"At eps {least:g} the attacks leave {percent(curve[least])}.")
     config = evidence.results.config
     described = data_set(config.data_set)
-    farthest, far = max(curve), GREY
-    if config.norm == "l2":
-        far *= math.sqrt(described.channels * described.size**2)
+    pixels = described.channels * described.size**2
+    farthest, far = max(curve), GREY * (math.sqrt(pixels) if config.norm == "l2" else 1)
     if farthest < far:
         return _open(
             name, f"at the largest eps, {farthest:g}, {percent(curve[farthest])} still stand; go up to {far:g}"

@@ -1,0 +1,28 @@
+"""The README's numbers are the model cards'."""
+
+import pytest
+
+from pursamere_viz.models import DATA_SETS
+from pursamere_viz.models.checkpoints import ASSETS
+
+ROWS = {"classifier alone": "no purifier", "the shipped defence": "the shipped defence", "one-step Tweedie": "one-step Tweedie"}
+
+
+def cells(line: str) -> list[str]:
+    return [cell.strip() for cell in line.strip("|").split("|")]
+
+
+@pytest.mark.parametrize("name", DATA_SETS)
+def test_the_readme_says_what_the_card_says(name: str) -> None:
+    readme = (ASSETS.parent / "README.md").read_text(encoding="utf-8").splitlines()
+    head = next(cells(line) for line in readme if "one-step Tweedie" in line and line.startswith("|"))
+    row = dict(zip(head, next(cells(line) for line in readme if line.startswith(f"| {name} |")), strict=True))
+    card = (ASSETS / f"{name}.md").read_text(encoding="utf-8").splitlines()
+    for column, title in ROWS.items():
+        # Of the classifier alone the last block: where the defence has a classifier of its own, the standard one.
+        starts = [k for k, line in enumerate(card) if line.startswith(f"| **{title}")]
+        first = [k for k in starts if "same images" not in card[k]][-1 if title == "no purifier" else 0]
+        block = [cells(line) for line in card[first : first + 5]]
+        clean = block[0][-1]
+        attacked = next(line[-1] for line in block[1:] if line[1].startswith(f"Linf {row['Linf']},"))
+        assert row[column] == f"{clean.split()[0]}, {attacked.split()[0]}"
