@@ -14,6 +14,7 @@ from bench_reading import Reading, overall, pivot
 from pursamere_viz import figures
 from pursamere_viz.bench import Check
 from pursamere_viz.bench.command import command_line
+from pursamere_viz.bench.evidence import SURE
 from pursamere_viz.figures import Numbers, theme
 from pursamere_viz.figures.bench_numbers import called
 from pursamere_viz.models.data import DATA_SETS
@@ -74,7 +75,9 @@ def _show(path: Path) -> None:
     st.caption(facts(reading))
     st.dataframe(pivot(numbers, reading.table, eps), hide_index=True)
     st.caption(
-        f"Images still right at eps {numbers.budget(eps)}, in brackets the Wilson 95 % interval in per cent. "
+        f"Images still right at eps {numbers.budget(eps)}, in brackets the Wilson 95 % interval in per cent. A name such as "
+        "pgd-20x3:full says: PGD, 20 steps, 3 restarts, full knowledge (blind: of the classifier only; bpda: without "
+        "the purifier's gradient). "
         "Worst case: an image counts only if no attack breaks it. An image that is wrong without an attack counts as broken."
     )
     _diagnostics(numbers, purifier, eps)
@@ -128,7 +131,8 @@ def facts(reading: Reading) -> str:
     randomised = f", {config.draws} draws of a randomised purifier" if reading.table["judged by"].any() else ""
     said = (
         f"{DATA_SETS[config.data_set].title}, the first {config.images} test images{randomised}, attacks in {config.norm}, "
-        f"seed {config.seed}, torch {versions.get('torch', '?')}. Bands: Wilson 95 %. A randomised purifier is judged by one draw."
+        f"seed {config.seed}, torch {versions.get('torch', '?')}. Bands: Wilson 95 %. A randomised purifier is judged by one draw. "
+        f"Beyond chance: a paired sign test below {SURE:g}."
     )
     other = " Measured with other weights than those on this machine: the Image lab shows another defence."
     return said + (other if reading.foreign else "")
