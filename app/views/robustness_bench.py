@@ -93,10 +93,11 @@ def checklist_html(checks: Sequence[Check]) -> str:
     lines = []
     for check in ordered:
         mark, colour = MARKS[check.verdict]
-        name, sentence = html.escape(check.name), html.escape(check.sentence)
+        # An open check asks, so that its name does not read as a finding.
+        name, sentence = html.escape(check.name) + (".", "?")[check.verdict == "open"], html.escape(check.sentence)
         lines.append(
             f'<li class="bench-{check.verdict}"><span style="color:{colour}" title="{check.verdict}">{mark}</span>'
-            f"<div><b>{name}.</b> {sentence}</div></li>"
+            f"<div><b>{name}</b> {sentence}</div></li>"
         )
     return f'<ul class="bench-checks">{"".join(lines)}</ul>'
 
