@@ -114,7 +114,7 @@ def unfinished(results: BenchResults, path: Path) -> None:
         return
     with st.container(horizontal=True, vertical_alignment="center"):
         st.write(f"Unfinished: {100 * done / total:.0f} % of the outcomes are there; only finished cells are shown.")
-        if path == bench_reading.live_path(config):
+        if path == bench_reading.live_path(results.fingerprint):
             st.button("Go on", icon=":material/play_arrow:", on_click=_go_on, args=(config, path))
 
 
@@ -171,8 +171,7 @@ def _begin() -> None:
     names = ("data_set", "purifiers", "attacks", "eps", "norm", "images", "seed")
     try:
         config = bench_reading.live_config(*(st.session_state[f"_bench_{name}"] for name in names))
-        path = bench_reading.live_path(config)
-        bench_reading.begin(config, path)
+        path = bench_reading.begin(config)
     except ValueError as problem:
         st.session_state[NOTICE] = f"Not started: {problem}"
         return

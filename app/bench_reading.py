@@ -8,6 +8,7 @@ from argparse import ArgumentTypeError
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -75,15 +76,16 @@ def keep_upload(name: str, content: bytes) -> Path:
     return path
 
 
-def live_path(config: BenchConfig) -> Path:
-    """Where a run that is started here is kept: the same configuration, weights and libraries find it again."""
-    said = json.dumps(fingerprint(config), sort_keys=True)
+def live_path(described: dict[str, Any]) -> Path:
+    """Where a run of this fingerprint that is started here is kept: the same settings, weights and libraries find it again."""
+    said = json.dumps(described, sort_keys=True)
     return _folder() / f"{hashlib.sha256(said.encode()).hexdigest()[:16]}.jsonl"
 
 
-def begin(config: BenchConfig, path: Path) -> None:
-    """Let the file of a run be there, so that the page can show the run before its first number."""
-    BenchResults.open(path, fingerprint(config))
+def begin(config: BenchConfig) -> Path:
+    """The file of a run that is started here, there before its first number so that the page can show the run."""
+    described = fingerprint(config)
+    return BenchResults.open(live_path(described), described).path
 
 
 def _folder() -> Path:

@@ -136,9 +136,8 @@ def make_defence(
 class Traits:
     """What is known of a purifier before anything is computed."""
 
-    modes: tuple[
-        str, ...
-    ]  # in which an attack makes sense: no full one without a derivative, only one without a purifier
+    # In which an attack makes sense: no full one without a derivative, only one without a purifier.
+    modes: tuple[str, ...]
     randomised: bool
     denoiser_calls: int  # of one purification
 

@@ -17,7 +17,7 @@ from pursamere_viz.models.device import default_device
 POINTS = 21  # of a loss curve that are kept
 Outcome = dict[str, Any]  # one line of the results file: an image under one attack on one purifier
 
-BACKWARD = 4.0  # what the full gradient costs, in purifications (measured on the digits: 3.4 to 4.1)
+BACKWARD = 4.0  # what the full gradient costs, in purifications (`benchmark` measures 3.3 to 4.4)
 
 
 def measure(config: BenchConfig, piece: Piece) -> list[Outcome]:

@@ -116,7 +116,7 @@ def _refuse_impossible(outcomes: list[Outcome], config: BenchConfig) -> None:
     wanted = set(cells(config))
     for outcome in outcomes:
         *cell, image = key(outcome)
-        _ = outcome["label"], outcome["predictions"]
+        _ = outcome["label"], outcome["predictions"]  # KeyError where an outcome lacks them
         if tuple(cell) not in wanted or image not in range(config.images):
             raise ValueError(f"it holds image {image} under {' '.join(map(str, cell))}, which it was not to measure")
         length, allowed = outcome[config.norm], outcome["eps"] + ROUNDING

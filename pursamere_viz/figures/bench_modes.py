@@ -75,18 +75,22 @@ def _telling(bars: dict[str, Held], focus: str) -> list[str]:
     return [purifier for purifier in [focus, *others] if purifier in bars and purifier != BARE][:MOST]
 
 
+def _weak(held: Held) -> list[str]:
+    """The modes beside full in which it was measured; none without full."""
+    return [mode for mode in ("blind", "bpda") if mode in held and "full" in held]
+
+
 def _misleading(held: Held) -> list[str]:
     """The modes in which an attacker who knows less than everything breaks more."""
-    weak = [mode for mode in ("blind", "bpda") if mode in held]
-    return [mode for mode in weak if "full" in held and more(held["full"][1].robust, held[mode][1].robust)]
+    return [mode for mode in _weak(held) if more(held["full"][1].robust, held[mode][1].robust)]
 
 
 def modes_verdict(bars: dict[str, Held], focus: str) -> str:
     """Whether whoever knows more breaks more of the purifier in question, and whose gradient misleads."""
     masked, honest = [], []
     for purifier, held in bars.items():
-        weak = [mode for mode in ("blind", "bpda") if mode in held]
-        if "full" not in held or not weak:
+        weak = _weak(held)
+        if not weak:
             continue
         full = held["full"][1]
         worse = _misleading(held)

@@ -9,6 +9,7 @@ import bench_controls
 import bench_reading
 import compute
 from pursamere_viz.bench import BenchConfig, BenchResults, Check, bench, probe, summary
+from pursamere_viz.bench.config import fingerprint
 from pursamere_viz.figures import numbers_of
 from pursamere_viz.models import checkpoints
 from pursamere_viz.scenarios import Scenario
@@ -160,7 +161,7 @@ def test_a_small_run_is_measured_here(open_bench) -> None:
     assert "bare classifier" in headline(app) and "started here" in app.selectbox(key="bench_run").value
     assert app.selectbox(key="bench_budget").options == ["0.1", "51/255"]
     config = bench_reading.live_config("digits", ["none"], ["fgsm"], "0.1 51/255", "linf", 6, 0)
-    held = BenchResults.load(bench_reading.live_path(config))
+    held = BenchResults.load(bench_reading.live_path(fingerprint(config)))
     assert len(held.held) == 18 and len(held.probes) == 1  # clean and two eps
 
 
@@ -183,7 +184,7 @@ def test_what_cannot_be_run_is_one_sentence(open_bench, shelf, values: dict, sai
 
 def test_a_stopped_run_keeps_what_is_done_and_goes_on(open_bench, monkeypatch) -> None:
     config = bench_reading.live_config("digits", ["none"], ["fgsm"], "0.1 51/255", "linf", 6, 0)
-    path = bench_reading.live_path(config)
+    path = bench_reading.live_path(fingerprint(config))
     steps = bench_reading.measuring(config, path)
     for _ in range(3):
         next(steps)
@@ -202,7 +203,7 @@ def test_a_stopped_run_keeps_what_is_done_and_goes_on(open_bench, monkeypatch) -
 
 def test_a_run_under_way_in_another_session_is_not_measured_twice(shelf) -> None:
     config = bench_reading.live_config("digits", ["none"], ["fgsm"], "0.1", "linf", 2, 0)
-    path = bench_reading.live_path(config)
+    path = bench_reading.live_path(fingerprint(config))
     compute._runs().measuring.add(path)
     with pytest.raises(ValueError, match="another session"):
         compute.measure_bench(config, path)
