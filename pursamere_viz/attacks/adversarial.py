@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Generator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
@@ -12,12 +12,13 @@ from pursamere_viz.attacks.config import AttackConfig
 from pursamere_viz.attacks.gradient import gradient_run
 from pursamere_viz.attacks.objective import Iterate, Problem
 from pursamere_viz.attacks.square import kept_queries, square_run
-from pursamere_viz.geometry import length, per_image
+from pursamere_viz.geometry import length, per_image, seeded
 from pursamere_viz.progress import finish
 from pursamere_viz.purification.defence import PurifiedClassifier
 
 FEWEST_CLASSES = {"apgd_dlr": 3, "apgd_t": 4}
 APGD = ("apgd_ce", "apgd_dlr", "apgd_t")
+LATE, DRAWS = 4, 20  # of a model that draws anew: the candidates from a run's last quarter, and draws that rank each
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,7 +26,9 @@ class AdversarialExamples:
     """What the attacker found, one example an image."""
 
     x_adv: Tensor  # (B, *)
-    success: Tensor  # (B,) bool: the attacked model errs (or says the target) on x_adv, evaluated again on x_adv itself
+    # (B,) bool: the attacked model errs (or says the target) on x_adv, evaluated again on x_adv itself; on most of DRAWS
+    # draws where it draws anew
+    success: Tensor
     path: Tensor  # (S+1, B, *), the run that led to x_adv, its start first; of many queries about 100 points
     loss: Tensor  # (S+1, B), attack objective along the path (higher is worse for the model)
     linf: Tensor  # (B,), measured
@@ -53,7 +56,8 @@ def attack(
 
     With stop_at_success a run leaves an image that is broken where it is: nothing more is computed for it. The restarts are
     those numbered from `first` on, so that they can also be made one by one; their starts are random, one offset for all
-    images, unless `start` (B, *) says where gradient attacks shall start.
+    images, unless `start` (B, *) says where gradient attacks shall start. Where the model draws anew at every call, nothing
+    stops at one success, and late iterates are ranked by many draws of the attacker's own, the last among them.
     """
     return finish(attack_steps(model, x, y, config, stop_at_success=stop_at_success, first=first, start=start))
 
@@ -75,33 +79,57 @@ def attack_steps(
     restarts = config.restarts if config.kind not in ("fgsm", "none") else 1
     expected = 1 + (len(kept_queries(config.steps)) if config.kind == "square" else config.gradient_steps)
     best: list[Iterate] = []
-    best_rank = torch.full(y.shape, -math.inf, device=x.device)
+    x_adv, best_rank = x, torch.full(y.shape, -math.inf, device=x.device)
     for restart in range(restarts):
         problem = Problem(target, x, y, config, _aims(target, x, y, config, first + restart, classes), start)
-        seed, path = config.seed + first + restart, []
-        for iterate in _run(problem, seed, stop_at_success):
+        path = []
+        for iterate in _run(problem, first + restart, stop_at_success and not problem.randomised):
             path.append(iterate)
             yield min((restart + len(path) / expected) / restarts, 1.0)
-        rank = torch.stack([_rank(iterate) for iterate in path]).amax(0)
+        found, rank = _strongest(problem, path)
         better = rank > best_rank
         best = [_merge(better, new, old) for new, old in zip(path, best or path, strict=True)]
-        best_rank = torch.where(better, rank, best_rank)
-    strongest = torch.stack([_rank(iterate) for iterate in best]).argmax(0)
-    points = torch.stack([iterate.x for iterate in best])
-    x_adv = points[strongest, torch.arange(len(x), device=x.device)]
+        x_adv, best_rank = torch.where(per_image(better, x), found, x_adv), torch.where(better, rank, best_rank)
     with torch.no_grad():
-        success = problem.value(x_adv)[1]
-    loss = torch.stack([iterate.loss for iterate in best])
+        success = _tried(problem, x_adv)[1] > 0.5 if problem.randomised else problem.value(x_adv)[1]
+    points, loss = torch.stack([iterate.x for iterate in best]), torch.stack([iterate.loss for iterate in best])
     return AdversarialExamples(x_adv, success, points, loss, length(x_adv - x, "linf"), length(x_adv - x, "l2"))
 
 
-def _run(problem: Problem, seed: int, stop_at_success: bool) -> Generator[Iterate, None, None]:
+def _run(problem: Problem, restart: int, stop_at_success: bool) -> Generator[Iterate, None, None]:
+    generator = seeded(f"attack {problem.config.kind}", problem.config.seed, restart)
     if problem.config.kind in APGD:
-        yield from apgd_run(problem, seed, stop_at_success=stop_at_success)
+        yield from apgd_run(problem, generator, stop_at_success=stop_at_success)
     elif problem.config.kind == "square":
-        yield from square_run(problem, seed)
+        yield from square_run(problem, generator)
     else:
-        yield from gradient_run(problem, seed, stop_at_success=stop_at_success)
+        yield from gradient_run(problem, generator, stop_at_success=stop_at_success)
+
+
+def _strongest(problem: Problem, path: list[Iterate]) -> tuple[Tensor, Tensor]:
+    """The point of a run that is worst for the model, (B, *), and its rank (B,)."""
+    if problem.randomised:
+        # The iterate that won once was often lucky: the last ones have followed the mean of all draws so far.
+        late = torch.linspace(3 * (len(path) - 1) // 4, len(path) - 1, min(LATE, len(path))).round().long().unique()
+        lucky = torch.stack([_rank(iterate.loss, iterate.success) for iterate in path]).argmax(0)
+        points = [path[k].x for k in late.tolist()] + [_picked([iterate.x for iterate in path], lucky)]
+        ranks = torch.stack([_rank(*_tried(problem, point)) for point in points])
+    else:
+        points = [iterate.x for iterate in path]
+        ranks = torch.stack([_rank(iterate.loss, iterate.success) for iterate in path])
+    return _picked(points, ranks.argmax(0)), ranks.amax(0)
+
+
+def _picked(points: list[Tensor], which: Tensor) -> Tensor:
+    return torch.stack(points)[which, torch.arange(len(which), device=which.device)]
+
+
+def _tried(problem: Problem, z: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean loss (B,) and share of wins (B,) of z (B, *) over DRAWS calls of the model, each judged by itself."""
+    once = replace(problem, config=replace(problem.config, eot=1))
+    with torch.no_grad():
+        losses, wins = zip(*(once.value(z) for _ in range(DRAWS)), strict=True)
+    return torch.stack(losses).mean(0), torch.stack(wins).double().mean(0)
 
 
 def _aims(model: nn.Module, x: Tensor, y: Tensor, config: AttackConfig, restart: int, classes: int) -> Tensor | None:
@@ -140,10 +168,10 @@ def _check_classes(model: nn.Module, x: Tensor, config: AttackConfig) -> int:
     return classes
 
 
-def _rank(iterate: Iterate) -> Tensor:
-    """Successful iterates first, then by loss, (B,)."""
-    squashed = torch.atan(iterate.loss)  # bounded, so that success always counts more
-    return squashed + 4 * iterate.success
+def _rank(loss: Tensor, success: Tensor) -> Tensor:
+    """By success or the share of wins first, then by loss, (B,)."""
+    squashed = torch.atan(loss)  # bounded, so that a win always counts more
+    return squashed + 4 * DRAWS * success
 
 
 def _merge(better: Tensor, new: Iterate, old: Iterate) -> Iterate:

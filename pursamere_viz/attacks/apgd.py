@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 import torch
-from torch import Tensor
+from torch import Generator, Tensor
 
 from pursamere_viz.attacks.objective import Iterate, Problem
 from pursamere_viz.geometry import length, normalize, per_image, random_in_ball
@@ -21,11 +21,11 @@ def checkpoints(steps: int) -> list[int]:
     return sorted({-(-share * steps // 100) for share in shares if share <= 100} - {0})
 
 
-def apgd_run(problem: Problem, seed: int, *, stop_at_success: bool) -> Iterator[Iterate]:
+def apgd_run(problem: Problem, generator: Generator, *, stop_at_success: bool) -> Iterator[Iterate]:
     """The iterates of one run, its start first; the images share one random offset, so that none depends on its batch."""
     x, config = problem.x, problem.config
     looks = checkpoints(config.steps)
-    z = _start(problem, seed)
+    z = _start(problem, generator)
     loss, success, gradient = problem.slope(z)
     previous = best = z
     best_loss, best_gradient = loss, gradient
@@ -60,12 +60,12 @@ def apgd_run(problem: Problem, seed: int, *, stop_at_success: bool) -> Iterator[
             halved, loss_at_look, last_look, rises = halve, best_loss, k + 1, torch.zeros_like(rises)
 
 
-def _start(problem: Problem, seed: int) -> Tensor:
+def _start(problem: Problem, generator: Generator) -> Tensor:
     """A random point of the sphere of radius eps."""
     x, config = problem.x, problem.config
     if problem.start is not None:
         return problem.inside(problem.start)
     if not config.random_start:
         return x
-    draw = random_in_ball(x[:1], 1.0, config.norm, torch.Generator().manual_seed(seed))
+    draw = random_in_ball(x[:1], 1.0, config.norm, generator)
     return problem.inside(x + config.eps * draw / per_image(length(draw, config.norm), draw))

@@ -3,19 +3,20 @@
 from collections.abc import Iterator
 
 import torch
+from torch import Generator
 
 from pursamere_viz.attacks.objective import Iterate, Problem
 from pursamere_viz.geometry import normalize, random_in_ball
 
 
-def gradient_run(problem: Problem, seed: int, *, stop_at_success: bool) -> Iterator[Iterate]:
+def gradient_run(problem: Problem, generator: Generator, *, stop_at_success: bool) -> Iterator[Iterate]:
     """The iterates of one run, its start first. All images share one random offset, so that none depends on its batch."""
     x, config = problem.x, problem.config
     steps = config.gradient_steps
     size = config.eps if config.kind == "fgsm" else config.relative_step * config.eps / max(steps, 1)
     z = x if problem.start is None else problem.inside(problem.start)
     if config.kind == "pgd" and config.random_start and problem.start is None:
-        offset = random_in_ball(x[:1], config.eps, config.norm, torch.Generator().manual_seed(seed))
+        offset = random_in_ball(x[:1], config.eps, config.norm, generator)
         z = problem.inside(x + offset)
     going = torch.arange(len(x), device=x.device)  # the images that are still attacked
     loss = success = torch.empty(0)

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from pursamere_viz.attacks.config import AttackConfig
-from pursamere_viz.geometry import project
+from pursamere_viz.geometry import project, project_in_box
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,35 +38,48 @@ class Problem:
         aims = self.aims[rows] if self.aims is not None else None
         return Problem(self.model, self.x[rows], self.y[rows], self.config, aims)
 
+    @property
+    def randomised(self) -> bool:
+        """Whether two calls of the model may differ, so that one win may be luck."""
+        return self.config.eot > 1 or bool(getattr(getattr(self.model, "purifier", None), "randomised", False))
+
     def inside(self, z: Tensor) -> Tensor:
-        """z (B, *), projected on the ball of radius eps around x, and on [0, 1]."""
-        moved = project(z, self.x, self.config.eps, self.config.norm)
-        return moved.clamp(0, 1) if self.config.clip else moved
+        """z (B, *), projected on the ball of radius eps around x, cut with [0, 1] where points are kept there."""
+        moved = project_in_box if self.config.clip else project
+        return moved(z, self.x, self.config.eps, self.config.norm)
 
     def value(self, z: Tensor) -> tuple[Tensor, Tensor]:
         """Loss (B,), float64 where the device has it, and whether the attacker has won (B,), both averaged over `eot` draws."""
-        # float64: in float32 the gradient of a confident prediction rounds to zero and the attack stalls.
-        # Where the device has no float64 (MPS), on the CPU.
-        on_cpu = z.device.type == "mps"
-        y = self.y.cpu() if on_cpu else self.y
-        losses, logits = [], torch.zeros(())
-        for _ in range(self.config.eot):
-            outputs = self.model(z)
-            drawn = outputs.cpu().double() if on_cpu else outputs.double()
-            losses.append(self._loss(drawn, y))
-            logits = logits.to(drawn.device) + drawn.detach().softmax(-1)
-        loss = torch.stack(losses).mean(0) if len(losses) > 1 else losses[0]
-        said = logits.argmax(-1)
-        success = said == self.config.target if self.config.target >= 0 else said != y
-        return (loss.to(z) if on_cpu else loss), success.to(z.device)
+        loss, success = self._judged([self._logits(self.model(z)) for _ in range(self.config.eot)])
+        return (loss.to(z) if z.device.type == "mps" else loss), success.to(z.device)
 
     def slope(self, z: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Loss (B,), success (B,) and the loss's gradient (B, *)."""
+        """Loss (B,), success (B,) and a positive multiple of the loss's gradient (B, *).
+
+        What goes back into the network is the loss's derivative in the logits, divided by its largest entry for each image:
+        that of a confident prediction would vanish in the network's float32.
+        """
         leaf = z.detach().requires_grad_()
         with torch.enable_grad():
-            loss, success = self.value(leaf)
-            (gradient,) = torch.autograd.grad(loss.sum(), leaf)
-        return loss.detach(), success, gradient
+            outputs = [self.model(leaf) for _ in range(self.config.eot)]
+            drawn = [self._logits(output.detach()).requires_grad_() for output in outputs]
+            loss, success = self._judged(drawn)
+            slopes = torch.stack(torch.autograd.grad(loss.sum(), drawn))
+            largest = slopes.abs().amax((0, -1))
+            slopes = slopes / torch.where(largest > 0, largest, torch.ones_like(largest))[:, None]
+            (gradient,) = torch.autograd.grad(outputs, leaf, [s.to(o) for s, o in zip(slopes, outputs, strict=True)])
+        return loss.detach().to(z if z.device.type == "mps" else loss), success.to(z.device), gradient
+
+    def _logits(self, output: Tensor) -> Tensor:
+        """A model's output in float64: in float32 the loss of a confident prediction rounds to zero and the attack stalls."""
+        return output.cpu().double() if output.device.type == "mps" else output.double()  # MPS has no float64
+
+    def _judged(self, drawn: list[Tensor]) -> tuple[Tensor, Tensor]:
+        """Mean loss (B,) over draws of the logits (B, classes), and whether their mean prediction is a win (B,)."""
+        y = self.y.to(drawn[0].device)
+        loss = torch.stack([self._loss(logits, y) for logits in drawn]).mean(0)
+        said = torch.stack([logits.detach().softmax(-1) for logits in drawn]).sum(0).argmax(-1)
+        return loss, said == self.config.target if self.config.target >= 0 else said != y
 
     def _loss(self, logits: Tensor, y: Tensor) -> Tensor:
         if self.config.kind == "square":

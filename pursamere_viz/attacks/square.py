@@ -8,7 +8,7 @@ import torch
 from torch import Generator, Tensor
 
 from pursamere_viz.attacks.objective import Iterate, Problem
-from pursamere_viz.geometry import normalize
+from pursamere_viz.geometry import normalize, per_image
 
 FIRST_SHARE = 0.8  # p_init of the paper: the share of the pixels that the first squares cover
 HALVINGS = (10, 50, 200, 500, 1000, 2000, 4000, 6000, 8000)  # of 10,000 queries: the share halves after each
@@ -28,18 +28,18 @@ def covered_share(query: int, steps: int) -> float:
     return FIRST_SHARE / 2 ** bisect_left(HALVINGS, query * 10_000 // steps)
 
 
-def square_run(problem: Problem, seed: int) -> Iterator[Iterate]:
+def square_run(problem: Problem, generator: Generator) -> Iterator[Iterate]:
     """The start of a run and its state after each of `kept_queries`; a broken image stays where it is and is asked no more.
 
     Before the `steps` queries the clean image is asked, which is left where it is if it is broken already, and the start:
     stripes (linf) or bumps (l2). A change is kept where it raises the loss or breaks the image. All images share every draw,
     so that none depends on its batch. As the authors' code in AutoAttack, except that windows reach the last row and column
-    too, and that the l2 budget is held channel by channel as in the paper. ValueError unless x is (B, C, H, W).
+    too, that a square which is there already comes with its signs turned over, and that the l2 budget is held channel by
+    channel as in the paper. A model that draws anew is asked on: one win may be luck. ValueError unless x is (B, C, H, W).
     """
     x, config = problem.x, problem.config
     if x.dim() != 4:
         raise ValueError(f"the square attack needs images (B, C, H, W), got a tensor of shape {tuple(x.shape)}")
-    generator = Generator().manual_seed(seed)
     flat = config.norm == "linf"
     with torch.no_grad():
         loss, success = problem.value(x)
@@ -62,12 +62,12 @@ def _improved(
     problem: Problem, z: Tensor, proposed: Tensor, loss: Tensor, success: Tensor
 ) -> tuple[Tensor, Tensor, Tensor]:
     """The state after asking for the proposals (B, C, H, W) of the images that are not broken."""
-    going = (~success).nonzero().squeeze(1)
+    going = (~success | problem.randomised).nonzero().squeeze(1)
     if not len(going):
         return z, loss, success
     with torch.no_grad():
         asked, broken = problem.only(going).value(proposed[going])
-    better = (asked > loss[going]) | broken
+    better = (asked > loss[going]) | (broken & (not problem.randomised))
     going = going[better]
     return (
         z.index_copy(0, going, proposed[going]),
@@ -92,12 +92,15 @@ def _stripes(x: Tensor, generator: Generator) -> Tensor:
 
 
 def _square(problem: Problem, z: Tensor, share: float, generator: Generator) -> Tensor:
-    """z with a square of one colour, each channel at one end of its budget."""
+    """z with a square of one colour, each channel at one end of its budget; at the other end where it is there already."""
     channels, height, width = z.shape[1:]
     rows, columns = _window(min(max(round(math.sqrt(share * height * width)), 1), height, width), z, generator)
-    proposed = z.clone()
-    proposed[..., rows, columns] += 2 * problem.config.eps * _signs((channels, 1, 1), generator).to(z)
-    return problem.inside(proposed)
+    change = torch.zeros_like(z[:1])
+    change[..., rows, columns] = 2 * problem.config.eps * _signs((channels, 1, 1), generator).to(z)
+    proposed = problem.inside(z + change)
+    # Half of all squares of a grey image would ask what is known.
+    there = (proposed == z).flatten(1).all(1)
+    return torch.where(per_image(there, z), problem.inside(z - change), proposed)
 
 
 def bump(rows: int, columns: int) -> Tensor:

@@ -8,7 +8,7 @@ import torch
 from scipy.sparse.linalg import LinearOperator, eigsh
 from torch import Tensor
 
-from pursamere_viz.geometry import normalize, random_in_ball
+from pursamere_viz.geometry import normalize, random_in_ball, seeded
 from pursamere_viz.purification.memory import attempt, in_batches
 from pursamere_viz.purification.reconstruction import ReconstructionError
 
@@ -33,7 +33,7 @@ def sampled_sharpness(
     field: Field, x: Tensor, rho: float, *, norm: str = "l2", samples: int = 64, seed: int = 0
 ) -> Tensor:
     """max(0, max_j field(x + d_j) - field(x)) over uniform draws d_j of the rho-ball: a lower bound of the true sharpness, (B,)."""
-    generator = torch.Generator().manual_seed(seed)
+    generator = seeded("sharpness", seed)
     with torch.no_grad():
         centre = field(x)
         worst = centre.clone()

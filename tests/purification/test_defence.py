@@ -215,6 +215,17 @@ def test_each_step_keeps_one_image_for_the_backward_pass(error, x, steps, method
     assert set(images.values()) == {x.shape}
 
 
+@pytest.mark.parametrize("fits", [True, False])
+def test_the_kept_graph_gives_the_same_gradient_in_whatever_memory(error, judge, x, monkeypatch, fits):
+    monkeypatch.setenv("PURSAMERE_MEMORY", "4000" if fits else "1")
+    config = PurifierConfig(steps=6, rho=0.2)
+    recomputed, kept = (
+        input_gradient(PurifiedClassifier(judge, Purifier(error, config, keep_graph)), x.repeat(40, 1, 1, 1))
+        for keep_graph in (False, True)
+    )
+    torch.testing.assert_close(kept, recomputed, rtol=1e-9, atol=1e-12)
+
+
 def test_second_derivatives_of_the_defence_are_refused_loudly(error, judge, x):
     leaf = x.requires_grad_()
     defence = PurifiedClassifier(judge, Purifier(error, PurifierConfig(steps=1)))
