@@ -3,12 +3,14 @@
 import argparse
 import json
 import sys
+import time
 from collections.abc import Iterator
+from typing import Any
 
 from tqdm import tqdm
 
-from pursamere_viz.analysis.evaluation import RobustAccuracy
 from pursamere_viz.bench.command import add_evaluate
+from pursamere_viz.bench.engine import default_jobs
 from pursamere_viz.benchmark import benchmark
 from pursamere_viz.cards import budget_text, evaluate_defence, results_path, write_card
 from pursamere_viz.evaluations import Cell
@@ -34,6 +36,7 @@ def main(arguments: list[str] | None = None) -> int:
     carding = commands.add_parser("card", help="measure the shipped defence under attack and write its model card")
     carding.add_argument("data_set", choices=sorted(RECIPES))
     carding.add_argument("--images", type=_positive, default=360, help="how many test images (default 360)")
+    carding.add_argument("--jobs", type=_positive, default=default_jobs(), help="processes (default %(default)s)")
     carding.add_argument("--again", action="store_true", help="measure anew what is already measured")
     carding.set_defaults(command=_card)
     add_evaluate(commands)
@@ -41,6 +44,7 @@ def main(arguments: list[str] | None = None) -> int:
         "search", help="measure on validation images what the defence's defaults were chosen from"
     )
     trying.add_argument("data_set", choices=sorted(TRIED))
+    trying.add_argument("--jobs", type=_positive, default=default_jobs(), help="processes (default %(default)s)")
     trying.set_defaults(command=_search)
     fetching = commands.add_parser("download", help="get a data set from OpenML")
     fetching.add_argument("data_set", choices=[name for name, described in DATA_SETS.items() if described.openml])
@@ -81,19 +85,29 @@ def _positive(text: str) -> int:
 def _card(chosen: argparse.Namespace) -> None:
     if chosen.again:
         results_path(chosen.data_set).unlink(missing_ok=True)
-    _show(evaluate_defence(chosen.data_set, chosen.images))
+    _show(evaluate_defence(chosen.data_set, chosen.images, jobs=chosen.jobs))
     print(f"written: {write_card(chosen.data_set, chosen.images)}")
 
 
 def _search(chosen: argparse.Namespace) -> None:
-    _show(search(chosen.data_set))
+    _show(search(chosen.data_set, jobs=chosen.jobs))
     print("measured; `card` writes the model card anew")
 
 
-def _show(measured: Iterator[tuple[Cell, RobustAccuracy]]) -> None:
-    for cell, outcome in measured:
-        label = f"{cell.title}, {cell.mode}, {budget_text((cell.attack.norm, cell.attack.eps))}"
-        print(f"{label}: {100 * outcome.accuracy:.1f} % of {len(outcome.robust)} / {outcome.total}", flush=True)
+def _show(measured: Iterator[tuple[Cell, dict[str, Any], int, int]]) -> None:
+    began = time.monotonic()
+    for cell, line, done, pieces in measured:
+        standing = (line["clean"], *line["attacks"].values())
+        robust = sum(set(image) == {"1"} for image in zip(*standing, strict=True))
+        where = (
+            f"{cell.attacks[0].partition(':')[2]}, {budget_text((cell.norm, cell.eps))}" if cell.attacks else "clean"
+        )
+        left = (time.monotonic() - began) * (pieces - done) / done / 60
+        print(
+            f"{cell.title}, {where}: {robust} of {len(line['clean'])} from image {line['first']} on; "
+            f"piece {done} of {pieces}, about {left:.0f} min left",
+            flush=True,
+        )
 
 
 def _download(chosen: argparse.Namespace) -> None:

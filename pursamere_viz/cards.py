@@ -1,6 +1,7 @@
 """Model cards: what the shipped networks and the defence are worth, measured, and written down as Markdown."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,16 +10,16 @@ from pursamere_viz.analysis.contact_sheets import contact_sheet
 from pursamere_viz.analysis.denoising import denoising_psnr
 from pursamere_viz.analysis.evaluation import RobustAccuracy
 from pursamere_viz.attacks.config import MODES
-from pursamere_viz.evaluations import Cell, Results, measure_cells
+from pursamere_viz.evaluations import REST, Cell, Journal, Outcome, measure_cells
 from pursamere_viz.models import checkpoints, generated
-from pursamere_viz.models.device import default_device
 from pursamere_viz.models.recipes import OPTIONAL, ROLES
 from pursamere_viz.plans import PLANS, Budget, Row, attacked_cell, cells, clean_cell, rows
 from pursamere_viz.progress import finish
 from pursamere_viz.scenarios import Scenario, load_defence_of
 
-BF16 = "The attacker computes in bfloat16 where the device can; whether an image breaks is decided in float32."
-SIGNS = "\nThe derivative of a sign step is 0, which hides the way from the attacker: its full and its worst are flattered."
+SIGNS = (
+    "\nThe derivative of a sign step is 0, which hides the way from the attacker: its full and its worst are flattered."
+)
 
 
 def results_path(name: str) -> Path:
@@ -26,9 +27,9 @@ def results_path(name: str) -> Path:
     return checkpoints.ASSETS / f"{name}_evaluation.jsonl"
 
 
-def evaluate_defence(name: str, images: int) -> Iterator[tuple[Cell, RobustAccuracy]]:
-    """Measure every cell of the card on the first test images, yielding (cell, outcome so far)."""
-    yield from measure_cells(name, cells(name, images), results_path(name))
+def evaluate_defence(name: str, images: int, *, jobs: int = 1) -> Iterator[tuple[Cell, dict[str, Any], int, int]]:
+    """Measure every cell of the card on the first test images, yielding what `measure_cells` does."""
+    yield from measure_cells(name, cells(name, images), results_path(name), jobs=jobs)
 
 
 def write_card(name: str, images: int) -> Path:
@@ -119,41 +120,65 @@ first those of which the classifier is sure, classes in turn. The app's gallery 
 
 
 def _robustness(name: str, images: int) -> str:
-    plan, results, device = PLANS[name], Results(results_path(name)), default_device()
+    plan, journal = PLANS[name], Journal(results_path(name))
     default, *others = rows(name)
-    body: list[list[str]] = []
-
-    def block(row: Row, title: str, first: int | None = None, like: Row | None = None) -> None:
-        weights = load_defence_of(row.scenario, device)[1]
-        cell = clean_cell(row, images)
-        clean = percent(results.outcome(cell, weights, first))
-        body.append(
-            [f"**{title}**", f"no attack, {first or cell.images} images", *_under(dict.fromkeys(row.modes, clean))]
-        )
-        shape = like or row
-        for budget in shape.budgets or plan.budgets:
-            cells = {mode: attacked_cell(row, plan.attack(budget, mode), images) for mode in shape.modes_at(budget)}
-            found = {mode: percent(results.outcome(cell, weights, first)) for mode, cell in cells.items()}
-            shown = first or next(iter(cells.values())).images
-            body.append(["", f"{budget_text(budget)}, {shown} images", *_under(found)])
-
-    block(default, default.title)
+    body = _block(journal, default, default.title, images)
     compared = set()
     for row in others:
-        block(row, row.title)
+        body += _block(journal, row, row.title, images)
         shape = (row.images, row.modes, row.budgets)
         if row.images < default.images and shape not in compared:
             compared.add(shape)
-            block(default, f"{default.title}, the same images", row.images, like=row)
-    restarts = "" if plan.restarts == 1 else f", {plan.restarts} restarts"
-    precision = f"\n{BF16}" if plan.costly else ""
+            body += _block(journal, default, f"{default.title}, the same images", images, like=row)
     return f"""## Accuracy under attack
 
-Per cent of the first test images, in brackets the Wilson 95 % interval. Attack: PGD-{plan.steps}{restarts}.
-An image is robust if no run breaks it. blind: the attacker knows the classifier only; bpda: the purifier's gradient is taken
-for the identity; full: the exact gradient through every step. Without a purifier the three are one.{precision}
+Per cent of the first test images, in brackets the Wilson 95 % interval. **Worst** counts an image as robust only if none of
+the attacks below it breaks it: {", ".join(plan.attacks)} (kind-steps, x random starts), each on every image. At
+{budget_text(plan.main)} under the full attack what then stands was attacked further, one attack after the other:
+{", ".join(plan.rest)}; those lines say what is left after each. Every number is an upper bound: a better attack may find more.
+blind: the attacker knows the classifier only; bpda: the purifier's gradient is taken for the identity; full: the exact
+gradient through every step. Without a purifier the three are one. The attacks compute in float32.
 
 {table(["", "", *MODES], body)}"""
+
+
+def _block(journal: Journal, row: Row, title: str, images: int, like: Row | None = None) -> list[list[str]]:
+    """The lines of one row of the table; of the first images, modes and budgets of another row if one is given."""
+    plan, shape = PLANS[row.scenario.data_set], like or row
+    weights = load_defence_of(row.scenario, "cpu")[1]
+    clean, first = clean_cell(shape, images), shape.images
+    found = journal.outcome(replace(clean, scenario=row.scenario, bare=row.bare), weights)
+    lines = [
+        [
+            f"**{title}**",
+            f"no attack, {clean.images} images",
+            *_under(dict.fromkeys(shape.modes, percent(_worst(found)))),
+        ]
+    ]
+    for budget in shape.budgets or plan.budgets:
+        cells = {mode: attacked_cell(row, budget, mode, images) for mode in shape.modes_at(budget)}
+        outcomes = {mode: journal.outcome(cell, weights, min(first, cell.images)) for mode, cell in cells.items()}
+        count = min(first, next(iter(cells.values())).images)
+        worst = {mode: percent(_worst(outcome)) for mode, outcome in outcomes.items()}
+        lines.append(["", f"**{budget_text(budget)}, worst of all**, {count} images", *_under(worst)])
+        lines += _attack_lines(cells, outcomes)
+    return lines
+
+
+def _attack_lines(cells: dict[str, Cell], outcomes: dict[str, Outcome | None]) -> list[list[str]]:
+    """Each attack's own line, and of those made on what stands what is left."""
+    lines: dict[str, dict[str, str]] = {}
+    for mode, outcome in outcomes.items():
+        for name in cells[mode].attacks:
+            # A later attack reports what stands after it; the mode is the column.
+            shown = f"then {name.removeprefix(REST)}" if name.startswith(REST) else name.partition(":")[0]
+            if outcome is not None:
+                lines.setdefault(shown, {})[mode] = percent(outcome.under(name))
+    return [["", shown, *_under(found)] for shown, found in lines.items()]
+
+
+def _worst(outcome: Outcome | None) -> RobustAccuracy | None:
+    return None if outcome is None else outcome.worst
 
 
 def _under(found: dict[str, str]) -> list[str]:
@@ -164,11 +189,11 @@ def _search(name: str) -> str:
     """Everything tried, what was worst for the attacker first."""
     if name not in searches.TRIED:
         return ""
-    results, device = Results(searches.path(name)), default_device()
+    journal = Journal(searches.path(name))
     clean, attacked = searches.SIZES[name]
     shipped, body = Scenario(data_set=name), []
     for scenario in searches.scenarios(name):
-        found = searches.outcomes(name, scenario, results, load_defence_of(scenario, device)[1])
+        found = searches.outcomes(name, scenario, journal, load_defence_of(scenario, "cpu")[1])
         if found is None:
             continue
         numbers = [100 * found[mode].accuracy for mode in ("clean", *MODES, "worst")]
@@ -177,16 +202,17 @@ def _search(name: str) -> str:
         return ""
     body.sort(key=lambda line: -line[0])
     bare = searches.bare(name)
-    alone = results.outcome(bare, load_defence_of(bare.scenario, device)[1])
+    alone = journal.outcome(bare, load_defence_of(bare.scenario, "cpu")[1])
     signs = SIGNS if any(scenario.step_rule == "sign" for scenario in searches.scenarios(name)) else ""
     head = ["sigma", "radius", "steps", "rho", "noise nodes", "classifier", "clean", *MODES, "worst"]
     return f"""## How the defaults were chosen
 
 On validation images, never the test split: {clean} without and {attacked} with an attack,
 PGD-{searches.STEPS} at {budget_text(PLANS[name].main)} (standard error near 50 %: {50 / attacked**0.5:.0f} points).
-worst: the image breaks under none of the three. Measured by `python -m pursamere_viz search {name}`;
-the shipped defence is in bold. The bare classifier has {percent(alone)} without an attack, and a defence was allowed
-to lose 5 points of that.{signs}
+worst: the image breaks under none of the three. **This attack is weaker** than those that the numbers above rest on, and may have
+rewarded what misleads it: the defaults are to be chosen anew. Measured by `python -m pursamere_viz search {name}`;
+the shipped defence is in bold. The bare classifier has {percent(_worst(alone))} without an attack, and a defence
+was allowed to lose 5 points of that.{signs}
 
 {table(head, [line for _, line in body])}"""
 

@@ -1,95 +1,199 @@
-"""Measured cells: the accuracy of one defence under one attack, each kept on disk as soon as it is known."""
+"""Measured cells: one defence at one budget under several attacks, image by image, each piece kept on disk as it is known."""
 
 import json
+import os
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
+from joblib import Parallel, delayed, parallel_config
+from torch import Tensor
 
 from pursamere_viz.analysis.evaluation import RobustAccuracy, robust_accuracy
 from pursamere_viz.attacks import AttackConfig
-from pursamere_viz.models.data import load_images
+from pursamere_viz.attacks.names import parse_attack
+from pursamere_viz.models.data import images_hash, load_images
 from pursamere_viz.models.device import default_device
+from pursamere_viz.purification import PurifiedClassifier, Purifier
 from pursamere_viz.scenarios import DEFENDING, Scenario, load_defence_of
 
-BATCH = 120  # images attacked at once
+REST = "+"  # before an attack's name: it attacks only what stands under those before it
 
 
 @dataclass(frozen=True)
 class Cell:
-    """One number of a table: a defence (or, bare, its classifier alone) against an attack on the first images of a split."""
+    """A defence (or, bare, its classifier alone) at one budget on the first images of a split, under every attack named.
+
+    An attack whose name begins with + is made only on what stands under all before it; what it reports is what then stands.
+    """
 
     title: str  # of the row
     scenario: Scenario
-    attack: AttackConfig
     images: int
+    attacks: tuple[str, ...] = ()  # none: the accuracy without an attack
+    norm: str = "linf"
+    eps: float = 0.0
     bare: bool = False
     split: str = "test"
-    bf16: bool = False  # of the attacker's gradients
-
-    @property
-    def mode(self) -> str:
-        """blind, bpda, full, or clean where there is no attack."""
-        return "clean" if self.attack.kind == "none" else self.attack.mode
+    piece: int = 10  # images measured and kept at once: what a kill can lose
 
     def described(self, weights: list[str]) -> dict[str, Any]:
-        """All that decides the outcome; the row's title does not."""
+        """All that decides the outcome of an image; the row's title and the number of images do not."""
         names = ("classifier",) if self.bare else DEFENDING
         defence = {name: getattr(self.scenario, name) for name in names}
-        attack = {"kind": "none"} if self.attack.kind == "none" else asdict(self.attack)
-        attack |= {"bf16": True} if self.bf16 and self.mode != "clean" else {}
-        return {"defence": defence, "attack": attack, "split": self.split, "images": self.images, "weights": weights}
+        attack = {"norm": self.norm, "eps": self.eps, "attacks": list(self.attacks)} if self.attacks else {}
+        return {"defence": defence, **attack, "split": self.split, "weights": weights}
+
+    def pieces(self) -> list[tuple[int, int]]:
+        """The images of each piece: first and, exclusive, last."""
+        # Without an attack an image costs next to nothing.
+        size = self.piece if self.attacks else max(self.images, 1)
+        return [(first, min(first + size, self.images)) for first in range(0, self.images, size)]
 
 
-class Results:
-    """Finished cells in a file of JSON lines; a cell is found again only for the same weights and settings."""
+@dataclass(frozen=True, eq=False)
+class Outcome:
+    """What a cell's images did, from the first on."""
+
+    clean: Tensor  # (n,) bool, right without an attack
+    attacks: dict[str, Tensor]  # (n,) bool each, right without it and under it
+
+    @property
+    def worst(self) -> RobustAccuracy:
+        """The per-image worst of all attacks."""
+        robust = torch.stack([self.clean, *self.attacks.values()]).all(0)
+        return RobustAccuracy(robust, len(robust))
+
+    def under(self, name: str) -> RobustAccuracy:
+        """What stands under one attack."""
+        return RobustAccuracy(self.attacks[name], len(self.clean))
+
+    def first(self, count: int) -> "Outcome":
+        """The same of the first images only."""
+        return Outcome(self.clean[:count], {name: flags[:count] for name, flags in self.attacks.items()})
+
+
+class Journal:
+    """Finished pieces in a file of JSON lines; a piece is found again only for the same weights, settings and images."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        # A line cut short by a kill is not a result.
-        lines = path.read_text().splitlines() if path.exists() else []
-        self.held = dict(_entry(line) for line in lines if line.endswith("}"))
+        text = path.read_bytes() if path.exists() else b""
+        self._whole = text.rfind(b"\n") + 1  # what follows was cut short by a kill, and is not a result
+        self._cut = self._whole < len(text)
+        self.held: dict[str, dict[int, dict[str, Any]]] = {}
+        for line in text[: self._whole].decode().splitlines():
+            self._hold(json.loads(line))
 
-    def outcome(self, cell: Cell, weights: list[str], first: int | None = None) -> RobustAccuracy | None:
-        """What was measured, on the first images only if wished; None if it was not."""
-        robust = self.held.get(_key(cell.described(weights)))
-        if robust is None:
+    def _hold(self, line: dict[str, Any]) -> None:
+        self.held.setdefault(_key(line["cell"]), {})[line["first"]] = line
+
+    def outcome(self, cell: Cell, weights: list[str], images: int | None = None) -> Outcome | None:
+        """What was measured of the cell's first images (by default of all that it asks for); None if some were not."""
+        wanted, lines = images or cell.images, self.held.get(_key(cell.described(weights)), {})
+        pieces, there = [], 0
+        while there < wanted and there in lines:
+            pieces.append(lines[there])
+            there += len(lines[there]["clean"])
+        if there < wanted:
             return None
-        flags = torch.tensor([flag == "1" for flag in robust[:first]])
-        return RobustAccuracy(flags, len(flags))
+        clean = _flags("".join(piece["clean"] for piece in pieces))
+        attacks = {name: _flags("".join(piece["attacks"][name] for piece in pieces)) for name in cell.attacks}
+        return Outcome(clean, attacks).first(wanted)
 
-    def append(self, cell: Cell, weights: list[str], outcome: RobustAccuracy) -> None:
-        """Keep a finished cell."""
-        low, high = outcome.interval
-        described = cell.described(weights)
-        robust = "".join("01"[int(flag)] for flag in outcome.robust)
-        line = {"title": cell.title, "cell": described, "accuracy": outcome.accuracy, "low": low, "high": high}
-        with self.path.open("a") as file:
-            file.write(json.dumps(line | {"robust": robust}) + "\n")
-        self.held[_key(described)] = robust
+    def has(self, cell: Cell, weights: list[str], first: int, images: str) -> bool:
+        """Whether a piece is there; one that was measured on other images is not."""
+        line = self.held.get(_key(cell.described(weights)), {}).get(first)
+        return line is not None and line.get("images", images) == images
+
+    def append(self, line: dict[str, Any]) -> None:
+        """Keep a finished piece, on disk before this returns."""
+        if self._cut:
+            os.truncate(self.path, self._whole)
+            self._cut = False
+        with self.path.open("ab", buffering=0) as file:  # in one piece: two commands on one file do no harm
+            file.write((json.dumps(line) + "\n").encode())
+        self._hold(line)
 
 
 def _key(described: dict[str, Any]) -> str:
     return json.dumps(described, sort_keys=True)
 
 
-def _entry(line: str) -> tuple[str, str]:
-    held = json.loads(line)
-    return _key(held["cell"]), held["robust"]
+def _flags(text: str) -> Tensor:
+    return torch.tensor([flag == "1" for flag in text], dtype=torch.bool)
 
 
-def measure_cells(name: str, cells: Iterable[Cell], path: Path) -> Iterator[tuple[Cell, RobustAccuracy]]:
-    """Measure what is not in the file yet, yielding (cell, outcome so far); a killed run goes on where it stopped."""
+def _text(flags: Tensor) -> str:
+    return "".join("01"[int(flag)] for flag in flags)
+
+
+def stages(cell: Cell) -> list[tuple[str, AttackConfig, bool]]:
+    """(name, attack, whether it attacks only what stands) of each attack."""
+    return [
+        (name, parse_attack(name.removeprefix(REST), norm=cell.norm, eps=cell.eps), name.startswith(REST))
+        for name in cell.attacks
+    ]
+
+
+def measure_piece(name: str, cell: Cell, first: int, last: int) -> dict[str, Any]:
+    """One line of the journal: every attack of the cell on images first to last (exclusive)."""
     device = default_device()
+    defence, weights = load_defence_of(cell.scenario, device)
+    if isinstance(defence.purifier, Purifier):
+        defence = PurifiedClassifier(defence.classifier, replace(defence.purifier, keep_graph=True))
+    model = defence.classifier if cell.bare else defence
+    x, y = (tensor.to(device) for tensor in load_images(name, cell.split, slice(first, last)))
+    clean = _robust(model, x, y, AttackConfig(kind="none"))
+    standing, found = clean, {}
+    for stage, attack, rest in stages(cell):
+        rows = (standing if rest else clean).nonzero().squeeze(1)
+        stands = torch.zeros_like(clean)
+        if len(rows):
+            stands[rows] = _robust(model, x[rows], y[rows], attack)
+        found[stage], standing = _text(stands), standing & stands
+    described = {
+        "title": cell.title,
+        "cell": cell.described(weights),
+        "first": first,
+        "images": _hash(name, cell, first, last),
+    }
+    return described | {"clean": _text(clean), "attacks": found}
+
+
+def _robust(model: torch.nn.Module, x: Tensor, y: Tensor, attack: AttackConfig) -> Tensor:
+    *_, outcome = robust_accuracy(model, x, y, attack)
+    return outcome.robust
+
+
+def _hash(name: str, cell: Cell, first: int, last: int) -> str:
+    return images_hash(name, cell.split, slice(first, last))[:16]
+
+
+def measure_cells(
+    name: str, cells: Iterable[Cell], path: Path, *, jobs: int = 1
+) -> Iterator[tuple[Cell, dict[str, Any], int, int]]:
+    """Measure what is not in the file yet, yielding (cell, line, pieces done, pieces in all) as each piece is finished.
+
+    A killed run goes on where it stopped, in any number of processes, to the same flags.
+    """
+    todo, journal = [], Journal(path)
     for cell in cells:
-        defence, weights = load_defence_of(cell.scenario, device)
-        # Read anew for every cell: another process may be measuring the same table.
-        if Results(path).outcome(cell, weights) is not None:
-            continue
-        x, y = (tensor[: cell.images].to(device) for tensor in load_images(name, cell.split))
-        model = defence.classifier if cell.bare else defence
-        for outcome in robust_accuracy(model, x, y, cell.attack, batch=BATCH, bf16=cell.bf16):
-            yield cell, outcome
-        Results(path).append(cell, weights, outcome)
+        weights = load_defence_of(cell.scenario, "cpu")[1]
+        for first, last in cell.pieces():
+            if not journal.has(cell, weights, first, _hash(name, cell, first, last)):
+                todo.append((cell, first, last))
+    backend = (
+        parallel_config("loky", n_jobs=jobs, inner_max_num_threads=1) if jobs > 1 else parallel_config("sequential")
+    )
+    with backend:
+        run = Parallel(return_as="generator_unordered", batch_size=1, pre_dispatch="2*n_jobs")
+        for done, (cell, line) in enumerate(run(delayed(_measured)(name, *piece) for piece in todo), 1):
+            journal.append(line)
+            yield cell, line, done, len(todo)
+
+
+def _measured(name: str, cell: Cell, first: int, last: int) -> tuple[Cell, dict[str, Any]]:
+    return cell, measure_piece(name, cell, first, last)

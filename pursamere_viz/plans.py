@@ -3,44 +3,61 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from pursamere_viz.attacks import AttackConfig
 from pursamere_viz.attacks.config import MODES
-from pursamere_viz.evaluations import Cell
+from pursamere_viz.evaluations import REST, Cell
 from pursamere_viz.scenarios import Scenario
 
-NONE = AttackConfig(kind="none")
 Budget = tuple[str, float]  # norm and eps
 
 
 @dataclass(frozen=True)
 class Plan:
-    """The customary attack budgets of a data set and the strength of the attack."""
+    """The customary attack budgets of a data set, and the attacks whose per-image worst counts."""
 
     budgets: tuple[Budget, ...]
-    steps: int
-    restarts: int
+    main: Budget  # by which the defence was chosen: the most images are attacked there
+    attacks: tuple[str, ...]  # each on every image
+    rest: tuple[
+        str, ...
+    ]  # what may still break something is tried, at the main budget, on what stands under all of those
     images: int  # attacked test images
+    fewer: int  # at the other budgets
     other_rho: float
     first: int  # test images on which the other rho is compared with the default: SAM doubles the cost of everything
-    # Large networks: the attacker's gradients are bfloat16; blind and bpda, and comparisons, at the main budget only.
+    piece: int = 10  # images measured at once
+    # Large networks: blind and bpda, and comparisons, at the main budget only.
     costly: bool = True
 
-    @property
-    def main(self) -> Budget:
-        """The budget by which the defence was chosen."""
-        return self.budgets[-1] if self.budgets[-1][0] == "linf" else self.budgets[-2]
+    def under(self, budget: Budget, mode: str) -> tuple[str, ...]:
+        """The attacks at a budget in a mode."""
+        rest = self.rest if budget == self.main and mode == "full" else ()
+        return (*(f"{name}:{mode}" for name in self.attacks), *(REST + name for name in rest))
 
-    def attack(self, budget: Budget, mode: str) -> AttackConfig:
-        """PGD of this strength."""
-        norm, eps = budget
-        return AttackConfig(kind="pgd", norm=norm, eps=eps, steps=self.steps, restarts=self.restarts, mode=mode)
+    def images_at(self, budget: Budget) -> int:
+        """How many images are attacked."""
+        return self.images if budget == self.main else self.fewer
 
 
+CE_DLR = ("pgd-20", "apgd_ce-40", "apgd_dlr-40")
+DOUBLED = ("apgd_ce-80", "apgd_dlr-80")
 PLANS = {
-    "digits": Plan((("linf", 0.05), ("linf", 0.1), ("linf", 0.15), ("linf", 0.2)), 40, 3, 360, 0.3, 120, False),
-    "mnist": Plan((("linf", 0.1), ("linf", 0.2), ("linf", 0.3)), 20, 1, 100, 1.0, 24),
-    "fashion_mnist": Plan((("linf", 0.05), ("linf", 0.1)), 20, 1, 100, 1.0, 24),
-    "cifar10": Plan((("linf", 4 / 255), ("linf", 8 / 255), ("l2", 0.5)), 20, 1, 100, 0.5, 24),
+    "digits": Plan(
+        (("linf", 0.05), ("linf", 0.1), ("linf", 0.15), ("linf", 0.2)),
+        ("linf", 0.1),
+        ("pgd-40x3", "apgd_ce-40", "apgd_dlr-40"),
+        (*DOUBLED, "apgd_t-40x9", "square-500"),
+        360,
+        360,
+        0.3,
+        120,
+        piece=40,
+        costly=False,
+    ),
+    "mnist": Plan((("linf", 0.1), ("linf", 0.2), ("linf", 0.3)), ("linf", 0.3), CE_DLR, DOUBLED, 100, 50, 1.0, 24),
+    "fashion_mnist": Plan((("linf", 0.05), ("linf", 0.1)), ("linf", 0.1), CE_DLR, DOUBLED, 100, 50, 1.0, 24),
+    "cifar10": Plan(
+        (("linf", 4 / 255), ("linf", 8 / 255), ("l2", 0.5)), ("linf", 8 / 255), CE_DLR, DOUBLED, 100, 50, 0.5, 24
+    ),
 }
 
 
@@ -87,20 +104,24 @@ def rows(name: str) -> list[Row]:
 def clean_cell(row: Row, images: int) -> Cell:
     """Accuracy without an attack: on all images, unless the row is about the first ones only."""
     few = row.images < PLANS[row.scenario.data_set].images
-    return Cell(row.title, row.scenario, NONE, min(row.images, images) if few else images, row.bare)
+    return Cell(row.title, row.scenario, min(row.images, images) if few else images, bare=row.bare)
 
 
-def attacked_cell(row: Row, attack: AttackConfig, images: int) -> Cell:
-    """Accuracy under an attack, on no more images than the row asks for."""
-    bf16 = PLANS[row.scenario.data_set].costly
-    return Cell(row.title, row.scenario, attack, min(row.images, images), row.bare, bf16=bf16)
+def attacked_cell(row: Row, budget: Budget, mode: str, images: int) -> Cell:
+    """Accuracy under the attacks of a budget, on no more images than row and budget ask for."""
+    plan, (norm, eps) = PLANS[row.scenario.data_set], budget
+    attacked = min(row.images, plan.images_at(budget), images)
+    names = plan.under(budget, mode)
+    return Cell(row.title, row.scenario, attacked, names, norm, eps, row.bare, piece=plan.piece)
 
 
 def cells(name: str, images: int) -> Iterator[Cell]:
-    """All that a card needs, for `images` test images; no more of them are attacked than the plan says."""
-    plan = PLANS[name]
-    for row in rows(name):
-        yield clean_cell(row, images)
-        for budget in row.budgets or plan.budgets:
-            for mode in row.modes_at(budget):
-                yield attacked_cell(row, plan.attack(budget, mode), images)
+    """All that a card needs, for `images` test images, what tells most first."""
+    plan, table = PLANS[name], rows(name)
+    yield from (clean_cell(row, images) for row in table)
+    budgets = [plan.main, *(budget for budget in plan.budgets if budget != plan.main)]
+    for budget in budgets:
+        for mode in reversed(MODES):  # full, the one that counts, first
+            for row in sorted(table, key=lambda row: row.images, reverse=True):
+                if budget in (row.budgets or plan.budgets) and mode in row.modes_at(budget):
+                    yield attacked_cell(row, budget, mode, images)

@@ -7,15 +7,18 @@ from pathlib import Path
 from typing import Any
 
 from pursamere_viz.analysis.evaluation import RobustAccuracy
-from pursamere_viz.attacks import AttackConfig
 from pursamere_viz.attacks.config import MODES
-from pursamere_viz.evaluations import Cell, Results, measure_cells
+from pursamere_viz.evaluations import Cell, Journal, measure_cells
 from pursamere_viz.models import checkpoints
-from pursamere_viz.plans import NONE, PLANS
+from pursamere_viz.plans import PLANS
 from pursamere_viz.scenarios import Scenario
 
 STEPS = 10  # of the attack
-SIZES = {"mnist": (1000, 48), "fashion_mnist": (1000, 96), "cifar10": (1000, 96)}  # validation images without and with it
+SIZES = {
+    "mnist": (1000, 48),
+    "fashion_mnist": (1000, 96),
+    "cifar10": (1000, 96),
+}  # validation images without and with it
 
 
 # One change each from the shipped defence, measured at the main budget of the data set's plan.
@@ -51,37 +54,27 @@ def cells(name: str, scenario: Scenario) -> dict[str, Cell]:
     """clean, blind, bpda and full of one scenario."""
     norm, eps = PLANS[name].main
     clean, attacked = SIZES[name]
-    attack = AttackConfig(kind="pgd", norm=norm, eps=eps, steps=STEPS)
-    attacks = {"clean": NONE, **{mode: replace(attack, mode=mode) for mode in MODES}}
-    return {
-        mode: Cell(
-            "tried",
-            scenario,
-            attack,
-            clean if mode == "clean" else attacked,
-            split="validation",
-            bf16=PLANS[name].costly,
-        )
-        for mode, attack in attacks.items()
-    }
+    tried = Cell("tried", scenario, attacked, norm=norm, eps=eps, split="validation", piece=PLANS[name].piece)
+    under = {mode: replace(tried, attacks=(f"pgd-{STEPS}:{mode}",)) for mode in MODES}
+    return {"clean": replace(tried, images=clean), **under}
 
 
 def bare(name: str) -> Cell:
     """The standard classifier without a purifier and without an attack: what a defence's clean accuracy is held against."""
     standard = replace(Scenario(data_set=name), classifier="standard")
-    return Cell("tried", standard, NONE, SIZES[name][0], bare=True, split="validation")
+    return Cell("tried", standard, SIZES[name][0], bare=True, split="validation")
 
 
-def search(name: str) -> Iterator[tuple[Cell, RobustAccuracy]]:
-    """Measure what was not measured yet, yielding (cell, outcome so far)."""
+def search(name: str, *, jobs: int = 1) -> Iterator[tuple[Cell, dict[str, Any], int, int]]:
+    """Measure what was not measured yet, yielding what `measure_cells` does."""
     wanted = (cell for scenario in scenarios(name) for cell in cells(name, scenario).values())
-    return measure_cells(name, itertools.chain([bare(name)], wanted), path(name))
+    return measure_cells(name, itertools.chain([bare(name)], wanted), path(name), jobs=jobs)
 
 
-def outcomes(name: str, scenario: Scenario, results: Results, weights: list[str]) -> dict[str, RobustAccuracy] | None:
+def outcomes(name: str, scenario: Scenario, journal: Journal, weights: list[str]) -> dict[str, RobustAccuracy] | None:
     """What was measured of a scenario, with "worst" (no attack of the three breaks the image); None if not all of it was."""
-    found = {mode: results.outcome(cell, weights) for mode, cell in cells(name, scenario).items()}
-    measured = {mode: outcome for mode, outcome in found.items() if outcome is not None}
+    found = {mode: journal.outcome(cell, weights) for mode, cell in cells(name, scenario).items()}
+    measured = {mode: outcome.worst for mode, outcome in found.items() if outcome is not None}
     if len(measured) < len(found):
         return None
     worst = measured["blind"].robust & measured["bpda"].robust & measured["full"].robust

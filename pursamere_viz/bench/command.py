@@ -9,7 +9,8 @@ from typing import Any
 
 from tqdm import tqdm
 
-from pursamere_viz.bench import attack_names, defences
+from pursamere_viz.attacks import names as attack_names
+from pursamere_viz.bench import defences
 from pursamere_viz.bench.checklist import checklist
 from pursamere_viz.bench.config import BenchConfig
 from pursamere_viz.bench.engine import bench, default_jobs

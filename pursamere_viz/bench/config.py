@@ -11,7 +11,7 @@ import numpy
 import torch
 
 from pursamere_viz.attacks.config import MODES, AttackConfig
-from pursamere_viz.bench.attack_names import parse_attack
+from pursamere_viz.attacks.names import parse_attack
 from pursamere_viz.bench.defences import make_defence, scenario_of, traits
 from pursamere_viz.geometry import check_norm
 from pursamere_viz.models.data import data_set

@@ -7,7 +7,7 @@ from scipy.stats import binomtest
 from torch import Tensor
 
 from pursamere_viz.attacks import AttackConfig
-from pursamere_viz.bench.attack_names import matching
+from pursamere_viz.attacks.names import matching
 from pursamere_viz.bench.config import CLEAN
 from pursamere_viz.bench.results import BenchResults
 from pursamere_viz.bench.tables import WORST, entries

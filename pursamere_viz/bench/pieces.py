@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from pursamere_viz.attacks import AttackConfig, attack
-from pursamere_viz.bench.attack_names import parse_attack
+from pursamere_viz.attacks.names import parse_attack
 from pursamere_viz.bench.config import CLEAN, BenchConfig, Piece
 from pursamere_viz.bench.defences import make_defence, traits
 from pursamere_viz.models.data import load_images

@@ -12,7 +12,7 @@ import torch
 
 from pursamere_viz.analysis.evaluation import RobustAccuracy
 from pursamere_viz.attacks import AttackConfig
-from pursamere_viz.bench.attack_names import matching
+from pursamere_viz.attacks.names import matching
 from pursamere_viz.bench.config import CLEAN, BenchConfig
 from pursamere_viz.bench.defences import traits
 from pursamere_viz.bench.results import BenchResults

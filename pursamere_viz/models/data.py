@@ -1,5 +1,6 @@
 """Image data sets: (N, C, H, W) float32 in [0, 1] with labels (N,)."""
 
+import hashlib
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -68,6 +69,15 @@ def load_images(
         return _downloaded(described, split, rows)
     images, labels = (held[rows] for held in _digits()[split])
     return images.clone(), labels.clone()  # the cached ones stay as they are, whatever a caller does
+
+
+def images_hash(name: str, split: str = "test", rows: slice | np.ndarray = slice(None)) -> str:
+    """sha256 of these images and labels as `load_images` gives them: what tells two copies of a data set apart."""
+    total = hashlib.sha256()
+    for tensor in load_images(name, split, rows):
+        total.update(f"{tensor.dtype}{tuple(tensor.shape)}".encode())
+        total.update(tensor.numpy().tobytes())
+    return total.hexdigest()
 
 
 def _downloaded(described: DataSet, split: str, rows: slice | np.ndarray) -> tuple[Tensor, Tensor]:

@@ -5,7 +5,7 @@ import re
 import pytest
 
 from pursamere_viz.attacks.config import KINDS, MODES
-from pursamere_viz.bench.attack_names import parse_attack
+from pursamere_viz.attacks.names import parse_attack
 
 
 def written(config) -> str:
