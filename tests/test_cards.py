@@ -7,35 +7,80 @@ from pathlib import Path
 import pytest
 import torch
 
-from pursamere_viz import cards, load_defence, plans
+from pursamere_viz import cards, evaluations, load_defence, plans
 from pursamere_viz.__main__ import main
+from pursamere_viz.evaluations import Journal, measure_cells
 from pursamere_viz.models import checkpoints, load_images, load_network
+from pursamere_viz.scenarios import load_defence_of
 
 
 @pytest.fixture
 def small(monkeypatch, tmp_path: Path) -> Path:
-    """A copy of the weights and an attack of two steps on few images."""
+    """A copy of the weights and attacks of two steps on few images."""
     for path in checkpoints.ASSETS.glob("*.safetensors"):
         shutil.copy(path, tmp_path)
     monkeypatch.setattr(checkpoints, "ASSETS", tmp_path)
-    quick = replace(plans.PLANS["digits"], budgets=(("linf", 0.1),), steps=2, restarts=1)
+    quick = replace(
+        plans.PLANS["digits"],
+        budgets=(("linf", 0.1),),
+        attacks=("pgd-2", "apgd_dlr-2"),
+        rest=("apgd_ce-4",),
+        images=6,
+        fewer=6,
+        first=4,
+        piece=3,
+    )
     monkeypatch.setitem(plans.PLANS, "digits", quick)
     return tmp_path
 
 
 def test_a_killed_evaluation_goes_on_where_it_stopped(small: Path) -> None:
+    journal = small / "digits_evaluation.jsonl"
     steps = cards.evaluate_defence("digits", 6)
-    for _ in range(4):
+    for _ in range(5):
         next(steps)
     steps.close()
-    done = (small / "digits_evaluation.jsonl").read_text().splitlines()
-    assert len(done) == 3  # the fourth was measured but not yet written
+    done = journal.read_text()
+    assert done.count("\n") == 5
+    journal.write_text(done + done.splitlines()[0][:50])  # killed in the middle of a line
     list(cards.evaluate_defence("digits", 6))
-    resumed = (small / "digits_evaluation.jsonl").read_text().splitlines()
-    assert resumed[:3] == done and list(cards.evaluate_defence("digits", 6)) == []
-    (small / "digits_evaluation.jsonl").unlink()
+    resumed = journal.read_text()
+    assert resumed.startswith(done) and list(cards.evaluate_defence("digits", 6)) == []
+    journal.unlink()
     list(cards.evaluate_defence("digits", 6))
-    assert (small / "digits_evaluation.jsonl").read_text().splitlines() == resumed
+    assert journal.read_text() == resumed
+
+
+@pytest.mark.slow
+def test_two_processes_measure_what_one_does(small: Path) -> None:
+    cell = next(cell for cell in plans.cells("digits", 6) if cell.attacks)
+    lines = [
+        sorted(
+            (line for _, line, *_ in measure_cells("digits", [cell], small / name, jobs=jobs)),
+            key=lambda line: line["first"],
+        )
+        for name, jobs in (("one.jsonl", 1), ("two.jsonl", 2))
+    ]
+    assert lines[0] == lines[1] and len(lines[0]) == 2
+
+
+def test_the_worst_is_what_no_attack_breaks_and_later_attacks_see_only_what_stands(small: Path) -> None:
+    cell = next(cell for cell in plans.cells("digits", 6) if cell.attacks)
+    list(measure_cells("digits", [cell], small / "one.jsonl"))
+    outcome = Journal(small / "one.jsonl").outcome(cell, load_defence_of(cell.scenario, "cpu")[1])
+    assert outcome is not None and list(outcome.attacks) == ["pgd-2:full", "apgd_dlr-2:full", "+apgd_ce-4"]
+    pgd, dlr, rest = outcome.attacks.values()
+    assert torch.equal(outcome.worst.robust, outcome.clean & pgd & dlr & rest)
+    assert bool((rest <= (outcome.clean & pgd & dlr)).all())
+
+
+def test_other_images_are_not_mixed_in(small: Path, monkeypatch) -> None:
+    cell = replace(next(cell for cell in plans.cells("digits", 6) if cell.attacks), attacks=("fgsm",))
+    assert len(list(measure_cells("digits", [cell], small / "one.jsonl"))) == 2
+    assert list(measure_cells("digits", [cell], small / "one.jsonl")) == []
+    x, y = load_images("digits", "test")
+    monkeypatch.setattr(evaluations, "images_hash", lambda name, split, rows: f"{float(x[rows].sum()) + 1}")
+    assert len(list(measure_cells("digits", [cell], small / "one.jsonl"))) == 2
 
 
 def test_cells_of_other_weights_are_not_mixed_in(small: Path) -> None:
