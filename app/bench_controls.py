@@ -8,8 +8,8 @@ import streamlit as st
 
 import bench_reading
 import compute
-from pursamere_viz.bench import BenchConfig, BenchResults
 from pursamere_viz.attacks.names import GRAMMAR, KNOWN
+from pursamere_viz.bench import BenchConfig, BenchResults
 from pursamere_viz.bench.config import cells
 from pursamere_viz.bench.defences import CHANGEABLE, NAMES, describe
 from pursamere_viz.figures import Numbers

@@ -13,8 +13,8 @@ from typing import Any
 import pandas as pd
 
 from pursamere_viz.attacks import AttackConfig
-from pursamere_viz.bench import BenchConfig, BenchResults, Check, bench, probe, summary
 from pursamere_viz.attacks.names import parse_attack
+from pursamere_viz.bench import BenchConfig, BenchResults, Check, bench, probe, summary
 from pursamere_viz.bench.command import fraction
 from pursamere_viz.bench.config import CLEAN, fingerprint
 from pursamere_viz.bench.defences import scenario_of

@@ -66,7 +66,7 @@ def test_the_projection_stays_in_the_ball_and_the_box_and_leaves_what_is_inside(
     for radius in (0.0, 0.3, 1.0, 50.0):
         moved = project_in_box(x, centre, radius)
         assert bool((length(moved - centre) <= torch.tensor(radius, dtype=dtype)).all())
-        assert 0 <= float(moved.min()) and float(moved.max()) <= 1
+        assert float(moved.min()) >= 0 and float(moved.max()) <= 1
     torch.testing.assert_close(project_in_box(x, centre, 50.0), x.clamp(0, 1), rtol=0, atol=0)
 
 

@@ -7,8 +7,8 @@ from dataclasses import replace
 import pytest
 
 from pursamere_viz.__main__ import main
-from pursamere_viz.bench import BenchConfig, engine
 from pursamere_viz.attacks.names import KNOWN
+from pursamere_viz.bench import BenchConfig, engine
 from pursamere_viz.bench.command import fraction
 from pursamere_viz.bench.config import CLEAN, cells, fingerprint, pieces
 from pursamere_viz.bench.defences import NAMES
