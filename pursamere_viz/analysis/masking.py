@@ -9,7 +9,7 @@ from pursamere_viz.analysis.worst_case import WorstCase
 from pursamere_viz.attacks import AttackConfig, attack
 from pursamere_viz.attacks.config import MODES
 from pursamere_viz.attacks.objective import margin
-from pursamere_viz.geometry import random_in_ball, seeded
+from pursamere_viz.geometry import random_in_ball
 from pursamere_viz.purification import PurifiedClassifier, Purifier
 
 ENOUGH = 0.95  # of the worst cases proved by the grid: an attack that finds less is not to be trusted alone
@@ -57,7 +57,7 @@ def attack_hits(
         copies = config.restarts if config.kind == "pgd" else 1
         config = replace(config, eps=worst.eps, norm=worst.norm, restarts=1)
         labels, centres = y[chosen].repeat(copies), x[chosen].repeat(copies, 1)
-        generator = seeded("starts on a grid", config.seed)
+        generator = torch.Generator().manual_seed(config.seed)
         start = (
             centres + random_in_ball(centres, config.eps, config.norm, generator)
             if config.kind == "pgd" and config.random_start
