@@ -18,7 +18,9 @@ from pursamere_viz.progress import finish
 from pursamere_viz.scenarios import Scenario, load_defence_of
 
 BF16 = "The attacker computes in bfloat16 where the device can; whether an image breaks is decided in float32."
-SIGNS = "\nThe derivative of a sign step is 0, which hides the way from the attacker: its full and its worst are flattered."
+SIGNS = (
+    "\nThe derivative of a sign step is 0, which hides the way from the attacker: its full and its worst are flattered."
+)
 
 
 def results_path(name: str) -> Path:

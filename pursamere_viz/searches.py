@@ -15,7 +15,11 @@ from pursamere_viz.plans import NONE, PLANS
 from pursamere_viz.scenarios import Scenario
 
 STEPS = 10  # of the attack
-SIZES = {"mnist": (1000, 48), "fashion_mnist": (1000, 96), "cifar10": (1000, 96)}  # validation images without and with it
+SIZES = {
+    "mnist": (1000, 48),
+    "fashion_mnist": (1000, 96),
+    "cifar10": (1000, 96),
+}  # validation images without and with it
 
 
 # One change each from the shipped defence, measured at the main budget of the data set's plan.
