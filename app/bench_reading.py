@@ -2,6 +2,8 @@
 
 import hashlib
 import json
+import re
+import shutil
 import tempfile
 import time
 from argparse import ArgumentTypeError
@@ -16,7 +18,7 @@ from pursamere_viz.attacks import AttackConfig
 from pursamere_viz.attacks.names import parse_attack
 from pursamere_viz.bench import BenchConfig, BenchResults, Check, bench, probe, summary
 from pursamere_viz.bench.command import fraction
-from pursamere_viz.bench.config import CLEAN, fingerprint
+from pursamere_viz.bench.config import CLEAN, fingerprint, weights_of
 from pursamere_viz.bench.defences import scenario_of
 from pursamere_viz.bench.engine import seconds_left
 from pursamere_viz.bench.probes import missing_probes
@@ -29,6 +31,7 @@ from pursamere_viz.scenarios import Scenario
 MEASURED = 0.9  # of the progress; the rest are the probes
 LIVE_BATCH = 5  # images of a piece: what is waited for at most when a run is stopped
 MOST_IMAGES = 100
+MOST_LETTERS = 60  # of an upload's name: at most 240 bytes
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,7 +64,7 @@ def read(path: Path) -> Reading:
 def _foreign(results: BenchResults) -> bool:
     """Whether the run was measured with other weights than those on this machine."""
     try:
-        return fingerprint(results.config)["weights"] != results.fingerprint["weights"]
+        return weights_of(results.config) != results.fingerprint["weights"]
     except ValueError:
         return True
 
@@ -69,10 +72,15 @@ def _foreign(results: BenchResults) -> bool:
 def keep_upload(name: str, content: bytes) -> Path:
     """An uploaded run in a file of its own, found acceptable; ValueError in one sentence where it is none."""
     digest = hashlib.sha256(content).hexdigest()[:16]
-    path = _folder() / digest / Path(name).name
+    stem = re.sub(r"[^\w-]+", "-", Path(name).stem).strip("-")[:MOST_LETTERS] or "run"
+    path = _folder() / digest / f"{stem}.jsonl"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(content)
-    read(path)
+    try:
+        read(path)
+    except ValueError:
+        shutil.rmtree(path.parent, ignore_errors=True)  # nothing acceptable has this content, under whatever name
+        raise
     return path
 
 
@@ -135,7 +143,7 @@ def overall(checks: Sequence[Check]) -> str:
         fails = "1 check fails" if count["fail"] == 1 else f"{count['fail']} checks fail"
         return f"No: {fails}, {held}" + (f", {count['open']} open" if count["open"] else "")
     if not count["pass"]:
-        return "Nothing is measured yet"
+        return "Nothing is decided yet"
     return f"So far: {held}, {count['open']} open" if count["open"] else f"Yes: all {held}"
 
 

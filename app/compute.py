@@ -30,7 +30,7 @@ from pursamere_viz.density_runs import (
     train_denoiser,
 )
 from pursamere_viz.density_scenarios import DensityScenario, window
-from pursamere_viz.models.data import DATA_SETS, load_images, read_official
+from pursamere_viz.models.data import DATA_SETS, load_images, official_numbers, read_official
 from pursamere_viz.models.generated import GeneratedImages, generating
 from pursamere_viz.progress import Progress, relay
 from pursamere_viz.purification.denoisers import Denoiser
@@ -206,21 +206,21 @@ def downloads() -> Downloads:
 class GalleryOrder:
     """Where in a test split the images of each class are; the images themselves are read when they are shown."""
 
-    rows: np.ndarray  # (R, K) row numbers, one class a column
+    rows: np.ndarray  # (R, K) numbers of images, one class a column
     classes: list[int]  # K of them
-    count: int  # images in the split, on this machine
+    numbers: np.ndarray  # (N,) of the split's images that are on this machine: their places in the official order
 
 
 def gallery_order(data_set: str) -> GalleryOrder:
     """The order of a data set's gallery; ValueError in one sentence where its images cannot be read."""
     described = DATA_SETS[data_set]
     labels = read_official(described, "test")[1] if described.openml else load_images(data_set, "test")[1].numpy()
-    classes = np.unique(labels).tolist()
-    columns = [np.flatnonzero(labels == label) for label in classes]
+    numbers, classes = official_numbers(data_set), np.unique(labels).tolist()
+    columns = [numbers[labels == label] for label in classes]
     shortest = min(len(column) for column in columns)
-    return GalleryOrder(np.stack([column[:shortest] for column in columns], 1), classes, len(labels))
+    return GalleryOrder(np.stack([column[:shortest] for column in columns], 1), classes, numbers)
 
 
 def test_images(data_set: str, rows: np.ndarray) -> tuple[Tensor, Tensor]:
-    """Test images (N, C, H, W) and labels (N,) of these row numbers (N,)."""
+    """Test images (N, C, H, W) and labels (N,) of these places (N,) in the official order."""
     return load_images(data_set, "test", rows)

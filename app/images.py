@@ -61,7 +61,7 @@ def _draw() -> None:
         choose("generated", secrets.randbelow(COUNT))
         return
     try:
-        choose("test", secrets.randbelow(compute.gallery_order(name).count))
+        choose("test", int(secrets.choice(compute.gallery_order(name).numbers)))
     except ValueError as problem:  # damaged images
         st.session_state["_notice"] = (False, str(problem))
 
@@ -86,7 +86,7 @@ def _gallery() -> None:
 
 
 def _test_sheet(name: str) -> int | None:
-    """A page of test images, one class a column; the row number of the one that was clicked."""
+    """A page of test images, one class a column; the number of the one that was clicked."""
     order, names = compute.gallery_order(name), DATA_SETS[name].class_names
     pages = -(-len(order.rows) // PER_CLASS)
     page = st.slider("Page", 1, pages, key=f"_gallery_page_{name}") if pages > 1 else 1

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -60,7 +61,9 @@ class Scenario(Described):
     source: str = choice(
         "test", SOURCES, "test: an image of the test split; generated: one drawn from the score network."
     )
-    image: int = number(37, 0, 10**6 - 1, 1, "Index of the image in its source.")
+    image: int = number(
+        37, 0, 10**6 - 1, 1, "Index of the image in its source; of a test image, its place in the official order."
+    )
     pixels: str = dataclasses.field(default="", metadata={"help": "An uploaded image, packed; empty for a test image."})
     label: int = number(-1, -1, 9, 1, "True class of an uploaded image; -1 takes the classifier's own answer for it.")
     score_model: str = choice(
@@ -222,10 +225,5 @@ def _image(scenario: Scenario, classifier: nn.Module, device: torch.device) -> t
     if scenario.source == "generated":
         drawn = generated_images(scenario.data_set)
         return drawn.x[chosen].to(device), drawn.y[chosen].to(device)
-    images, labels = load_images(scenario.data_set, "test", chosen)
-    if not len(images):
-        there = len(load_images(scenario.data_set, "test")[1])
-        raise ValueError(
-            f"image {scenario.image} of {scenario.data_set} is not on this machine: its test split has {there}"
-        )
+    images, labels = load_images(scenario.data_set, "test", np.array([scenario.image]))
     return images.to(device), labels.to(device)

@@ -13,8 +13,9 @@ import compute
 from bench_reading import Reading, overall, pivot
 from pursamere_viz import figures
 from pursamere_viz.bench import Check
+from pursamere_viz.bench.checklist import POINTS
 from pursamere_viz.bench.command import command_line
-from pursamere_viz.bench.evidence import SURE
+from pursamere_viz.bench.evidence import RISK, SURE
 from pursamere_viz.figures import Numbers, theme
 from pursamere_viz.figures.bench_numbers import called
 from pursamere_viz.models.data import DATA_SETS
@@ -88,13 +89,12 @@ def _show(path: Path) -> None:
 
 
 def checklist_html(checks: Sequence[Check]) -> str:
-    """The checks as a list, those that fail first, those that were not measured last."""
+    """The checks as a list, those that fail first, those that are not decided last."""
     ordered = sorted(checks, key=lambda check: list(MARKS).index(check.verdict))
     lines = []
     for check in ordered:
         mark, colour = MARKS[check.verdict]
-        # An open check asks, so that its name does not read as a finding.
-        name, sentence = html.escape(check.name) + (".", "?")[check.verdict == "open"], html.escape(check.sentence)
+        name, sentence = html.escape(check.heading), html.escape(check.sentence)
         lines.append(
             f'<li class="bench-{check.verdict}"><span style="color:{colour}" title="{check.verdict}">{mark}</span>'
             f"<div><b>{name}</b> {sentence}</div></li>"
@@ -133,7 +133,8 @@ def facts(reading: Reading) -> str:
     said = (
         f"{DATA_SETS[config.data_set].title}, the first {config.images} test images{randomised}, attacks in {config.norm}, "
         f"seed {config.seed}, torch {versions.get('torch', '?')}. Bands: Wilson 95 %. A randomised purifier is judged by one draw. "
-        f"Beyond chance: a paired sign test below {SURE:g}."
+        f"Beyond chance: a paired sign test below {SURE:g}. A check holds where a difference of {POINTS} against it is excluded "
+        f"(exact bounds, {100 * (1 - RISK):.0f} %)."
     )
     other = " Measured with other weights than those on this machine: the Image lab shows another defence."
     return said + (other if reading.foreign else "")

@@ -5,27 +5,54 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import torch
+from torch import Tensor
 
 from pursamere_viz.bench.defences import CONVERGED, scenario_of, traits
-from pursamere_viz.bench.evidence import Evidence, gather, more, percent
+from pursamere_viz.bench.evidence import (
+    DIFFERENCE,
+    RISK,
+    Evidence,
+    at_most,
+    excluded,
+    gather,
+    images_needed,
+    images_needed_below,
+    more,
+    percent,
+)
 from pursamere_viz.bench.results import BenchResults
 from pursamere_viz.bench.tables import WORST
 from pursamere_viz.models.data import data_set
 
-ZERO = 0.02  # accuracy that counts as none
+ZERO = 0.02  # share that stands where nothing can, above which the attacks have failed
 GREY = 0.5  # how far any pixel is at most from grey: an attacker with that budget can blot out every image
 RIGHT = 0.01  # relative error of a gradient
+MOST_WRONG = 0.5  # share of images whose gradient is wrong that must be excluded: that of the median
 QUERIES = 100  # fewer of a random search say nothing
 VANISHED = 1e-3  # of the bare classifier's gradient
+MOST_VANISHED = 0.25  # share of images without a gradient that must be excluded
+ABSENT = 1e-12  # a gradient below is none
+POINTS = f"{100 * DIFFERENCE:.0f} points"
+LOSSES = {
+    "cross-entropy": ("pgd", "apgd_ce"),
+    "difference of logits ratio": ("apgd_dlr",),
+    "targeted ratio": ("apgd_t",),
+}
+APGD = ("apgd_ce", "apgd_dlr", "apgd_t")
 
 
 @dataclass(frozen=True)
 class Check:
-    """One line of the checklist."""
+    """One line of the checklist. It passes only where the opposite is excluded, and is open where too few images decide nothing."""
 
     name: str
     verdict: str  # pass, fail, or open where the run does not hold what is needed
     sentence: str
+
+    @property
+    def heading(self) -> str:
+        """The name as a sentence; of an open check a question, so that it does not read as a finding."""
+        return self.name + ("?" if self.verdict == "open" else ".")
 
 
 def checklist(results: BenchResults, purifier: str) -> list[Check]:
@@ -38,6 +65,7 @@ def _checks(evidence: Evidence) -> Iterator[Check]:
     yield _reaches_zero(evidence)
     yield _one_step(evidence)
     yield _more_steps(evidence)
+    yield _apgd(evidence)
     yield _restarts(evidence)
     yield _black_box(evidence)
     yield _modes(evidence)
@@ -54,27 +82,56 @@ def _open(name: str, needs: str) -> Check:
     return Check(name, "open", f"Not measured: {needs}.")
 
 
+def _no_more(
+    name: str, a: Tensor, b: Tensor, sentence: str, fault: str, *, little: bool = False, risk: float = RISK
+) -> Check:
+    """Whether a stands on no more images than b: excluded (pass), refuted (fail; with `little` only beyond DIFFERENCE), or open."""
+    gap = float(a.double().mean() - b.double().mean())
+    counts = gap > DIFFERENCE or not little
+    if counts and more(a, b):
+        return Check(name, "fail", f"{sentence}: {fault}.")
+    if excluded(a, b, risk):
+        return Check(name, "pass", f"{sentence}; {POINTS} against it are excluded.")
+    needed = _would(images_needed(a, b, risk, refutable=counts), len(a), "decide, if they differ as often")
+    return Check(name, "open", f"{sentence}. Too few images to exclude {POINTS} against it: {needed}.")
+
+
+def _would(needed: int | None, held: int, do: str) -> str:
+    """What closes an open check, under the assumption that it states."""
+    if needed is None or needed <= held:
+        return "what is seen is so near to that that no number would do"
+    return f"about {needed} would {do}"
+
+
+def _worst(checks: list[Check]) -> Check:
+    """The first that fails, else the first that is open, else the first."""
+    return min(checks, key=lambda check: ("fail", "open", "pass").index(check.verdict))
+
+
 def _reaches_zero(evidence: Evidence) -> Check:
     name = "Accuracy falls to zero as eps grows"
     curve = {eps: robust for (attack, eps), robust in evidence.held.items() if attack == WORST}
     if not curve:
         return _open(name, "no finished eps")
     least = min(curve, key=lambda eps: float(curve[eps].double().mean()))
-    if float(curve[least].double().mean()) <= ZERO:
-        return Check(name, "pass", f"At eps {least:g} the attacks leave {percent(curve[least])}.")
+    left, images = curve[least], len(curve[least])
+    sentence = f"At eps {least:g} the attacks leave {percent(left)}"
+    if at_most(int(left.sum()), images) < DIFFERENCE:
+        return Check(name, "pass", f"{sentence}; {POINTS} are excluded.")
     config = evidence.results.config
     described = data_set(config.data_set)
     pixels = described.channels * described.size**2
     farthest, far = max(curve), GREY * (math.sqrt(pixels) if config.norm == "l2" else 1)
-    if farthest < far:
+    standing = float(curve[farthest].double().mean())
+    if farthest >= far and standing > ZERO:
+        grey = f"At eps {farthest:g}, where any image can be made grey, {percent(curve[farthest])} stand"
+        return Check(name, "fail", f"{grey}: attacks fail.")
+    if float(left.double().mean()) > ZERO:
         return _open(
             name, f"at the largest eps, {farthest:g}, {percent(curve[farthest])} still stand; go up to {far:g}"
         )
-    return Check(
-        name,
-        "fail",
-        f"At eps {farthest:g}, where any image can be made grey, {percent(curve[farthest])} stand: attacks fail.",
-    )
+    needed = _would(images_needed_below(left, DIFFERENCE), images, "do, if as few stand")
+    return Check(name, "open", f"{sentence}. Too few images to exclude {POINTS}: {needed}.")
 
 
 def _one_step(evidence: Evidence) -> Check:
@@ -83,30 +140,46 @@ def _one_step(evidence: Evidence) -> Check:
     if not one or not many:
         return _open(name, "fgsm:full and pgd:full at the first eps")
     fgsm, pgd = evidence.standing(one), evidence.standing(many)
-    worse = more(pgd, fgsm)
-    return Check(
-        name,
-        "fail" if worse else "pass",
-        f"FGSM leaves {percent(fgsm)}, PGD {percent(pgd)}" + (": PGD is lost." if worse else "."),
-    )
+    return _no_more(name, pgd, fgsm, f"FGSM leaves {percent(fgsm)}, PGD {percent(pgd)}", "PGD is lost")
 
 
 def _more_steps(evidence: Evidence) -> Check:
     name = "Doubling the iterations changes nothing"
-    series = evidence.series("steps", kind="pgd", mode="full")
+    series = [found for kind in ("pgd", *APGD) for found in evidence.series("steps", kind=kind, mode="full")]
     if not series:
-        return _open(name, "pgd:full with two numbers of steps")
+        return _open(name, "an attack in full mode, as pgd-20:full, and the same with twice the steps")
     checks = []
     for (few, short), (many, long) in (runs[-2:] for runs in series):  # that fewer still are weaker says nothing
         a, b = evidence.robust(short), evidence.robust(long)
-        sentence = f"{few} steps leave {percent(a)}, {many} leave {percent(b)}"
-        if more(a, b):
-            checks.append(Check(name, "fail", f"{sentence}: the attack has not converged; give it more."))
-        elif more(b, a):
-            checks.append(Check(name, "fail", f"{sentence}: more steps are worse, so the gradient misleads."))
-        else:
-            checks.append(Check(name, "pass", f"{sentence}."))
+        sentence = f"{short} leaves {percent(a)}, {many} steps {percent(b)}"
+        checks.append(_no_more(name, a, b, sentence, "the attack has not converged; give it more"))
+        checks.append(_no_more(name, b, a, sentence, "more steps are worse, so the gradient misleads"))
+        if many < 2 * few:
+            checks.append(Check(name, "open", f"{sentence}. That is not twice the steps: measure {2 * few}."))
     return _worst(checks)
+
+
+def _apgd(evidence: Evidence) -> Check:
+    name = "APGD finds no more than PGD"
+    pgd = evidence.attacks(kind="pgd", mode="full")
+    apgd = {attack: config for attack, config in evidence.attacks(mode="full").items() if config.kind in APGD}
+    if not pgd or not apgd:
+        return _open(name, "pgd:full and an APGD in full mode at the first eps")
+    a, b = evidence.standing(list(pgd)), evidence.standing(list(apgd))
+    each = ", ".join(f"{attack} {percent(evidence.robust(attack))}" for attack in apgd)
+    sentence = f"PGD leaves {percent(a)}, APGD {percent(b)} ({each})"
+    return _no_more(name, a, b, sentence, f"what PGD alone says is wrong, {_fault_of_pgd(evidence)}")
+
+
+def _fault_of_pgd(evidence: Evidence) -> str:
+    """Why APGD finds more: PGD's steps, where APGD does so on PGD's own loss with no more of them, or else its loss."""
+    for one, pgd in evidence.attacks(kind="pgd", mode="full").items():
+        for other, apgd in evidence.attacks(kind="apgd_ce", mode="full").items():
+            no_more_work = apgd.steps * apgd.restarts <= pgd.steps * pgd.restarts
+            if no_more_work and more(evidence.robust(one), evidence.robust(other)):
+                reach = f"{pgd.steps} steps of {pgd.relative_step:g} eps / {pgd.steps}"
+                return f"and its steps are too small for their number: {reach} do less than {other} on the same loss"
+    return "as its loss or its steps mislead it"
 
 
 def _restarts(evidence: Evidence) -> Check:
@@ -117,17 +190,9 @@ def _restarts(evidence: Evidence) -> Check:
     checks = []
     for (few, first), (many, last) in ((runs[0], runs[-1]) for runs in series):
         a, b = evidence.robust(first), evidence.robust(last)
-        rough = more(a, b) and float(a.double().mean() - b.double().mean()) > 0.05
         sentence = f"Starts: {few} leave{'s' if few == 1 else ''} {percent(a)}, {many} leave {percent(b)}"
-        checks.append(
-            Check(name, "fail" if rough else "pass", sentence + (": the loss has many local maxima." if rough else "."))
-        )
+        checks.append(_no_more(name, a, b, sentence, "the loss has many local maxima", little=True))
     return _worst(checks)
-
-
-def _worst(checks: list[Check]) -> Check:
-    """The first that fails, or else the first."""
-    return next((check for check in checks if check.verdict == "fail"), checks[0])
 
 
 def _black_box(evidence: Evidence) -> Check:
@@ -139,9 +204,8 @@ def _black_box(evidence: Evidence) -> Check:
     if not blackbox or not white:
         return _open(name, f"square with at least {QUERIES} queries, and an attack that uses gradients")
     a, b = evidence.standing(white), evidence.standing(blackbox)
-    masked = more(a, b)
     sentence = f"Square leaves {percent(b)}, all gradient attacks together {percent(a)}"
-    return Check(name, "fail" if masked else "pass", sentence + (": gradients are masked." if masked else "."))
+    return _no_more(name, a, b, sentence, "gradients are masked")
 
 
 def _modes(evidence: Evidence) -> Check:
@@ -162,37 +226,38 @@ def _modes(evidence: Evidence) -> Check:
     ]
     if not pairs:
         return _open(name, "the same attack blind or bpda, and full")
-    worse = [(weak, strong) for weak, strong in pairs if more(evidence.robust(strong), evidence.robust(weak))]
-    shown = worse or pairs
-    sentence = "; ".join(
-        f"{weak} {percent(evidence.robust(weak))}, {strong} {percent(evidence.robust(strong))}"
-        for weak, strong in shown
-    )
-    return Check(name, "fail" if worse else "pass", sentence + (": the exact gradient is masked." if worse else "."))
+    checks = []
+    for weak, strong in pairs:
+        a, b = evidence.robust(strong), evidence.robust(weak)
+        sentence = f"{weak} leaves {percent(b)}, {strong} {percent(a)}"
+        checks.append(_no_more(name, a, b, sentence, "the exact gradient is masked"))
+    return _worst(checks)
 
 
 def _losses(evidence: Evidence) -> Check:
-    name = "No other loss finds much more"
-    saturating = [attack for attack, c in evidence.attacks(mode="full").items() if c.kind in ("pgd", "apgd_ce")]
-    scale_free = [attack for attack, c in evidence.attacks(mode="full").items() if c.kind in ("apgd_dlr", "apgd_t")]
-    if not saturating or not scale_free:
-        return _open(name, "an attack on the cross-entropy and one on the difference of logits ratio")
-    a, b = evidence.standing(saturating), evidence.standing(scale_free)
-    masked = more(a, b) and float(a.double().mean() - b.double().mean()) > 0.05
-    sentence = f"Cross-entropy leaves {percent(a)}, the difference of logits ratio {percent(b)}"
-    return Check(name, "fail" if masked else "pass", sentence + (": cross-entropy has saturated." if masked else "."))
+    name = "No loss adds much to the one that the verdict rests on"
+    full = evidence.attacks(mode="full").items()
+    held = {loss: [attack for attack, config in full if config.kind in kinds] for loss, kinds in LOSSES.items()}
+    left = {loss: evidence.standing(attacks) for loss, attacks in held.items() if attacks}
+    if len(left) < 2:
+        return _open(name, "attacks in full mode on two losses, as apgd_ce and apgd_dlr")
+    best = min(left, key=lambda loss: int(left[loss].sum()))
+    together = torch.stack(list(left.values())).all(0)
+    each = ", ".join(f"{loss} {percent(robust)}" for loss, robust in left.items())
+    sentence = f"Alone they leave: {each}; together {percent(together)}"
+    # The best of several is looked at, so each has its share of the risk.
+    fault = "no one loss is enough, so a further one may find more still"
+    return _no_more(name, left[best], together, sentence, fault, little=True, risk=RISK / len(left))
 
 
 def _gradient_right(evidence: Evidence) -> Check:
     name = "The gradient is right"
     if evidence.probe is None or "disagreement" not in evidence.probe:
         return _open(name, "the probe of a differentiable purifier")
-    error = float(torch.tensor(evidence.probe["disagreement"]).median())
-    return Check(
-        name,
-        "pass" if error < RIGHT else "fail",
-        f"It differs from finite differences by {error:.1e} (median, relative).",
-    )
+    errors = torch.tensor(evidence.probe["disagreement"], dtype=torch.float64)
+    wrong = ~(errors < RIGHT)  # nan is wrong too
+    sentence = f"It differs from finite differences by {float(errors.median()):.1e} (median, relative)"
+    return _rare(name, wrong, MOST_WRONG, f"{sentence}; {int(wrong.sum())} of {len(wrong)} images are wrong", "")
 
 
 def _gradient_there(evidence: Evidence) -> Check:
@@ -200,12 +265,22 @@ def _gradient_there(evidence: Evidence) -> Check:
     if evidence.probe is None or "gradient" not in evidence.probe:
         return _open(name, "the probe of a differentiable purifier")
     through, bare = (torch.tensor(evidence.probe[part], dtype=torch.float64) for part in ("gradient", "bare_gradient"))
-    zero = float((through < 1e-12).double().mean())
-    ratio = float((through / bare.clamp(min=1e-12)).median()) if float(bare.max()) > 1e-12 else 0.0
-    gone = zero > 0.25 or ratio < VANISHED
-    vanished = f"it vanishes on {100 * zero:.0f} % of {len(through)} images"
-    sentence = f"Its norm is {ratio:.2g} times the bare classifier's (median); {vanished}"
-    return Check(name, "fail" if gone else "pass", sentence + (": an attacker sees nothing." if gone else "."))
+    gone = (through < ABSENT) | (through < VANISHED * bare)
+    ratio = float((through / bare.clamp(min=ABSENT)).median()) if float(bare.max()) > ABSENT else 0.0
+    sentence = f"Its norm is {ratio:.2g} times the bare classifier's (median)"
+    vanished = f"it vanishes on {int(gone.sum())} of {len(gone)} images"
+    return _rare(name, gone, MOST_VANISHED, f"{sentence}; {vanished}", ": an attacker sees nothing")
+
+
+def _rare(name: str, flags: Tensor, most: float, sentence: str, fault: str) -> Check:
+    """Whether fewer than a share of all images are flagged: excluded, seen not to be so, or open."""
+    if float(flags.double().mean()) >= most:
+        return Check(name, "fail", f"{sentence}{fault}.")
+    share = f"{100 * most:.0f} %"
+    if at_most(int(flags.sum()), len(flags)) < most:
+        return Check(name, "pass", f"{sentence}; {share} of all are excluded.")
+    needed = _would(images_needed_below(flags, most), len(flags), "do, if as few of them are so")
+    return Check(name, "open", f"{sentence}. Too few images to exclude {share} of all: {needed}.")
 
 
 def _randomness(evidence: Evidence) -> Check:
@@ -218,7 +293,7 @@ def _randomness(evidence: Evidence) -> Check:
         return _open(name, f"{evidence.purifier}_fixed under the same attack")
     fresh, known = evidence.standing(common), fixed.standing(common)
     sentence = f"With fresh noise {percent(fresh)} stand, with fixed and known noise {percent(known)}"
-    return Check(name, "fail" if more(fresh, known) else "pass", f"{sentence}.")
+    return _no_more(name, fresh, known, sentence, "the rest is luck")
 
 
 def _convergence(evidence: Evidence) -> Check:
@@ -229,10 +304,7 @@ def _convergence(evidence: Evidence) -> Check:
         return _open(name, "the purifier named converged under the same attack")
     here, there = evidence.standing(common), other.standing(common)
     sentence = f"As shipped {percent(here)} stand, with {CONVERGED} times the steps, undamped, {percent(there)}"
-    hidden = more(here, there)
-    return Check(
-        name, "fail" if hidden else "pass", sentence + (": unfinished steps hide something." if hidden else ".")
-    )
+    return _no_more(name, here, there, sentence, "unfinished steps hide something")
 
 
 def _radius(evidence: Evidence) -> Check:

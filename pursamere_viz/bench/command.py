@@ -80,7 +80,7 @@ def evaluate(chosen: argparse.Namespace) -> None:
     for purifier in config.purifiers:
         print(f"{purifier}: {defences.describe(purifier)}")
         for check in checklist(results, purifier):
-            print(f"  {SIGNS[check.verdict]} {check.name}. {check.sentence}")
+            print(f"  {SIGNS[check.verdict]} {check.heading} {check.sentence}")
     print(f"\nkept in {path}")
 
 

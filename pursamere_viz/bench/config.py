@@ -7,14 +7,14 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import joblib
-import numpy
+import numpy as np
 import torch
 
 from pursamere_viz.attacks.config import MODES, AttackConfig
 from pursamere_viz.attacks.names import parse_attack
 from pursamere_viz.bench.defences import make_defence, scenario_of, traits
 from pursamere_viz.geometry import check_norm
-from pursamere_viz.models.data import data_set
+from pursamere_viz.models.data import data_set, images_hash
 from pursamere_viz.models.device import default_device
 
 CLEAN = "clean"  # the "attack" of the unattacked images
@@ -104,14 +104,22 @@ def pieces(config: BenchConfig) -> list[Piece]:
 
 
 def fingerprint(config: BenchConfig) -> dict[str, Any]:
-    """What a results file must agree on: configuration, weights, and what computes: libraries and kind of device."""
-    weights = {name: make_defence(name, config.data_set)[1] for name in config.purifiers}
+    """What a results file must agree on: configuration, images, weights, and what computes: libraries and kind of device.
+
+    ValueError where an image of the run is not on this machine.
+    """
+    images = {"sha256": images_hash(config.data_set, "test", np.arange(config.images))}
     versions = {
         "python": platform.python_version(),
         "torch": torch.__version__,
-        "numpy": numpy.__version__,
+        "numpy": np.__version__,
         "joblib": joblib.__version__,
         "device": default_device().type,
     }
     listed = {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(config).items()}
-    return {"config": listed, "weights": weights, "versions": versions}
+    return {"config": listed, "images": images, "weights": weights_of(config), "versions": versions}
+
+
+def weights_of(config: BenchConfig) -> dict[str, list[str]]:
+    """The hashes of the weights of each purifier on this machine."""
+    return {name: make_defence(name, config.data_set)[1] for name in config.purifiers}

@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import torch
 
 from pursamere_viz.attacks import AttackConfig, attack
@@ -23,7 +24,7 @@ BACKWARD = 4.0  # what the full gradient costs, in purifications (`benchmark` me
 def measure(config: BenchConfig, piece: Piece) -> list[Outcome]:
     """The outcomes of a piece's images. The same bits in every process: one thread, and noise from the piece's own seeds."""
     with one_thread():
-        device, rows = default_device(), slice(piece.first, piece.last)
+        device, rows = default_device(), np.arange(piece.first, piece.last)
         x, y = (tensor.to(device) for tensor in load_images(config.data_set, "test", rows))
         seed, randomised = 2 * (config.seed + piece.first), traits(piece.purifier, config.data_set).randomised
         attacker = make_defence(piece.purifier, config.data_set, seed, device)[0]

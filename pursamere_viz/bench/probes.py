@@ -3,6 +3,7 @@
 import copy
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
@@ -33,7 +34,7 @@ def probe(config: BenchConfig, purifier: str) -> Probe:
     """
     with one_thread():
         count = min(IMAGES, config.images)
-        x, y = load_images(config.data_set, "test", slice(0, count))
+        x, y = load_images(config.data_set, "test", np.arange(count))
         x = x.double()
         # Fixed noise even where it is fresh otherwise: a derivative exists for one draw at a time.
         fixed = purifier + "_fixed" if traits(purifier, config.data_set).randomised else purifier

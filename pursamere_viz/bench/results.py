@@ -1,15 +1,20 @@
 """A bench run on disk: JSON lines, a fingerprint first, then one outcome an image, attack and purifier."""
 
+import fcntl
 import json
-import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from io import FileIO
 from pathlib import Path
 from typing import Any
 
 from pursamere_viz.bench.config import BenchConfig, Piece, cells
 from pursamere_viz.bench.pieces import Outcome
+from pursamere_viz.models.data import data_set
 
 Key = tuple[str, str, float, int]
-PARTS = ("config", "weights", "versions")  # of a fingerprint
+PARTS = ("config", "weights", "versions")  # of every fingerprint
+IMAGES = "images"  # the part that the first runs lack
 START = b'{"bench": '
 ROUNDING = 1e-4  # of a distance measured in float32
 
@@ -29,21 +34,28 @@ class BenchResults:
     def load(cls, path: Path) -> "BenchResults":
         """Read a finished or interrupted run; ValueError in one sentence if the file is none."""
         try:
-            text = path.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as problem:
-            said = problem.strerror if isinstance(problem, OSError) else "it is not text"
-            raise ValueError(f"{path} cannot be read as a bench run: {said}") from problem
+            return cls._parsed(path, path.read_bytes())
+        except OSError as problem:
+            raise ValueError(f"{path} cannot be read as a bench run: {problem.strerror}") from problem
+
+    @classmethod
+    def _parsed(cls, path: Path, content: bytes) -> "BenchResults":
+        try:
+            text = content.decode()
+        except UnicodeDecodeError as problem:
+            raise ValueError(f"{path} cannot be read as a bench run: it is not text") from problem
         lines = text.split("\n")[:-1]  # what follows the last line break was cut short
         try:
             if not lines:
                 raise ValueError("it is empty")
             first, *others = [json.loads(line) for line in lines]
-            fingerprint = {part: dict(first["bench"][part]) for part in PARTS}
+            parts = [*PARTS, IMAGES] if IMAGES in first["bench"] else PARTS
+            fingerprint = {part: dict(first["bench"][part]) for part in parts}
             config = BenchConfig(**_as_tuples(fingerprint["config"]))
             outcomes = [line["outcome"] for line in others if "outcome" in line]
             _refuse_impossible(outcomes, config)
             probes = [line["probe"] for line in others if "probe" in line]
-            [probe["purifier"] for probe in probes]
+            _refuse_impossible_probes(probes, config)
         except (ValueError, KeyError, TypeError) as problem:
             said = str(problem) if type(problem) is ValueError else "its lines are damaged"
             raise ValueError(f"{path} is not a bench run of this program: {said}") from problem
@@ -54,21 +66,20 @@ class BenchResults:
         """A run to be gone on with, or a new one; ValueError where the file holds another configuration or other weights."""
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            with path.open("ab"):  # whether it can be written shows before any work starts
-                there = path.read_bytes()
+            with _locked(path) as file:  # whether it can be written shows before any work starts
+                there = file.read()
+                if b"\n" in there:
+                    held = cls._parsed(path, there)
+                    held.refuse_other(fingerprint)
+                    file.truncate(there.rfind(b"\n") + 1)
+                    return held
+                if not (there.startswith(START) or START.startswith(there)):
+                    raise ValueError(f"{path} is not a bench run of this program: name another file")
+                file.truncate(0)  # a run killed in its first line, or none yet
+                file.write(json.dumps({"bench": fingerprint}).encode() + b"\n")
+                return cls(path, fingerprint, [])
         except OSError as problem:
             raise ValueError(f"results cannot be written to {path}: {problem.strerror}") from problem
-        if b"\n" not in there:
-            if not (there.startswith(START) or START.startswith(there)):  # a run killed in its first line, or none yet
-                raise ValueError(f"{path} is not a bench run of this program: name another file")
-            new = cls(path, fingerprint, [])
-            path.write_text(json.dumps({"bench": fingerprint}) + "\n", encoding="utf-8")
-            return new
-        held = cls.load(path)
-        held.refuse_other(fingerprint)
-        if not there.endswith(b"\n"):
-            os.truncate(path, there.rfind(b"\n") + 1)
-        return held
 
     @property
     def config(self) -> BenchConfig:
@@ -77,7 +88,12 @@ class BenchResults:
 
     def refuse_other(self, wanted: dict[str, Any]) -> None:
         """ValueError naming the first difference between this run and another one."""
-        for part in PARTS:
+        if IMAGES not in self.fingerprint:
+            raise ValueError(
+                f"{self.path} does not say which images it was measured on, as runs did not at first: it can be shown, "
+                "but not gone on with, so name another file"
+            )
+        for part in (*PARTS, IMAGES):
             for name in {**self.fingerprint[part], **wanted[part]}:
                 here, there = self.fingerprint[part].get(name), wanted[part].get(name)
                 if here != there:
@@ -107,21 +123,45 @@ class BenchResults:
 
     def _write(self, text: str) -> None:
         # In one piece, so that two commands on one file do each other's work again, and no harm.
-        with self.path.open("ab", buffering=0) as file:
+        with _locked(self.path) as file:
             file.write(text.encode())
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[FileIO]:
+    """A file to read from its start and to append to, which nobody else that asks for it so has meanwhile."""
+    with path.open("a+b", buffering=0) as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        file.seek(0)
+        yield file
 
 
 def _refuse_impossible(outcomes: list[Outcome], config: BenchConfig) -> None:
     """ValueError for an outcome that the run could not have had."""
-    wanted = set(cells(config))
+    wanted, classes = set(cells(config)), range(len(data_set(config.data_set).class_names))
     for outcome in outcomes:
         *cell, image = key(outcome)
-        _ = outcome["label"], outcome["predictions"]  # KeyError where an outcome lacks them
-        if tuple(cell) not in wanted or image not in range(config.images):
+        answers = [outcome["label"], *outcome["predictions"]]  # KeyError where an outcome lacks them
+        if tuple(cell) not in wanted or type(image) is not int or image not in range(config.images):
             raise ValueError(f"it holds image {image} under {' '.join(map(str, cell))}, which it was not to measure")
+        if len(answers) < 2 or any(type(answer) is not int or answer not in classes for answer in answers):
+            raise ValueError(
+                f"image {image} has classes {answers} where {classes.start} to {classes.stop - 1} are known"
+            )
         length, allowed = outcome[config.norm], outcome["eps"] + ROUNDING
         if not length <= allowed:
             raise ValueError(f"image {image} was moved by {length:g} where {outcome['eps']:g} was allowed")
+        [float(value) for value in outcome.get("loss", [])]  # TypeError where one is no number
+
+
+def _refuse_impossible_probes(probes: list[dict[str, Any]], config: BenchConfig) -> None:
+    """ValueError or KeyError for a probe of another purifier, or of no numbers."""
+    for probe in probes:
+        if probe["purifier"] not in config.purifiers:
+            raise ValueError(f"it holds a probe of {probe['purifier']}, which it was not to measure")
+        for part in ("disagreement", "gradient", "bare_gradient", "jacobian"):
+            if part in probe and not [float(value) for value in probe[part]]:
+                raise ValueError(f"its probe of {probe['purifier']} has no {part}")
 
 
 def key(outcome: Outcome) -> Key:

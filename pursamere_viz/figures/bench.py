@@ -10,7 +10,7 @@ import plotly.graph_objects as go
 from pursamere_viz.analysis.evaluation import RobustAccuracy
 from pursamere_viz.bench.config import CLEAN
 from pursamere_viz.bench.defences import scenario_of
-from pursamere_viz.bench.evidence import more
+from pursamere_viz.bench.evidence import excluded, more
 from pursamere_viz.bench.tables import WORST
 from pursamere_viz.figures import theme
 from pursamere_viz.figures.bench_numbers import (
@@ -135,7 +135,8 @@ def effort_verdict(focus: str, held: dict[str, RobustAccuracy]) -> str:
     first, (before, last) = next(iter(held)), list(held)[-2:]
     if more(held[before].robust, held[last].robust):
         return f"More work still breaks more of {name}: {_step(held, before, last)}; go on"
-    end = f"from {before} to {last} nothing changes beyond chance"
+    same = excluded(held[before].robust, held[last].robust)
+    end = f"from {before} to {last} " + ("little changes" if same else "there are too few images to see a change")
     return f"{first} leaves {percent(held[first])} of {name}, {last} {percent(held[last])}; {end}"
 
 

@@ -8,7 +8,7 @@ import plotly.graph_objects as go
 
 from pursamere_viz.analysis.evaluation import RobustAccuracy
 from pursamere_viz.attacks import AttackConfig
-from pursamere_viz.bench.evidence import more
+from pursamere_viz.bench.evidence import excluded, more
 from pursamere_viz.figures import theme
 from pursamere_viz.figures.bench_numbers import BARE, Numbers, called, effort, finished, hover, percent, spread
 
@@ -87,7 +87,7 @@ def _misleading(held: Held) -> list[str]:
 
 def modes_verdict(bars: dict[str, Held], focus: str) -> str:
     """Whether whoever knows more breaks more of the purifier in question, and whose gradient misleads."""
-    masked, honest = [], []
+    masked, honest, known = [], [], True
     for purifier, held in bars.items():
         weak = _weak(held)
         if not weak:
@@ -97,9 +97,11 @@ def modes_verdict(bars: dict[str, Held], focus: str) -> str:
         if worse:
             masked.append(f"{purifier} {percent(full)} full, {percent(held[worse[0]][1])} {worse[0]}")
         elif purifier == focus:
+            known = all(excluded(full.robust, held[mode][1].robust) for mode in weak)
             honest.append(f"Of {purifier} {percent(held[weak[0]][1])} stand {weak[0]}, {percent(full)} full")
     if not masked and not honest:
         return f"No attack on {called(focus)} was measured in two modes"
     said = honest + ([f"the exact gradient misleads, so it is masked: {', '.join(masked)}"] if masked else [])
-    sentence = "; ".join(said) if masked else f"{honest[0]}: who knows more breaks no less"
+    end = "who knows more breaks no less" if known else "too few images to say whether who knows more breaks more"
+    sentence = "; ".join(said) if masked else f"{honest[0]}: {end}"
     return sentence[0].upper() + sentence[1:]

@@ -144,9 +144,7 @@ def faint(colour: str, opacity: float) -> str:
     return f"rgba({red},{green},{blue},{opacity})"
 
 
-def finished(
-    figure: go.Figure, verdict: str, *, top: int = 50, shares: bool = True, height: int = HEIGHT
-) -> go.Figure:
+def finished(figure: go.Figure, verdict: str, *, top: int = 50, shares: bool = True, height: int = HEIGHT) -> go.Figure:
     """The figure under its verdict in words, the legend at its right; with `shares` y is an accuracy."""
     lines = textwrap.wrap(verdict.replace(" %", "\N{NO-BREAK SPACE}%"), LINE)
     title = {"text": "<br>".join(lines), "x": 0, "xref": "container", "xanchor": "left", "yref": "container"}

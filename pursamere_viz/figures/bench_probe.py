@@ -45,7 +45,11 @@ def losses_verdict(purifier: str, attack: str, losses: np.ndarray) -> str:
         return f"{name}: the median loss under {attack} does not rise at all, so the attack follows nothing"
     if late <= 0:
         return f"{name}: the last half of {attack} brings no rise of the median loss any more"
-    end = "it still rises, so see whether twice the steps break more" if late / rise > STILL else "more would bring little"
+    end = (
+        "it still rises, so see whether twice the steps break more"
+        if late / rise > STILL
+        else "more would bring little"
+    )
     return f"{name}: {100 * late / rise:.0f} % of the rise in loss comes in the last half of {attack}; {end}"
 
 

@@ -60,7 +60,9 @@ def load_images(
 ) -> tuple[Tensor, Tensor]:
     """Images x (N, C, H, W) float32 in [0, 1] and labels y (N,) of a split: train, validation or test.
 
-    rows: these of the split only. A downloaded test split is read once, so that one image takes no time.
+    rows: these of the split only. Of the test split they are positions in the official order, which name an image on every
+    machine: of a slice those that are there come, of numbers all of them, or a ValueError names the first that is not there.
+    A downloaded test split is read once, so that one image takes no time.
     """
     described = data_set(name)
     if split not in SPLITS:
@@ -80,13 +82,34 @@ def images_hash(name: str, split: str = "test", rows: slice | np.ndarray = slice
     return total.hexdigest()
 
 
+def official_numbers(name: str) -> np.ndarray:
+    """The official positions (N,) of the test images on this machine, ascending."""
+    described = data_set(name)
+    return read_official(described, "test")[2] if described.openml else np.arange(described.test_images)
+
+
 def _downloaded(described: DataSet, split: str, rows: slice | np.ndarray) -> tuple[Tensor, Tensor]:
     images, labels, index = read_official(described, "test" if split == "test" else "train")
-    if split != "test":
+    if split == "test":
+        rows = _places(described, index, rows)
+    else:
         chosen = (index % VALIDATION_EVERY == 0) == (split == "validation")
         images, labels = images[chosen], labels[chosen]
     images = np.moveaxis(images[rows], -1, 1) if images.ndim == 4 else images[rows, None]
     return torch.from_numpy(images.astype(np.float32, order="C")).div_(255), torch.from_numpy(labels[rows].astype(int))
+
+
+def _places(described: DataSet, index: np.ndarray, rows: slice | np.ndarray) -> np.ndarray:
+    """Where the images of these official positions lie; `index` (N,) is ascending."""
+    wanted = np.arange(index[-1] + 1)[rows] if isinstance(rows, slice) else np.asarray(rows)
+    places = np.searchsorted(index, wanted).clip(max=len(index) - 1)
+    there = index[places] == wanted
+    if isinstance(rows, slice):
+        return places[there]
+    if not there.all():
+        lost = wanted[~there].flat[0]
+        raise ValueError(f"image {lost} of {described.name} is not on this machine, which has {len(index)} test images")
+    return places
 
 
 def read_official(described: DataSet, official: str) -> Arrays:

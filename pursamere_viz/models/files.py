@@ -55,7 +55,7 @@ def missing(name: str) -> str:
 
 
 def read_split(name: str, official: str, shape: tuple[int, ...], classes: int) -> Arrays:
-    """Images (N, *shape) uint8, labels (N,) uint8 and official positions (N,) of the official "train" or "test" part.
+    """Images (N, *shape) uint8, labels (N,) uint8 and official positions (N,), ascending, of the "train" or "test" part.
 
     ValueError in one sentence with the way out where a file is absent, damaged or not what it should be. The arrays of
     the test part are kept and read-only; those of the training part are read anew.
@@ -82,6 +82,9 @@ def _read(stamps: tuple[Stamp, ...], name: str, official: str, shape: tuple[int,
     if len(np.unique(index)) < len(index):
         paths = ", ".join(stamp[0].name for stamp in stamps)
         raise ValueError(f"{paths} hold an image more than once: delete them and {way_out(name)}")
+    if (np.diff(index.astype(int)) < 0).any():
+        order = index.argsort()
+        images, labels, index = images[order], labels[order], index[order]
     return images, labels, index
 
 

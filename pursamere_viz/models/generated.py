@@ -66,7 +66,9 @@ def ship(name: str) -> GeneratedImages:
     score, classifier = load_network(name, "score"), load_network(name, "classifier")
     made = generated_images(name)
     tensors = {"x": made.x.mul(255).round().to(torch.uint8), "y": made.y, "confidence": made.confidence}
-    save_tensors(weights_path(name, "generated"), tensors, _made_of(score, classifier, COUNT, 0) | {"drawn": made.drawn})
+    save_tensors(
+        weights_path(name, "generated"), tensors, _made_of(score, classifier, COUNT, 0) | {"drawn": made.drawn}
+    )
     return made
 
 

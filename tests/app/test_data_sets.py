@@ -256,7 +256,7 @@ def test_the_gallery_offers_generated_images_where_there_are_no_others(open_app,
 def test_the_order_of_a_gallery_holds_numbers_and_no_images(disk) -> None:
     fill(disk, "cifar10")
     order = compute.gallery_order("cifar10")
-    assert order.count == TEST_IMAGES and order.classes == list(range(10)) and order.rows.shape == (4, 10)
+    assert len(order.numbers) == TEST_IMAGES and order.classes == list(range(10)) and order.rows.shape == (4, 10)
     images, labels = compute.test_images("cifar10", order.rows[:2].flatten())
     assert images.shape == (20, 3, 32, 32)
     assert labels.tolist() == [*range(10), *range(10)]
