@@ -40,6 +40,7 @@ class Plan:
 
 CE_DLR = ("pgd-20", "apgd_ce-40", "apgd_dlr-40")
 DOUBLED = ("apgd_ce-80", "apgd_dlr-80")
+AGAIN = (*DOUBLED, "apgd_ce-160", "apgd_dlr-160")  # where doubling once was seen to find more
 PLANS = {
     "digits": Plan(
         (("linf", 0.05), ("linf", 0.1), ("linf", 0.15), ("linf", 0.2)),
@@ -53,7 +54,7 @@ PLANS = {
         piece=20,
         costly=False,
     ),
-    "mnist": Plan((("linf", 0.1), ("linf", 0.2), ("linf", 0.3)), ("linf", 0.3), CE_DLR, DOUBLED, 100, 50, 1.0, 24),
+    "mnist": Plan((("linf", 0.1), ("linf", 0.2), ("linf", 0.3)), ("linf", 0.3), CE_DLR, AGAIN, 100, 50, 1.0, 24),
     "fashion_mnist": Plan((("linf", 0.05), ("linf", 0.1)), ("linf", 0.1), CE_DLR, DOUBLED, 100, 50, 1.0, 24),
     "cifar10": Plan(
         (("linf", 4 / 255), ("linf", 8 / 255), ("l2", 0.5)), ("linf", 8 / 255), CE_DLR, DOUBLED, 100, 50, 0.5, 24
