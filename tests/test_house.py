@@ -15,7 +15,7 @@ APP = sorted((ROOT / "app").rglob("*.py"))
 HOUSE = LIBRARY + APP
 # From the ground up: a module imports its own floor and those below.
 FLOORS = (
-    ("geometry", "parameters", "progress"),
+    ("geometry", "parameters", "progress", "threads"),
     ("densities", "models"),
     ("purification",),
     ("attacks",),
