@@ -62,12 +62,13 @@ def budget_text(budget: Budget) -> str:
     return f"{'Linf' if norm == 'linf' else 'L2'} {f'{eps:g}' if round(eps, 3) == eps else f'{255 * eps:g}/255'}"
 
 
-def percent(outcome: RobustAccuracy | None) -> str:
-    """Accuracy with its Wilson interval."""
+def percent(outcome: RobustAccuracy | None, planned: int = 0) -> str:
+    """Accuracy with its Wilson interval, and on how many images where they are fewer than planned."""
     if outcome is None:
         return "not measured"
     low, high = outcome.interval
-    return f"{100 * outcome.accuracy:.1f} ({100 * low:.0f}-{100 * high:.0f})"
+    fewer = f" of {len(outcome.robust)}" if len(outcome.robust) < planned else ""
+    return f"{100 * outcome.accuracy:.1f} ({100 * low:.0f}-{100 * high:.0f}){fewer}"
 
 
 def _networks(name: str) -> str:
@@ -132,10 +133,11 @@ def _robustness(name: str, images: int) -> str:
             body += _block(journal, default, f"{default.title}, the same images", images, like=row)
     return f"""## Accuracy under attack
 
-Per cent of the first test images, in brackets the Wilson 95 % interval. **Worst** counts an image as robust only if none of
-the attacks below it breaks it: {", ".join(plan.attacks)} (kind-steps, x random starts), each on every image. At
-{budget_text(plan.main)} under the full attack what then stands was attacked further, one attack after the other:
-{", ".join(plan.rest)}; those lines say what is left after each. Every number is an upper bound: a better attack may find more.
+Per cent of the first test images, in brackets the Wilson 95 % interval ("of 40": so far 40 of them are measured). **Worst**
+counts an image as robust only if none of the attacks below it breaks it: {", ".join(plan.attacks)}
+(kind-steps, x random starts), each on every image. At {budget_text(plan.main)} under the full attack what then stands was
+attacked further, one attack after the other: {", ".join(plan.rest)};
+those lines say what is left after each. Every number is an upper bound: a better attack may find more.
 blind: the attacker knows the classifier only; bpda: the purifier's gradient is taken for the identity; full: the exact
 gradient through every step. Without a purifier the three are one. The attacks compute in float32.
 
@@ -146,7 +148,7 @@ def _block(journal: Journal, row: Row, title: str, images: int, like: Row | None
     """The lines of one row of the table; of the first images, modes and budgets of another row if one is given."""
     plan, shape = PLANS[row.scenario.data_set], like or row
     weights = load_defence_of(row.scenario, "cpu")[1]
-    clean, first = clean_cell(shape, images), shape.images
+    clean = clean_cell(shape, images)
     found = journal.outcome(replace(clean, scenario=row.scenario, bare=row.bare), weights)
     lines = [
         [
@@ -156,10 +158,10 @@ def _block(journal: Journal, row: Row, title: str, images: int, like: Row | None
         ]
     ]
     for budget in shape.budgets or plan.budgets:
-        cells = {mode: attacked_cell(row, budget, mode, images) for mode in shape.modes_at(budget)}
-        outcomes = {mode: journal.outcome(cell, weights, min(first, cell.images)) for mode, cell in cells.items()}
-        count = min(first, next(iter(cells.values())).images)
-        worst = {mode: percent(_worst(outcome)) for mode, outcome in outcomes.items()}
+        count = min(shape.images, plan.images_at(budget), images)
+        cells = {mode: attacked_cell(row, budget, mode, count) for mode in shape.modes_at(budget)}
+        outcomes = {mode: journal.outcome(cell, weights, partial=True) for mode, cell in cells.items()}
+        worst = {mode: percent(_worst(outcome), count) for mode, outcome in outcomes.items()}
         lines.append(["", f"**{budget_text(budget)}, worst of all**, {count} images", *_under(worst)])
         lines += _attack_lines(cells, outcomes)
     return lines

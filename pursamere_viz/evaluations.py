@@ -90,18 +90,18 @@ class Journal:
     def _hold(self, line: dict[str, Any]) -> None:
         self.held.setdefault(_key(line["cell"]), {})[line["first"]] = line
 
-    def outcome(self, cell: Cell, weights: list[str], images: int | None = None) -> Outcome | None:
-        """What was measured of the cell's first images (by default of all that it asks for); None if some were not."""
-        wanted, lines = images or cell.images, self.held.get(_key(cell.described(weights)), {})
+    def outcome(self, cell: Cell, weights: list[str], *, partial: bool = False) -> Outcome | None:
+        """What was measured of the cell's first images; None if not all of them were, or none where a part is enough."""
+        lines = self.held.get(_key(cell.described(weights)), {})
         pieces, there = [], 0
-        while there < wanted and there in lines:
+        while there < cell.images and there in lines:
             pieces.append(lines[there])
             there += len(lines[there]["clean"])
-        if there < wanted:
+        if there < (1 if partial else cell.images):
             return None
         clean = _flags("".join(piece["clean"] for piece in pieces))
         attacks = {name: _flags("".join(piece["attacks"][name] for piece in pieces)) for name in cell.attacks}
-        return Outcome(clean, attacks).first(wanted)
+        return Outcome(clean, attacks).first(cell.images)
 
     def has(self, cell: Cell, weights: list[str], first: int, images: str) -> bool:
         """Whether a piece is there; one that was measured on other images is not."""
