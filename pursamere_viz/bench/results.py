@@ -4,6 +4,7 @@ import fcntl
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cached_property
 from io import FileIO
 from pathlib import Path
 from typing import Any
@@ -81,7 +82,7 @@ class BenchResults:
         except OSError as problem:
             raise ValueError(f"results cannot be written to {path}: {problem.strerror}") from problem
 
-    @property
+    @cached_property  # making one checks every name again, and tables and checks ask for it thousands of times
     def config(self) -> BenchConfig:
         """What the run measures."""
         return BenchConfig(**_as_tuples(self.fingerprint["config"]))

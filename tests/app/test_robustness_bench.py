@@ -1,6 +1,7 @@
 """The Robustness bench, driven as a user would: a run is loaded, started, stopped, uploaded, refused."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -222,6 +223,22 @@ def test_an_upload_is_accepted_or_refused_in_one_sentence(shelf, measured) -> No
         assert str(shelf.parent) not in str(caught.value)
 
 
+def test_a_refused_upload_does_not_stay(shelf, measured) -> None:
+    impossible = re.sub(r'"label": \d', '"label": 99', measured.read_text())
+    for content in (b"nothing\n", impossible.encode()):
+        with pytest.raises(ValueError, match="This run cannot be shown"):
+            bench_reading.keep_upload("mine.jsonl", content)
+    assert not [path for path in shelf.parent.glob("live/**/*") if path.is_file()]
+
+
+@pytest.mark.parametrize(
+    "name", ["..", ".", "", "a/..", "../../etc", "x" * 400, "\N{SNOWMAN}" * 200, "a\0b", "r\u00fcn 2.jsonl"]
+)
+def test_an_upload_of_any_name_lands_in_a_file_of_its_own(shelf, measured, name: str) -> None:
+    path = bench_reading.keep_upload(name, measured.read_bytes())
+    assert path.parent.parent == shelf.parent / "live" and path.suffix == ".jsonl" and path.is_file()
+
+
 def test_a_damaged_bundled_run_is_one_sentence(open_bench, shelf) -> None:
     (shelf / "broken.jsonl").write_text("nothing\n")
     app = open_bench()
@@ -253,7 +270,7 @@ def test_the_headline_changes_with_the_checks() -> None:
     assert bench_reading.overall([checks["pass"]] * 2) == "Yes: all 2 checks hold"
     assert bench_reading.overall([checks["pass"], checks["open"]]) == "So far: 1 check holds, 1 open"
     assert bench_reading.overall([checks["fail"], checks["pass"]]).startswith("No: 1 check fails")
-    assert bench_reading.overall([checks["open"]]) == "Nothing is measured yet"
+    assert bench_reading.overall([checks["open"]]) == "Nothing is decided yet"
 
 
 def test_the_first_choices_are_the_shipped_purifier_and_the_strongest_attack(measured) -> None:

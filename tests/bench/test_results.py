@@ -1,14 +1,18 @@
 """The results file: what is kept, what is refused, and that a refusal changes nothing."""
 
 import json
+import threading
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from pursamere_viz.__main__ import main
-from pursamere_viz.bench import BenchConfig, BenchResults, engine
+from pursamere_viz.bench import BenchConfig, BenchResults, engine, results
 from pursamere_viz.bench.config import Piece, fingerprint
 from pursamere_viz.bench.results import key
+from pursamere_viz.models.data import images_hash
 
 CONFIG = BenchConfig(purifiers=("none",), attacks=("fgsm",), images=4, batch=2)
 COMMAND = ["evaluate", "digits", "--purifiers", "none", "--attacks", "fgsm", "--images", "4", "--batch", "2"]
@@ -87,6 +91,7 @@ def altered(finished, part, name, value) -> bytes:
 @pytest.mark.parametrize(
     ("part", "name", "value", "difference"),
     [
+        ("images", "sha256", "1" * 64, f"images sha256 = {'1' * 64}, now it is"),
         ("weights", "none", ["0" * 64], f"weights none = ({'0' * 16}), now it is"),
         ("versions", "torch", "1.0", "versions torch = 1.0, now it is"),
         ("versions", "jax", "1.0", "versions jax = 1.0, now it is None"),
@@ -98,6 +103,21 @@ def test_other_weights_and_versions_are_not_mixed_in(
     path = tmp_path / "run.jsonl"
     path.write_bytes(altered(finished, part, name, value))
     assert difference in refused(path, capsys)
+
+
+def test_a_run_that_names_no_images_is_shown_and_not_gone_on_with(finished, untouched, tmp_path, capsys):
+    path = tmp_path / "run.jsonl"
+    first, _, rest = finished.partition(b"\n")
+    described = json.loads(first)
+    del described["bench"]["images"]
+    path.write_bytes(json.dumps(described).encode() + b"\n" + rest)
+    assert len(BenchResults.load(path).held) == 8
+    assert "does not say which images it was measured on" in refused(path, capsys)
+
+
+def test_the_fingerprint_is_that_of_the_images_of_the_run():
+    here, fewer = (fingerprint(replace(CONFIG, images=images))["images"] for images in (4, 3))
+    assert here != fewer and here["sha256"] == images_hash("digits", "test", np.arange(4))
 
 
 @pytest.mark.parametrize(
@@ -211,9 +231,46 @@ def test_two_commands_on_one_file_do_no_harm(finished, tmp_path):
     assert held.held == {key(outcome): outcome for outcome in long}
 
 
+def test_two_commands_on_one_new_file_keep_each_others_outcomes(finished, tmp_path, monkeypatch):
+    """The second opens the file while the first, which found it empty, has not written its header yet."""
+    path, (_, *lines) = tmp_path / "run.jsonl", finished.splitlines()
+    outcomes = [json.loads(line)["outcome"] for line in lines]
+    described = fingerprint(CONFIG)
+    late, goes_on, write = threading.Event(), threading.Event(), json.dumps
+
+    def slow(value, **how):
+        if threading.current_thread().name == "second" and "bench" in value:
+            late.set()
+            goes_on.wait(1)  # the first has its chance to get between
+        return write(value, **how)
+
+    monkeypatch.setattr(results.json, "dumps", slow)
+    second = threading.Thread(target=BenchResults.open, args=(path, described), name="second")
+    second.start()
+    assert late.wait(10)
+    first = BenchResults.open(path, described)
+    first.append(outcomes)
+    goes_on.set()
+    second.join()
+    assert path.read_bytes().count(b'"bench"') == 1
+    assert BenchResults.load(path).held == {key(outcome): outcome for outcome in outcomes}
+
+
 @pytest.mark.parametrize(
     ("change", "sentence"),
-    [({"linf": 0.77}, "moved by 0.77 where 0.1"), ({"image": 33333}, "image 33333"), ({"eps": 0.2}, "fgsm 0.2")],
+    [
+        ({"linf": 0.77}, "moved by 0.77 where 0.1"),
+        ({"image": 33333}, "image 33333"),
+        ({"eps": 0.2}, "fgsm 0.2"),
+        ({"label": 99}, r"classes \[99, .* where 0 to 9"),
+        ({"label": -1}, "0 to 9 are known"),
+        ({"label": 1.5}, "0 to 9"),
+        ({"predictions": [10]}, "0 to 9 are known"),
+        ({"predictions": []}, "0 to 9"),
+        ({"image": 1.0}, "image 1.0"),
+        ({"loss": ["a"]}, "could not convert"),
+        ({"predictions": 5}, "its lines are damaged"),
+    ],
 )
 def test_what_the_run_cannot_have_measured_is_refused(change, sentence, finished, tmp_path):
     path = tmp_path / "run.jsonl"

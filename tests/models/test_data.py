@@ -1,11 +1,13 @@
 """The digits as they are split and scaled here, against scikit-learn's own copy; downloaded sets where they are on disk."""
 
+import numpy as np
 import pytest
 import torch
 from sklearn.datasets import load_digits
 
 from pursamere_viz import load_images
-from pursamere_viz.models import DATA_SETS, data_set
+from pursamere_viz.models import DATA_SETS, data, data_set
+from pursamere_viz.models.data import images_hash, official_numbers
 from pursamere_viz.models.downloads import on_disk
 
 SPLITS = {"train": 1077, "validation": 360, "test": 360}
@@ -119,3 +121,51 @@ def test_rows_of_a_real_split(real):
     assert torch.equal(y, splits["test"][1][100:103])
     x.zero_()
     assert load_images(described.name, "test", slice(100, 103))[0].any()
+
+
+@pytest.fixture
+def with_gaps(monkeypatch):
+    """CIFAR-10 with five test images, the official numbers 0, 1, 3, 4 and 7; each is grey of its own number."""
+    index = np.array([0, 1, 3, 4, 7], dtype=np.int32)
+    images = np.repeat(index.astype(np.uint8), 32 * 32 * 3).reshape(5, 32, 32, 3)
+    held = [images, (index % 10).astype(np.uint8), index]
+    monkeypatch.setattr(data, "read_official", lambda described, official: held)
+    return held
+
+
+@pytest.mark.parametrize(
+    ("rows", "numbers"),
+    [
+        (np.array([3]), [3]),
+        (np.array([7, 0, 4]), [7, 0, 4]),
+        (slice(None), [0, 1, 3, 4, 7]),
+        (slice(1, 5), [1, 3, 4]),
+        (slice(2, 3), []),
+        (slice(4, 100), [4, 7]),
+    ],
+)
+def test_test_images_are_named_by_their_official_number(with_gaps, rows, numbers):
+    x, y = load_images("cifar10", "test", rows)
+    assert y.tolist() == numbers
+    assert (x[:, 0, 0, 0] * 255).round().tolist() == numbers
+    assert official_numbers("cifar10").tolist() == [0, 1, 3, 4, 7]
+
+
+@pytest.mark.parametrize("rows", [[2], [0, 1, 2, 3], [8], [0, 5000]])
+def test_a_test_image_that_is_not_there_is_named(with_gaps, rows):
+    lost = next(row for row in rows if row not in (0, 1, 3, 4, 7))
+    with pytest.raises(ValueError, match=f"^image {lost} of cifar10 is not on this machine, which has 5 test images$"):
+        load_images("cifar10", "test", np.array(rows))
+
+
+def test_the_hash_is_that_of_the_images_and_labels_asked_for(with_gaps):
+    images, labels, _ = with_gaps
+    before, first = images_hash("cifar10"), images_hash("cifar10", "test", np.array([0, 1]))
+    assert before == images_hash("cifar10") and before != first and len(before) == 64
+    images[4, 0, 0, 0] += 1
+    assert images_hash("cifar10") != before and images_hash("cifar10", "test", np.array([0, 1])) == first
+    images[4, 0, 0, 0] -= 1
+    assert images_hash("cifar10") == before
+    labels[0] += 1
+    assert images_hash("cifar10", "test", np.array([0, 1])) != first
+    assert len({images_hash("digits", split) for split in SPLITS}) == 3

@@ -100,6 +100,15 @@ def test_parts_are_joined_in_order(parts):
     np.testing.assert_array_equal(read_split("cifar10", "test", (4, 4, 3), CLASSES)[2], [0, 2])
 
 
+def test_images_come_in_the_official_order_whatever_that_of_the_file(folder):
+    for part, index in (("train_0", [4, 7]), ("train_1", [3, 0]), ("test", [2, 1])):
+        images = np.array(index, dtype=np.uint8).repeat(16).reshape(2, *SHAPE)
+        np.savez(folder / f"cifar10_{part}.npz", x=images, y=index, index=index)
+    for official, order in (("train", [0, 3, 4, 7]), ("test", [1, 2])):
+        images, labels, index = read_split("cifar10", official, SHAPE, CLASSES)
+        assert images[:, 0, 0].tolist() == labels.tolist() == index.tolist() == order
+
+
 def test_ten_parts_are_in_the_order_of_their_numbers(folder):
     for part in range(12):
         np.savez(folder / f"cifar10_train_{part}.npz", x=np.zeros((1, *SHAPE), np.uint8), y=[0], index=[part])
