@@ -58,7 +58,11 @@ class DensityScenario(Described):
     )
     sigma: float = number(PRESETS[FIRST].sigma, 0.02, 3.0, 0.01, "Noise level of the expected reconstruction error.")
     order: int = number(
-        7, 3, 21, 1, "Gauss-Hermite nodes in each direction; the expectation is taken over their square."
+        9,
+        3,
+        21,
+        1,
+        "Noise nodes in each direction, of a trapezoid rule; maps and paths take the expectation over their square, the minima are counted with more.",
     )
     methods: str = several(",".join(METHODS), METHODS, "Purifiers that start from the same point.")
     rho: float = inherit(PurifierConfig, "rho", default=0.1)
@@ -160,7 +164,7 @@ def build_density(scenario: DensityScenario, denoiser: Denoiser | None = None) -
         if scenario.score_model == "learned":
             raise ValueError("the learned score model has to be trained first: pass its denoiser")
         denoiser = TweedieDenoiser(density)
-    noise = NoiseRule.gauss_hermite(2, scenario.order)
+    noise = NoiseRule.trapezoid(2, scenario.order)
     error = ReconstructionError(denoiser, scenario.sigma, noise)
     return DensityParts(density, error, window(density, scenario.start()))
 
