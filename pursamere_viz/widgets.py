@@ -71,7 +71,9 @@ def explore(density: GaussianMixture, *, sigma: float = 0.3, **settings: Any) ->
     if not isinstance(density, GaussianMixture):
         raise ValueError(f"explore draws a GaussianMixture in the plane, got {type(density).__name__}")
     if "layers" in settings:
-        raise ValueError(f"explore always shows the layers {LAYERS}: leave layers out, or use DensityScenario with run_density")
+        raise ValueError(
+            f"explore always shows the layers {LAYERS}: leave layers out, or use DensityScenario with run_density"
+        )
     chosen: dict[str, Any] = {"methods": "sam,log_density", "resolution": 41} | settings
     return Explorer(DensityScenario(mixture=to_text(density), sigma=sigma, layers=LAYERS, **chosen))
 

@@ -14,7 +14,6 @@ from pursamere_viz.purification.purifiers import Trajectory
 from pursamere_viz.purification.reconstruction import ReconstructionError, denoise
 from pursamere_viz.purification.sharpness import curvatures, first_order_sharpness
 
-
 MOST = 300  # steps of mean shift where each is a call of a network
 MOST_EXACT = 3000  # where the score is exact, and cheap
 SETTLED = 1e-4  # mean shift rests: its last move is at most so long in L2
@@ -28,9 +27,9 @@ class TrajectoryMetrics:
     sharpness: Tensor  # (T+1, B), first-order, in an L2 ball of radius sharpness_rho
     curvature: Tensor  # (T+1, B), largest Hessian eigenvalue of the error
     score_norm: Tensor  # (T+1, B), sigma ||grad log p_s||: the score in units of 1/sigma
-    mode_distance: Tensor  # (T+1, B), L2 distance to where mean shift from there ends: to a mode of p_s where it settles
+    mode_distance: Tensor  # (T+1, B), L2 to where mean shift from there ends: a mode of p_s where it settles
     mode_residual: Tensor  # (T+1, B), its last move ||D(z) - z|| over its way so far
-    mode_settled: Tensor  # (T+1, B) bool, whether it came to rest; mode_distance is no distance to a mode where it did not
+    mode_settled: Tensor  # (T+1, B) bool, whether it came to rest; where not, mode_distance is none to a mode
     log_prob: Tensor | None  # (T+1, B), log p_s where the density is known
     probabilities: Tensor  # (T+1, B, C), the classifier's
     linf_clean: Tensor  # (T+1, B), distances to the clean image
@@ -48,7 +47,9 @@ class MeanShift:
     residual: Tensor  # (B,), last move in L2; a mode is certified only where this is at most the tolerance
 
 
-def mean_shift(denoiser: Denoiser, x: Tensor, sigma: float, *, steps: int = MOST, tolerance: float = SETTLED) -> MeanShift:
+def mean_shift(
+    denoiser: Denoiser, x: Tensor, sigma: float, *, steps: int = MOST, tolerance: float = SETTLED
+) -> MeanShift:
     """Iterate x <- D(x), ascent on log p_s (Cheng 1995), each image until it moves by at most `tolerance` in L2: (B, *)."""
     return finish(mean_shifting(denoiser, x, sigma, steps=steps, tolerance=tolerance))
 

@@ -92,8 +92,8 @@ PRESETS: dict[str, Preset] = {
     "narrow_wide": Preset(
         "Narrow beside wide",
         _round([[-1.0, 0.0], [1.3, 0.0]], [0.2, 0.6], [0, 1]),
-        "The narrowest mode is the deepest minimum of the error. Sharpness-aware steps with a large rho leave it, but the wide well "
-        "gains nothing: they come to rest on the ridge between the two.",
+        "The narrowest mode is the deepest minimum of the error. Sharpness-aware steps with a large rho leave it, but the wide "
+        "well gains nothing: they come to rest on the ridge between the two.",
         0.4,
         2.0,
     ),
@@ -109,8 +109,8 @@ PRESETS: dict[str, Preset] = {
     "symmetric": Preset(
         "The symmetric mode that is not recovered",
         _round([[-0.8, 0.0], [0.8, 0.0]], 1.0, [0, 1]),
-        "Symmetry is not enough: two wide components make one symmetric mode, at 0, and little noise; yet the minima of the error are "
-        "beside it, at 1.09 to the left and to the right, and none is at the mode.",
+        "Symmetry is not enough: two wide components make one symmetric mode, at 0, and little noise; yet the minima of the "
+        "error are beside it, at 1.09 to the left and to the right, and none is at the mode.",
         0.1,
         2.0,
         {"start_x": 0.3, "start_y": 0.8},

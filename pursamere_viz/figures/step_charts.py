@@ -99,7 +99,13 @@ def line_layer(line: Line, chart: str) -> Layer:
     if line.known is not None and not all(line.known):
         mode = "lines+markers"  # a value between two gaps has no line
     trace = go.Scatter(
-        x=steps, y=line.drawn(), mode=mode, line=look, marker={"color": line.colour}, name=line.name, hovertemplate=hover
+        x=steps,
+        y=line.drawn(),
+        mode=mode,
+        line=look,
+        marker={"color": line.colour},
+        name=line.name,
+        hovertemplate=hover,
     )
     return Layer(trace, *CELLS[chart], secondary=line.secondary)
 

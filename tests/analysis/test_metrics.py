@@ -97,5 +97,7 @@ def test_what_has_not_settled_is_marked(isotropic, make_error, monkeypatch):
     assert found.mode_distance[0, 0] < 2.5 and found.mode_residual[0, 0] > 1e-3
     shrink = 1 / (1 + 0.2**2)
     assert found.mode_residual[0, 0].item() == pytest.approx(shrink**39 * (1 - shrink) / (1 - shrink**40), rel=1e-9)
-    whole = measure(judge, exact, purify(exact, x, PurifierConfig(steps=1, clip=False, radius=9.0)), x, sharpness_rho=RHO)
+    whole = measure(
+        judge, exact, purify(exact, x, PurifierConfig(steps=1, clip=False, radius=9.0)), x, sharpness_rho=RHO
+    )
     assert whole.mode_settled.all()  # the exact score is cheap: it goes on until it rests

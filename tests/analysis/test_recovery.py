@@ -190,7 +190,8 @@ def counted(name, sigma, order=9):
 
 
 @pytest.mark.parametrize(
-    ("name", "sigma", "count"), [("ring", 0.25, 12), ("ring", 0.35, 12), ("ring", 0.5, 12), ("ring", 0.7, 12), ("unequal", 0.5, 3)]
+    ("name", "sigma", "count"),
+    [("ring", 0.25, 12), ("ring", 0.35, 12), ("ring", 0.5, 12), ("ring", 0.7, 12), ("unequal", 0.5, 3)],
 )
 def test_minima_that_are_the_quadratures_own_are_not_certified(name, sigma, count):
     """Gauss-Hermite with 9 nodes shows 13, 13, 17 and 8 of the ring's; the ring's symmetry tells where the 12 are."""

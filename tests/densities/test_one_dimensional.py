@@ -174,6 +174,8 @@ def test_smoothed_gamma_is_a_parabolic_cylinder_function(k, sigma):
             z = s - x / s
             here, next_one = mpmath.pcfd(-shape, z), mpmath.pcfd(-shape - 1, z)
             log_prob = -x * x / (2 * s * s) + (shape - 1) * mpmath.log(s) + z * z / 4 + mpmath.log(here)
-            assert value[i].item() == pytest.approx(float(log_prob - mpmath.log(2 * mpmath.pi) / 2), abs=1e-9, rel=1e-12)
+            assert value[i].item() == pytest.approx(
+                float(log_prob - mpmath.log(2 * mpmath.pi) / 2), abs=1e-9, rel=1e-12
+            )
             slope = -x / s**2 + shape / s * next_one / here
             assert score[i].item() == pytest.approx(float(slope), rel=1e-8, abs=1e-8 / sigma)

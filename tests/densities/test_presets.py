@@ -20,7 +20,19 @@ from pursamere_viz import (
 from pursamere_viz.analysis.recovery import purified
 from pursamere_viz.density_runs import compute_paths
 
-TWO = {"three", "anisotropic", "narrow_wide", "unequal", "ring", "moons", "pinwheel", "triangle", "skewed", "ridge", "symmetric"}
+TWO = {
+    "three",
+    "anisotropic",
+    "narrow_wide",
+    "unequal",
+    "ring",
+    "moons",
+    "pinwheel",
+    "triangle",
+    "skewed",
+    "ridge",
+    "symmetric",
+}
 ONE = {"gaussian", "mixture", "overshoot", "extra_minimum", "gumbel", "gamma", "student_t", "laplace"}
 
 

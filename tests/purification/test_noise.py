@@ -6,7 +6,7 @@ import math
 import pytest
 import torch
 
-from pursamere_viz import NoiseRule
+from pursamere_viz import PRESETS, NoiseRule, ReconstructionError, TweedieDenoiser
 
 
 def normal_moment(power: int) -> float:
@@ -103,6 +103,7 @@ def test_trapezoid_beats_gauss_hermite_where_the_score_is_no_polynomial(order, m
         return ReconstructionError(TweedieDenoiser(ring.density), ring.sigma, rule)(x)
 
     truth = error(NoiseRule.trapezoid(2, 61))
-    torch.testing.assert_close(truth, error(NoiseRule.gauss_hermite(2, 91)), rtol=1e-4, atol=0)
-    off = [((error(rule) - truth) / truth).abs().max() for rule in (NoiseRule.trapezoid(2, order), NoiseRule.gauss_hermite(2, order))]
+    torch.testing.assert_close(truth, error(NoiseRule.gauss_hermite(2, 91)), rtol=3e-4, atol=0)
+    rules = NoiseRule.trapezoid(2, order), NoiseRule.gauss_hermite(2, order)
+    off = [((error(rule) - truth) / truth).abs().max() for rule in rules]
     assert off[0] < most and off[1] > least
