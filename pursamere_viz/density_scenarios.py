@@ -58,8 +58,10 @@ class DensityScenario(Described):
     )
     sigma: float = number(PRESETS[FIRST].sigma, 0.02, 3.0, 0.01, "Noise level of the expected reconstruction error.")
     order: int = number(
-        7, 3, 21, 1, "Gauss-Hermite nodes in each direction; the expectation is taken over their square."
-    )
+        9, 3, 21, 1,
+        "Nodes of the trapezoid rule in each direction: maps and paths take the expectation over their square; "
+        "minima are counted with more.",
+    )  # fmt: skip
     methods: str = several(",".join(METHODS), METHODS, "Purifiers that start from the same point.")
     rho: float = inherit(PurifierConfig, "rho", default=0.1)
     radius: float = inherit(PurifierConfig, "radius", default=PRESETS[FIRST].radius, high=12.0)
@@ -160,7 +162,7 @@ def build_density(scenario: DensityScenario, denoiser: Denoiser | None = None) -
         if scenario.score_model == "learned":
             raise ValueError("the learned score model has to be trained first: pass its denoiser")
         denoiser = TweedieDenoiser(density)
-    noise = NoiseRule.gauss_hermite(2, scenario.order)
+    noise = NoiseRule.trapezoid(2, scenario.order)
     error = ReconstructionError(denoiser, scenario.sigma, noise)
     return DensityParts(density, error, window(density, scenario.start()))
 

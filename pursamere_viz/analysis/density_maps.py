@@ -8,7 +8,7 @@ from scipy.ndimage import minimum_filter
 from torch import Tensor
 
 from pursamere_viz.analysis.landscapes import Landscape, Plane, evaluate
-from pursamere_viz.analysis.recovery import Minimisers, find_minimisers
+from pursamere_viz.analysis.recovery import Minimisers, certified_minimisers
 from pursamere_viz.attacks.objective import margin
 from pursamere_viz.densities import GaussianMixture
 from pursamere_viz.densities.bayes import BayesClassifier
@@ -42,7 +42,7 @@ class DensityMaps:
     descent: Arrows  # -grad of the error
     modes: Modes  # of p
     smoothed_modes: Modes  # of p_s
-    minimisers: Minimisers  # of the error
+    minimisers: Minimisers  # of the error, by finer noise rules than the maps; `certified` where two of these agree
     window: Window
 
 
@@ -67,7 +67,8 @@ def density_maps(
     logits = classify(plane.points(landscape.a, landscape.b))
     with torch.no_grad():
         score = error.score(spots)
-    starts = torch.cat([local_minima(landscape), density.means])
+    modes, smoothed_modes = find_modes(density), find_modes(smoothed)
+    starts = torch.cat([local_minima(landscape), density.means, smoothed_modes.points])
     return DensityMaps(
         log_prob=field(density.log_prob),
         smoothed=field(smoothed.log_prob),
@@ -77,9 +78,9 @@ def density_maps(
         lead=torch.stack([_lead(logits, c).reshape(resolution, resolution) for c in range(logits.shape[1])]),
         score=Arrows(spots, score),
         descent=Arrows(spots, -error.value_and_gradient(spots)[1]),
-        modes=find_modes(density),
-        smoothed_modes=find_modes(smoothed),
-        minimisers=find_minimisers(error, starts),
+        modes=modes,
+        smoothed_modes=smoothed_modes,
+        minimisers=certified_minimisers(error, starts),
         window=window,
     )
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import torch
@@ -11,38 +11,125 @@ from torch import Tensor
 from pursamere_viz.densities.newton import climb, derivatives, merged
 from pursamere_viz.progress import finish
 from pursamere_viz.purification.denoisers import TweedieDenoiser
+from pursamere_viz.purification.noise import NoiseRule
 from pursamere_viz.purification.purifiers import PurifierConfig, effective, purify_step
 from pursamere_viz.purification.reconstruction import ReconstructionError
 
 FLAT = 1e-6  # a minimiser: its Newton step is below this share of sigma
+AGREE = 0.1  # two rules have the same minimum: nearer than this share of sigma
+LADDER: dict[int, tuple[int, ...]] = {1: (40, 60, 90, 135), 2: (15, 23, 35, 53), 3: (9, 13, 19, 29)}  # noise nodes on each axis, ever more
+WIDE = 1.8  # reach of these rules: shallow minima at large sigma need it, and with so many nodes it costs the others little
+KICK = 0.05  # a search that rests on a saddle goes on from this share of sigma to either side
+PATIENCE = 25  # Newton steps of a refinement, which begins beside its goal
 CHUNK = 1024  # starts purified together: the noise nodes of so many fit into a cache
 WORKERS = 2
 
 
 @dataclass(frozen=True, eq=False)
 class Minimisers:
-    """Certified minima of the reconstruction error, deepest first."""
+    """Minima of the reconstruction error, deepest first."""
 
     points: Tensor  # (N, D)
     error: Tensor  # (N,)
     curvature: Tensor  # (N, D), eigenvalues of the error's Hessian, ascending: all positive
     gradient_norm: Tensor  # (N,)
+    order: int | None = None  # noise nodes on each axis of the last refinement; None: those of the error, not refined
+    certified: bool = False  # whether that refinement has the same minima as the one before it
 
 
 def find_minimisers(error: ReconstructionError, starts: Tensor) -> Minimisers:
     """Minima of the error that monotone descent by Newton steps reaches from starts (S, D), merged: to a few rounding errors.
 
-    Kept where the Newton step is below FLAT sigma and the Hessian positive definite; a start that runs away is dropped.
+    Kept where the Newton step is below FLAT sigma and the Hessian positive definite; a start that runs away is dropped, one
+    that rests on a saddle goes on from either side of it. They are minima of the sum over the error's noise nodes, and too
+    few nodes have minima of their own: `certified_minimisers` refines them.
     """
-    x = climb(lambda z: -error(z), starts.to(torch.float64), largest=error.sigma)
+    return _found(error, starts.to(torch.float64), 100)
+
+
+def _found(error: ReconstructionError, starts: Tensor, most: int) -> Minimisers:
+    """`find_minimisers` in at most `most` Newton steps."""
+
+    def descend(x: Tensor) -> Tensor:
+        return climb(lambda z: -error(z), x, steps=most, largest=error.sigma)
+
+    x = descend(starts)
+    point = _newton(error, x)
+    for _ in range(x.shape[1]):  # an axis of symmetry leads to a saddle, whose sides may have axes of their own
+        saddle = (point.step < KICK * error.sigma) & (point.curvature[:, 0] < 0)
+        rests = saddle.nonzero()[merged(x[saddle], 1e-3 * error.sigma), 0]
+        if len(rests) == 0:
+            break
+        kick = KICK * error.sigma * point.axis[rests]
+        x = torch.cat([x[~saddle], descend(torch.cat([x[rests] + kick, x[rests] - kick]))])
+        point = _newton(error, x)
+    good = torch.isfinite(point.step) & (point.step < FLAT * error.sigma) & (point.curvature[:, 0] > 0)
+    order = point.value[good].argsort()
+    columns = (x, point.value, point.curvature, point.gradient.norm(dim=1))
+    x, value, curvature, size = (column[good][order] for column in columns)
+    kept = merged(x, 1e-3 * error.sigma).sort().values
+    return Minimisers(x[kept], value[kept], curvature[kept], size[kept])
+
+
+@dataclass(frozen=True, eq=False)
+class _Point:
+    """What the error does at points."""
+
+    value: Tensor  # (N,)
+    gradient: Tensor  # (N, D)
+    curvature: Tensor  # (N, D), eigenvalues of the Hessian, ascending
+    axis: Tensor  # (N, D), the first one's eigenvector
+    step: Tensor  # (N,), length of the Newton step
+
+
+def _newton(error: ReconstructionError, x: Tensor) -> _Point:
     value, gradient, hessian = derivatives(error, x)
     curvature, axes = torch.linalg.eigh(hessian)
     step = ((axes.mT @ gradient[:, :, None]).squeeze(-1) / curvature).norm(dim=1)
-    good = torch.isfinite(step) & (step < FLAT * error.sigma) & (curvature[:, 0] > 0)
-    order = value[good].argsort()
-    x, value, curvature, size = (part[good][order] for part in (x, value, curvature, gradient.norm(dim=1)))
-    kept = merged(x, 1e-3 * error.sigma).sort().values
-    return Minimisers(x[kept], value[kept], curvature[kept], size[kept])
+    return _Point(value, gradient, curvature, axes[:, :, 0], step)
+
+
+def certified_minimisers(
+    error: ReconstructionError, starts: Tensor, *, orders: tuple[int, ...] | None = None
+) -> Minimisers:
+    """Minima of the error on which two successive noise rules agree, each with half as many nodes again on every axis.
+
+    The error's own rule finds them from starts (S, D); then the trapezoid rules of `orders` (by default LADDER) go on from
+    there and from the starts that are near none, until the number is the same and each is within AGREE sigma of its like.
+    Where no two rules agree the finest one's are given, `certified` False.
+    """
+    dim = starts.shape[1]
+    if orders is None and dim not in LADDER:
+        raise ValueError(f"minima can be certified in 1 to 3 dimensions, these starts have {dim}")
+    found = find_minimisers(error, starts)
+    for order in orders or LADDER[dim]:
+        fine = replace(error, noise=NoiseRule.trapezoid(dim, order, reach=WIDE), nodes_at_once=None)
+        finer = _found(fine, _going_on(found.points, starts, error.sigma), PATIENCE)
+        if len(finer.points) == 0 and len(found.points) > 0:
+            break  # so flat that the search does not come to rest
+        same = found.order is not None and _same(finer.points, found.points, AGREE * error.sigma)
+        found = replace(finer, order=order, certified=same)
+        if same:
+            break
+    return found
+
+
+def _going_on(minima: Tensor, starts: Tensor, sigma: float) -> Tensor:
+    """The minima found and the starts further than sigma / 2 from all of them, one for each cluster: (N, D)."""
+    starts = starts.to(torch.float64)
+    if len(minima):
+        starts = starts[match(starts, minima).distance > sigma / 2]
+    return torch.cat([minima, starts[merged(starts, sigma / 10)]])
+
+
+def _same(a: Tensor, b: Tensor, tolerance: float) -> bool:
+    """Whether each of a (N, D) has one of b (N, D) of its own that near."""
+    if len(a) != len(b):
+        return False
+    if len(a) == 0:
+        return True
+    there = match(a, b)
+    return bool((there.distance < tolerance).all()) and len(there.index.unique()) == len(a)
 
 
 def minimise(error: ReconstructionError, starts: Tensor, *, method: str = "error") -> Tensor:

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from pursamere_viz.analysis.recovery import Minimisers, find_minimisers
+from pursamere_viz.analysis.recovery import LADDER, Minimisers, certified_minimisers
 from pursamere_viz.densities.modes import KnownDensity, Modes, find_modes
 from pursamere_viz.purification import NoiseRule, ReconstructionError, TweedieDenoiser
 
-ORDER = {1: 40, 2: 9}  # Gauss-Hermite nodes on each axis
+ORDER = {1: 40, 2: 9}  # noise nodes on each axis, of the map; the minima are certified with more
 
 
 @dataclass(frozen=True, eq=False)
@@ -21,7 +21,7 @@ class SigmaSlice:
     sigma: float
     error: Tensor  # (R,) on the line, (R, R) in the plane with row = second axis
     smoothed: Tensor  # the same shape, p_s over its largest value
-    minimisers: Minimisers  # of the error
+    minimisers: Minimisers  # of the error; `certified` tells whether two noise rules agree on them
     modes: Modes  # of p_s
 
 
@@ -51,20 +51,24 @@ def sigma_sweep(
     axes = tuple(torch.linspace(low, high, resolution, dtype=torch.float64) for low, high in ranges)
     columns = torch.meshgrid(*reversed(axes), indexing="ij")
     grid = torch.stack(list(reversed(columns)), -1).reshape(-1, dimension)
-    noise = NoiseRule.gauss_hermite(dimension, ORDER[dimension])
-    modes, slices = find_modes(density), []
+    noise = NoiseRule.trapezoid(dimension, ORDER[dimension])
+    modes, slices, orders = find_modes(density), [], LADDER[dimension]
     for sigma in sigmas:
         error, smoothed = ReconstructionError(TweedieDenoiser(density), sigma, noise), density.smoothed(sigma)
         with torch.no_grad():
             values, log_prob = error(grid), smoothed.log_prob(grid)
-        starts = torch.cat([grid[_lowest(values, resolution, dimension)], modes.points])
+        merging = find_modes(smoothed)
+        starts = torch.cat([grid[_lowest(values, resolution, dimension)], modes.points, merging.points])
+        minimisers = certified_minimisers(error, starts, orders=orders)
+        # Minima that are too flat to certify become flatter with more noise until they have merged: do not wait for each.
+        orders = LADDER[dimension] if minimisers.certified else LADDER[dimension][:2]
         slices.append(
             SigmaSlice(
                 sigma,
                 values.reshape(columns[0].shape),
                 (log_prob - log_prob.max()).exp().reshape(columns[0].shape),
-                find_minimisers(error, starts),
-                find_modes(smoothed),
+                minimisers,
+                merging,
             )
         )
         yield len(slices) / len(sigmas)

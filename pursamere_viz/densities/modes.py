@@ -14,6 +14,7 @@ from pursamere_viz.densities.one_dimensional import LineDensity
 KnownDensity = GaussianMixture | EmpiricalDensity | LineDensity
 
 GRID = {1: 241, 2: 25}  # starting points on each axis; above two dimensions components and data alone
+LINKED = 200  # components or data points, at most, that are searched group by group
 MARGIN = 3.0  # standard deviations around what is known of the density
 FLAT = 1e-7  # a critical point: its Newton step, and |grad| in units of 1/size, are below this share of the size
 CURVED = 1e-9  # a certified sign: beyond this share of the largest eigenvalue
@@ -58,17 +59,46 @@ def _starts(density: KnownDensity) -> Tensor:
     ):  # unimodal, and a unimodal density convolved with a Gaussian stays so (Ibragimov 1956)
         return torch.tensor([[density.mode], [density.mode - density.spread], [density.mode + density.spread]]).double()
     if isinstance(density, GaussianMixture):
-        known = density.means
-        spread = density.covariances.diagonal(dim1=1, dim2=2).amax(0).sqrt()
+        known, spreads = density.means, density.covariances.diagonal(dim1=1, dim2=2).sqrt()
     else:
         known = density.points.flatten(1)
-        spread = torch.full((known.shape[1],), density.bandwidth, dtype=torch.float64)
-    count = GRID.get(known.shape[1])
-    if count is None:
+        spreads = torch.full_like(known, density.bandwidth)
+    if known.shape[1] not in GRID:
         return known
-    low, high = known.amin(0) - spread, known.amax(0) + spread
-    axes = [torch.linspace(float(a), float(b), count, dtype=torch.float64) for a, b in zip(low, high, strict=True)]
-    return torch.cat([known, torch.cartesian_prod(*axes).reshape(-1, len(axes))])
+    return torch.cat([known, *_grids(known, spreads)])
+
+
+def _grids(known: Tensor, spreads: Tensor) -> list[Tensor]:
+    """A grid around everything and, where that is too coarse for a group of neighbours far from the rest, one around the group.
+
+    Groups are those of single linkage (scipy); known (K, D) with standard deviations spreads (K, D).
+    """
+    count = GRID[known.shape[1]]
+    low, high = known - spreads, known + spreads
+
+    def grid(members: Tensor) -> tuple[Tensor, float]:
+        ends = zip(low[members].amin(0).tolist(), high[members].amax(0).tolist(), strict=True)
+        axes = [torch.linspace(*pair, count, dtype=torch.float64) for pair in ends]
+        spacing = max(float(axis[1] - axis[0]) for axis in axes)
+        return torch.cartesian_prod(*axes).reshape(-1, len(axes)), spacing
+
+    everything = torch.arange(len(known))
+    grids = [grid(everything)]
+    if 2 < len(known) <= LINKED:
+        from scipy.cluster.hierarchy import linkage, to_tree  # here, as the Image lab does without
+
+        waiting = [(to_tree(linkage(known.numpy())), grids[0][1])]
+        while waiting:
+            node, spacing = waiting.pop()
+            for child in (node.get_left(), node.get_right()):
+                members = torch.tensor(child.pre_order())
+                if len(members) < 2 or spacing <= float(spreads[members].min()):
+                    continue
+                finer = grid(members)
+                if finer[1] <= spacing / 2:
+                    grids.append(finer)
+                waiting.append((child, finer[1] if finer[1] <= spacing / 2 else spacing))
+    return [points for points, _ in grids]
 
 
 def _size(density: KnownDensity) -> float:

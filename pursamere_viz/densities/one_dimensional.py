@@ -12,6 +12,9 @@ from torch import Tensor
 from pursamere_viz.densities.quadrature import FAR, NEAR, SmoothedDerivative, around
 
 BISECTIONS = 40
+TINY = 1e-150  # in place of 0 where it divides: its square is a number too
+# Panels towards the end of a support, where u^(k - 1) has no Taylor series.
+EDGE = tuple(4.0**-power for power in range(20))
 
 
 @dataclass(frozen=True)
@@ -115,6 +118,9 @@ class LineDensity:
         of_density = around((mode - x) / sigma, self.width / sigma, FAR)
         of_product = around((peak - x) / sigma, scale / sigma, NEAR)
         ends = torch.cat([of_noise, of_density, of_product], 1)
+        if math.isfinite(self.lowest):
+            of_edge = around((self.lowest - x) / sigma, min(1.0, self.width / sigma), EDGE)
+            ends = torch.cat([ends, of_edge], 1)
         return ends.maximum((self.lowest - x[:, None]) / sigma).sort(1).values
 
 
@@ -170,14 +176,14 @@ class Gamma(LineDensity):
 
     def closed_form(self, u: Tensor) -> Tensor:
         return torch.where(
-            u >= 0, torch.xlogy(torch.tensor(self.k - 1.0), u.clamp_min(0)) - u, -torch.inf
+            u >= 0, torch.xlogy(torch.tensor(self.k - 1.0, dtype=torch.float64), u.clamp_min(0)) - u, -torch.inf
         ) - math.lgamma(self.k)
 
     def slope(self, u: Tensor) -> Tensor:
-        return (self.k - 1) / u - 1
+        return (self.k - 1) / torch.where(u == 0, TINY, u) - 1
 
     def bend(self, u: Tensor) -> Tensor:
-        return (self.k - 1) / u.square()
+        return (self.k - 1) / torch.where(u == 0, TINY, u).square()
 
     def frozen(self) -> Any:
         return stats.gamma(self.k)
