@@ -17,7 +17,8 @@ from pursamere_viz.purification.reconstruction import ReconstructionError
 
 FLAT = 1e-6  # a minimiser: its Newton step is below this share of sigma
 AGREE = 0.1  # two rules have the same minimum: nearer than this share of sigma
-LADDER: dict[int, tuple[int, ...]] = {1: (40, 60, 90, 135), 2: (15, 23, 35, 53), 3: (9, 13, 19, 29)}  # noise nodes on each axis, ever more
+# noise nodes on each axis, ever more
+LADDER: dict[int, tuple[int, ...]] = {1: (40, 60, 90, 135), 2: (15, 23, 35, 53), 3: (9, 13, 19, 29)}
 WIDE = 1.8  # reach of these rules: shallow minima at large sigma need it, and with so many nodes it costs the others little
 KICK = 0.05  # a search that rests on a saddle goes on from this share of sigma to either side
 PATIENCE = 25  # Newton steps of a refinement, which begins beside its goal
