@@ -15,6 +15,7 @@ from downloading import Downloads
 from held_runs import Runs
 from pursamere_viz.analysis.sigma_sweep import SigmaSweep, log_spaced, sigma_sweep
 from pursamere_viz.bench import BenchConfig, Check, checklist
+from pursamere_viz.data.loading import DATA_SETS, load_images, official_numbers, read_official
 from pursamere_viz.densities.presets import PRESETS_1D
 from pursamere_viz.density_runs import (
     ATTACKING,
@@ -30,7 +31,6 @@ from pursamere_viz.density_runs import (
     train_denoiser,
 )
 from pursamere_viz.density_scenarios import DensityScenario, window
-from pursamere_viz.models.data import DATA_SETS, load_images, official_numbers, read_official
 from pursamere_viz.models.generated import GeneratedImages, generating
 from pursamere_viz.progress import Progress, relay
 from pursamere_viz.purification.denoisers import Denoiser

@@ -3,8 +3,8 @@
 import streamlit as st
 
 import compute
-from pursamere_viz.models import downloads
-from pursamere_viz.models.data import DATA_SETS
+from pursamere_viz.data import downloads
+from pursamere_viz.data.loading import DATA_SETS
 from pursamere_viz.models.device import default_device, device_name
 from pursamere_viz.models.generated import COUNT
 from pursamere_viz.scenarios import Scenario

@@ -24,6 +24,7 @@ from pursamere_viz.analysis import (
 )
 from pursamere_viz.analysis.worst_case import WorstCase, worst_case
 from pursamere_viz.attacks import AdversarialExamples, AttackConfig, attack
+from pursamere_viz.data import load_images
 from pursamere_viz.densities import (
     PRESETS,
     PRESETS_1D,
@@ -41,7 +42,6 @@ from pursamere_viz.densities import (
 from pursamere_viz.densities.bayes import BayesClassifier
 from pursamere_viz.density_runs import DensityRun, run_density
 from pursamere_viz.density_scenarios import DensityScenario, window
-from pursamere_viz.models import load_images
 from pursamere_viz.parameters import explained
 from pursamere_viz.progress import finish
 from pursamere_viz.purification import (

@@ -14,7 +14,7 @@ from torch import Tensor
 from pursamere_viz.analysis.evaluation import RobustAccuracy, robust_accuracy
 from pursamere_viz.attacks import AttackConfig
 from pursamere_viz.attacks.names import parse_attack
-from pursamere_viz.models.data import images_hash, load_images
+from pursamere_viz.data.loading import images_hash, load_images
 from pursamere_viz.models.device import default_device
 from pursamere_viz.purification import PurifiedClassifier, Purifier
 from pursamere_viz.scenarios import DEFENDING, Scenario, load_defence_of

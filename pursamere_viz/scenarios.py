@@ -11,13 +11,13 @@ import torch
 from torch import Tensor, nn
 
 from pursamere_viz.attacks import AttackConfig
+from pursamere_viz.data.loading import DATA_SETS, data_set, load_images
+from pursamere_viz.data.uploads import unpack_pixels
 from pursamere_viz.densities import EmpiricalDensity
 from pursamere_viz.models.checkpoints import load_network
-from pursamere_viz.models.data import DATA_SETS, data_set, load_images
 from pursamere_viz.models.device import default_device
 from pursamere_viz.models.generated import COUNT, generated_images
 from pursamere_viz.models.objectives import Purify
-from pursamere_viz.models.uploads import unpack_pixels
 from pursamere_viz.parameters import Described, choice, dependent_defaults, inherit, number
 from pursamere_viz.purification import (
     NoiseRule,

@@ -9,8 +9,9 @@ import torch
 
 from pursamere_viz import cards, evaluations, load_defence, plans
 from pursamere_viz.__main__ import main
+from pursamere_viz.data import load_images
 from pursamere_viz.evaluations import Journal, measure_cells
-from pursamere_viz.models import checkpoints, load_images, load_network
+from pursamere_viz.models import checkpoints, load_network
 from pursamere_viz.scenarios import load_defence_of
 
 

@@ -27,9 +27,9 @@ from pursamere_viz import (
 )
 from pursamere_viz.bench import BenchConfig, bench
 from pursamere_viz.bench.defences import NAMES, make_defence
+from pursamere_viz.data.loading import DATA_SETS
 from pursamere_viz.densities.presets import PRESETS
 from pursamere_viz.models.checkpoints import load_network
-from pursamere_viz.models.data import DATA_SETS
 from pursamere_viz.models.generated import generate
 from pursamere_viz.models.networks import make_network
 from pursamere_viz.models.objectives import TrainingConfig

@@ -16,7 +16,8 @@ HOUSE = LIBRARY + APP
 # From the ground up: a module imports its own floor and those below.
 FLOORS = (
     ("geometry", "parameters", "progress", "threads"),
-    ("densities", "models"),
+    ("densities", "data"),
+    ("models",),
     ("purification",),
     ("attacks",),
     ("analysis",),

@@ -11,7 +11,7 @@ import torch
 
 import pursamere_viz
 from pursamere_viz import AttackConfig, PurifierConfig, Scenario, build, load_defence, load_images
-from pursamere_viz.models import DATA_SETS
+from pursamere_viz.data import DATA_SETS
 from pursamere_viz.models.generated import COUNT, generated_images
 from pursamere_viz.parameters import parse
 from pursamere_viz.scenarios import load_preset

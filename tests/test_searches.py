@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from pursamere_viz import cards, plans, searches
+from pursamere_viz.data import DATA_SETS
 from pursamere_viz.evaluations import Journal, stages
-from pursamere_viz.models import DATA_SETS, checkpoints
+from pursamere_viz.models import checkpoints
 from pursamere_viz.scenarios import Scenario, load_defence_of
 
 

@@ -22,7 +22,7 @@ from pursamere_viz.bench.evidence import (
 )
 from pursamere_viz.bench.results import BenchResults
 from pursamere_viz.bench.tables import WORST
-from pursamere_viz.models.data import data_set
+from pursamere_viz.data.loading import data_set
 
 ZERO = 0.02  # share that stands where nothing can, above which the attacks have failed
 GREY = 0.5  # how far any pixel is at most from grey: an attacker with that budget can blot out every image

@@ -13,8 +13,8 @@ import torch
 from pursamere_viz.attacks.config import MODES, AttackConfig
 from pursamere_viz.attacks.names import parse_attack
 from pursamere_viz.bench.defences import make_defence, scenario_of, traits
+from pursamere_viz.data.loading import data_set, images_hash
 from pursamere_viz.geometry import check_norm
-from pursamere_viz.models.data import data_set, images_hash
 from pursamere_viz.models.device import default_device
 from pursamere_viz.parameters import explained
 

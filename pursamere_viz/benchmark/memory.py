@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from pursamere_viz.benchmark.timing import sample_images
-from pursamere_viz.models.data import data_set
+from pursamere_viz.data.loading import data_set
 from pursamere_viz.models.device import default_device
 from pursamere_viz.purification import PurifiedClassifier
 from pursamere_viz.purification.purifiers import purify_step

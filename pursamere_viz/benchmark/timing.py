@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from pursamere_viz.analysis import Plane, evaluate
-from pursamere_viz.models.data import data_set
+from pursamere_viz.data.loading import data_set
 from pursamere_viz.models.device import default_device
 from pursamere_viz.models.generated import generated_images
 from pursamere_viz.purification import PurifiedClassifier

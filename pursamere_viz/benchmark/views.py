@@ -7,8 +7,8 @@ from typing import Any
 
 import torch
 
+from pursamere_viz.data.downloads import on_disk
 from pursamere_viz.models.device import default_device
-from pursamere_viz.models.downloads import on_disk
 from pursamere_viz.runs import run, run_steps
 from pursamere_viz.scenarios import Scenario
 

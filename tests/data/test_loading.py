@@ -5,8 +5,8 @@ import torch
 from sklearn.datasets import load_digits
 
 from pursamere_viz import load_images
-from pursamere_viz.models import DATA_SETS, data_set
-from pursamere_viz.models.downloads import on_disk
+from pursamere_viz.data import DATA_SETS, data_set
+from pursamere_viz.data.downloads import on_disk
 
 SPLITS = {"train": 1077, "validation": 360, "test": 360}
 
