@@ -21,8 +21,8 @@ FLOORS = (
     ("purification",),
     ("attacks",),
     ("analysis",),
-    ("scenarios", "density_scenarios"),
-    ("runs", "density_runs", "evaluations"),
+    ("defences",),
+    ("labs", "evaluations"),
     ("plans", "searches", "cards"),
     ("bench",),
     ("figures",),
@@ -87,7 +87,7 @@ def test_the_house_was_found():
         "purification",
         "attacks",
         "analysis",
-        "scenarios",
+        "labs",
         "figures",
     } <= FLOOR.keys()
 

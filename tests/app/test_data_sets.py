@@ -14,11 +14,11 @@ from pursamere_viz import Scenario
 from pursamere_viz.data.files import write_data_file
 from pursamere_viz.data.loading import DATA_SETS
 from pursamere_viz.data.uploads import pack_pixels
+from pursamere_viz.defences.config import CLASSIFIERS
 from pursamere_viz.models import checkpoints, generated
 from pursamere_viz.models.device import device_name
 from pursamere_viz.models.networks import make_network
 from pursamere_viz.progress import Progress
-from pursamere_viz.scenarios import CLASSIFIERS
 
 QUICK = {"attack_steps": "2", "steps": "2", "resolution": "9", "pairs": "1"}
 CHANNELS = {name: described.channels for name, described in DATA_SETS.items()}
