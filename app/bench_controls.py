@@ -11,11 +11,11 @@ import compute
 from pursamere_viz.attacks.names import GRAMMAR, KNOWN
 from pursamere_viz.bench import BenchConfig, BenchResults
 from pursamere_viz.bench.config import cells
-from pursamere_viz.bench.defences import CHANGEABLE, NAMES, describe
+from pursamere_viz.data import downloads
+from pursamere_viz.data.loading import DATA_SETS
+from pursamere_viz.defences.registry import CHANGEABLE, NAMES, describe
 from pursamere_viz.figures import Numbers
 from pursamere_viz.geometry import NORMS
-from pursamere_viz.models import downloads
-from pursamere_viz.models.data import DATA_SETS
 from state import robustness_bench as state
 
 OWN, RUNNING, NOTICE = "_bench_own", "_bench_running", "_bench_notice"  # session state

@@ -19,14 +19,15 @@ from pursamere_viz.attacks.names import parse_attack
 from pursamere_viz.bench import BenchConfig, BenchResults, Check, bench, probe, summary
 from pursamere_viz.bench.command import fraction
 from pursamere_viz.bench.config import CLEAN, fingerprint, weights_of
-from pursamere_viz.bench.defences import scenario_of
 from pursamere_viz.bench.engine import seconds_left
 from pursamere_viz.bench.probes import missing_probes
 from pursamere_viz.bench.tables import WORST
+from pursamere_viz.defences.config import DefenceConfig
+from pursamere_viz.defences.registry import search_config
 from pursamere_viz.figures import Numbers, numbers_of
+from pursamere_viz.labs.image_scenario import Scenario
 from pursamere_viz.models import checkpoints
 from pursamere_viz.progress import Progress
-from pursamere_viz.scenarios import Scenario
 
 MEASURED = 0.9  # of the progress; the rest are the probes
 LIVE_BATCH = 5  # images of a piece: what is waited for at most when a run is stopped
@@ -162,8 +163,8 @@ def pivot(numbers: Numbers, table: pd.DataFrame, eps: float) -> pd.DataFrame:
 
 def case(config: BenchConfig, purifier: str, attack: str, eps: float, image: int) -> tuple[Scenario, str]:
     """The Image lab's view of one image of the run, and what differs; ValueError where the lab cannot show it."""
-    here, wanted = scenario_of(purifier, config.data_set), parse_attack(attack, norm=config.norm, eps=eps)
-    same = here if here is not None else Scenario(data_set=config.data_set)
+    here, wanted = search_config(purifier, config.data_set), parse_attack(attack, norm=config.norm, eps=eps)
+    same = here if here is not None else DefenceConfig(data_set=config.data_set)
     values = {name: getattr(same, name) for name in same.changed()} | {"data_set": config.data_set}
     values |= {
         "image": image, "attack": wanted.kind, "attack_norm": wanted.norm, "eps": wanted.eps,
@@ -178,6 +179,6 @@ def _difference(config: BenchConfig, purifier: str, attack: AttackConfig) -> str
     """What the Image lab shows otherwise than the run measured, in a sentence; empty where it is the very case."""
     if purifier == "none":
         return "It is this attack on the bare classifier, which the Image lab then lets the shipped purifier answer."
-    if scenario_of(purifier, config.data_set) is None:
+    if search_config(purifier, config.data_set) is None:
         return f"The Image lab has no purifier {purifier}: it shows the attack blind, on the shipped one."
     return f"The Image lab attacks one draw, not the mean of {attack.eot}." if attack.eot > 1 else ""

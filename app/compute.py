@@ -15,8 +15,9 @@ from downloading import Downloads
 from held_runs import Runs
 from pursamere_viz.analysis.sigma_sweep import SigmaSweep, log_spaced, sigma_sweep
 from pursamere_viz.bench import BenchConfig, Check, checklist
+from pursamere_viz.data.loading import DATA_SETS, load_images, official_numbers, read_official
 from pursamere_viz.densities.presets import PRESETS_1D
-from pursamere_viz.density_runs import (
+from pursamere_viz.labs.density_run import (
     ATTACKING,
     BACKGROUND,
     PURIFYING,
@@ -29,13 +30,12 @@ from pursamere_viz.density_runs import (
     robustness,
     train_denoiser,
 )
-from pursamere_viz.density_scenarios import DensityScenario, window
-from pursamere_viz.models.data import DATA_SETS, load_images, official_numbers, read_official
+from pursamere_viz.labs.density_scenario import DensityScenario, window
+from pursamere_viz.labs.image_run import LOADING, Run, run_steps
+from pursamere_viz.labs.image_scenario import Scenario, build, load_preset
 from pursamere_viz.models.generated import GeneratedImages, generating
 from pursamere_viz.progress import Progress, relay
 from pursamere_viz.purification.denoisers import Denoiser
-from pursamere_viz.runs import LOADING, Run, run_steps
-from pursamere_viz.scenarios import Scenario, build, load_preset
 
 PRESETS = Path(__file__).resolve().parents[1] / "assets" / "presets"
 TRAINED = ("preset", "mixture", "score_model", "seed")  # what a learned score model depends on

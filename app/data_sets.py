@@ -3,11 +3,11 @@
 import streamlit as st
 
 import compute
-from pursamere_viz.models import downloads
-from pursamere_viz.models.data import DATA_SETS
+from pursamere_viz.data import downloads
+from pursamere_viz.data.loading import DATA_SETS
+from pursamere_viz.labs.image_scenario import Scenario
 from pursamere_viz.models.device import default_device, device_name
 from pursamere_viz.models.generated import COUNT
-from pursamere_viz.scenarios import Scenario
 from state import image_lab
 
 LOOK_EVERY = 0.5  # seconds between two looks at a download

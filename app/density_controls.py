@@ -9,9 +9,9 @@ import streamlit as st
 from controls import control
 from pursamere_viz.densities.presets import PRESETS
 from pursamere_viz.densities.rows import COLUMNS, from_rows, to_rows, to_text
-from pursamere_viz.density_runs import DensityRun
-from pursamere_viz.density_scenarios import LAYERS, METHOD_TITLES, DensityScenario
 from pursamere_viz.figures import picked_start
+from pursamere_viz.labs.density_run import DensityRun
+from pursamere_viz.labs.density_scenario import LAYERS, METHOD_TITLES, DensityScenario
 from state import density_lab as page
 
 LAYER_TITLES = {

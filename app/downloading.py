@@ -2,7 +2,7 @@
 
 import threading
 
-from pursamere_viz.models import downloads
+from pursamere_viz.data import downloads
 from pursamere_viz.progress import Progress
 
 

@@ -6,12 +6,12 @@ from typing import Any
 import streamlit as st
 
 import compute
+from pursamere_viz.data import downloads
+from pursamere_viz.data.loading import DATA_SETS, DataSet
+from pursamere_viz.data.uploads import decode_image, pack_pixels
 from pursamere_viz.figures import gallery, picked
-from pursamere_viz.models import downloads
-from pursamere_viz.models.data import DATA_SETS, DataSet
+from pursamere_viz.labs.image_scenario import SOURCES
 from pursamere_viz.models.generated import COUNT
-from pursamere_viz.models.uploads import decode_image, pack_pixels
-from pursamere_viz.scenarios import SOURCES
 from state import image_lab
 from transport import plain_text
 

@@ -5,9 +5,9 @@ from typing import Any, Generic, TypeVar
 
 import streamlit as st
 
-from pursamere_viz.density_scenarios import DensityScenario
+from pursamere_viz.labs.density_scenario import DensityScenario
+from pursamere_viz.labs.image_scenario import Scenario
 from pursamere_viz.parameters import Described
-from pursamere_viz.scenarios import Scenario
 
 
 def _free(help: str) -> Any:

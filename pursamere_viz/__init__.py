@@ -25,6 +25,8 @@ from pursamere_viz.analysis import (
 )
 from pursamere_viz.analysis.worst_case import WorstCase, worst_case
 from pursamere_viz.attacks import AdversarialExamples, AttackConfig, attack
+from pursamere_viz.data import load_images
+from pursamere_viz.defences import DefenceConfig, load_defence
 from pursamere_viz.densities import (
     PRESETS,
     PRESETS_1D,
@@ -40,9 +42,10 @@ from pursamere_viz.densities import (
     find_modes,
 )
 from pursamere_viz.densities.bayes import BayesClassifier
-from pursamere_viz.density_runs import DensityRun, run_density
-from pursamere_viz.density_scenarios import DensityScenario, window
-from pursamere_viz.models import load_images
+from pursamere_viz.labs.density_run import DensityRun, run_density
+from pursamere_viz.labs.density_scenario import DensityScenario, window
+from pursamere_viz.labs.image_run import Run, run
+from pursamere_viz.labs.image_scenario import Scenario, build
 from pursamere_viz.parameters import explained
 from pursamere_viz.progress import finish
 from pursamere_viz.purification import (
@@ -58,12 +61,10 @@ from pursamere_viz.purification import (
     leading_curvature,
     purify,
 )
-from pursamere_viz.runs import Run, run
-from pursamere_viz.scenarios import Scenario, build, load_defence
 from pursamere_viz.threads import use_threads, wanted_threads
 
 use_threads(wanted_threads())
-for _config in (AttackConfig, DensityScenario, PurifierConfig, Scenario):
+for _config in (AttackConfig, DefenceConfig, DensityScenario, PurifierConfig, Scenario):
     explained(_config)
 
 __all__ = [
@@ -73,6 +74,7 @@ __all__ = [
     "AttackConfig",
     "Basins",
     "BayesClassifier",
+    "DefenceConfig",
     "Denoiser",
     "DensityRun",
     "DensityScenario",

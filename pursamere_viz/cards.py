@@ -10,12 +10,13 @@ from pursamere_viz.analysis.contact_sheets import contact_sheet
 from pursamere_viz.analysis.denoising import denoising_psnr
 from pursamere_viz.analysis.evaluation import RobustAccuracy
 from pursamere_viz.attacks.config import MODES
+from pursamere_viz.defences.building import load_defence_of
+from pursamere_viz.defences.config import DefenceConfig
 from pursamere_viz.evaluations import REST, Cell, Journal, Outcome, measure_cells
 from pursamere_viz.models import checkpoints, generated
 from pursamere_viz.models.recipes import OPTIONAL, ROLES
 from pursamere_viz.plans import PLANS, Budget, Row, attacked_cell, cells, clean_cell, rows
 from pursamere_viz.progress import finish
-from pursamere_viz.scenarios import Scenario, load_defence_of
 
 SIGNS = (
     "\nThe derivative of a sign step is 0, which hides the way from the attacker: its full and its worst are flattered."
@@ -146,10 +147,10 @@ gradient through every step. Without a purifier the three are one. The attacks c
 
 def _block(journal: Journal, row: Row, title: str, images: int, like: Row | None = None) -> list[list[str]]:
     """The lines of one row of the table; of the first images, modes and budgets of another row if one is given."""
-    plan, shape = PLANS[row.scenario.data_set], like or row
-    weights = load_defence_of(row.scenario, "cpu")[1]
+    plan, shape = PLANS[row.config.data_set], like or row
+    weights = load_defence_of(row.config, "cpu")[1]
     clean = clean_cell(shape, images)
-    found = journal.outcome(replace(clean, scenario=row.scenario, bare=row.bare), weights)
+    found = journal.outcome(replace(clean, config=row.config, bare=row.bare), weights)
     lines = [
         [
             f"**{title}**",
@@ -193,19 +194,19 @@ def _search(name: str) -> str:
         return ""
     journal = Journal(searches.path(name))
     clean, attacked = searches.SIZES[name]
-    shipped, body = Scenario(data_set=name), []
-    for scenario in searches.scenarios(name):
-        found = searches.outcomes(name, scenario, journal, load_defence_of(scenario, "cpu")[1])
+    shipped, body = DefenceConfig(data_set=name), []
+    for config in searches.configs(name):
+        found = searches.outcomes(name, config, journal, load_defence_of(config, "cpu")[1])
         if found is None:
             continue
         numbers = [100 * found[mode].accuracy for mode in ("clean", *MODES, "worst")]
-        body.append((numbers[-1], [*_described(scenario, scenario == shipped), *(f"{n:.1f}" for n in numbers)]))
+        body.append((numbers[-1], [*_described(config, config == shipped), *(f"{n:.1f}" for n in numbers)]))
     if not body:
         return ""
     body.sort(key=lambda line: -line[0])
     bare = searches.bare(name)
-    alone = journal.outcome(bare, load_defence_of(bare.scenario, "cpu")[1])
-    signs = SIGNS if any(scenario.step_rule == "sign" for scenario in searches.scenarios(name)) else ""
+    alone = journal.outcome(bare, load_defence_of(bare.config, "cpu")[1])
+    signs = SIGNS if any(config.step_rule == "sign" for config in searches.configs(name)) else ""
     head = ["sigma", "radius", "steps", "rho", "noise nodes", "classifier", "clean", *MODES, "worst"]
     return f"""## How the defaults were chosen
 
@@ -219,17 +220,17 @@ was allowed to lose 5 points of that.{signs}
 {table(head, [line for _, line in body])}"""
 
 
-def _described(scenario: Scenario, bold: bool) -> list[str]:
-    if scenario.method == "tweedie":
+def _described(config: DefenceConfig, bold: bool) -> list[str]:
+    if config.method == "tweedie":
         place = ["", "one-step Tweedie", ""]
     else:
-        step = "sign x" if scenario.step_rule == "sign" else f"{scenario.step_rule} x"
-        norm = "Linf" if scenario.norm == "linf" else "L2"
-        method = "" if scenario.method == "error" else f" {scenario.method}"
+        step = "sign x" if config.step_rule == "sign" else f"{config.step_rule} x"
+        norm = "Linf" if config.norm == "linf" else "L2"
+        method = "" if config.method == "error" else f" {config.method}"
         place = [
-            f"{norm} {scenario.radius:g}",
-            f"{scenario.steps} {step} {scenario.step_size:g}{method}",
-            f"{scenario.rho:g}",
+            f"{norm} {config.radius:g}",
+            f"{config.steps} {step} {config.step_size:g}{method}",
+            f"{config.rho:g}",
         ]
-    cells = [f"{scenario.sigma:g}", *place, f"{2 * scenario.pairs}", scenario.classifier]
+    cells = [f"{config.sigma:g}", *place, f"{2 * config.pairs}", config.classifier]
     return [f"**{cell}**" if bold and cell else cell for cell in cells]

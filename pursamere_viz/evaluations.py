@@ -14,10 +14,11 @@ from torch import Tensor
 from pursamere_viz.analysis.evaluation import RobustAccuracy, robust_accuracy
 from pursamere_viz.attacks import AttackConfig
 from pursamere_viz.attacks.names import parse_attack
-from pursamere_viz.models.data import images_hash, load_images
+from pursamere_viz.data.loading import images_hash, load_images
+from pursamere_viz.defences.building import load_defence_of
+from pursamere_viz.defences.config import DEFENDING, DefenceConfig
 from pursamere_viz.models.device import default_device
 from pursamere_viz.purification import PurifiedClassifier, Purifier
-from pursamere_viz.scenarios import DEFENDING, Scenario, load_defence_of
 
 REST = "+"  # before an attack's name: it attacks only what stands under those before it
 
@@ -30,7 +31,7 @@ class Cell:
     """
 
     title: str  # of the row
-    scenario: Scenario
+    config: DefenceConfig
     images: int
     attacks: tuple[str, ...] = ()  # none: the accuracy without an attack
     norm: str = "linf"
@@ -42,7 +43,7 @@ class Cell:
     def described(self, weights: list[str]) -> dict[str, Any]:
         """All that decides the outcome of an image; the row's title and the number of images do not."""
         names = ("classifier",) if self.bare else DEFENDING
-        defence = {name: getattr(self.scenario, name) for name in names}
+        defence = {name: getattr(self.config, name) for name in names}
         attack = {"norm": self.norm, "eps": self.eps, "attacks": list(self.attacks)} if self.attacks else {}
         return {"defence": defence, **attack, "split": self.split, "weights": weights}
 
@@ -141,7 +142,7 @@ def stages(cell: Cell) -> list[tuple[str, AttackConfig, bool]]:
 def measure_piece(name: str, cell: Cell, first: int, last: int) -> dict[str, Any]:
     """One line of the journal: every attack of the cell on images first to last (exclusive)."""
     device = default_device()
-    defence, weights = load_defence_of(cell.scenario, device)
+    defence, weights = load_defence_of(cell.config, device)
     if isinstance(defence.purifier, Purifier):
         defence = PurifiedClassifier(defence.classifier, replace(defence.purifier, keep_graph=True))
     model = defence.classifier if cell.bare else defence
@@ -181,7 +182,7 @@ def measure_cells(
     """
     todo, journal = [], Journal(path)
     for cell in cells:
-        weights = load_defence_of(cell.scenario, "cpu")[1]
+        weights = load_defence_of(cell.config, "cpu")[1]
         for first, last in cell.pieces():
             if not journal.has(cell, weights, first, _hash(name, cell, first, last)):
                 todo.append((cell, first, last))

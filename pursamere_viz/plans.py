@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from pursamere_viz.attacks.config import MODES
+from pursamere_viz.defences.config import OTHER_RHO, DefenceConfig
 from pursamere_viz.evaluations import REST, Cell
-from pursamere_viz.scenarios import Scenario
 
 Budget = tuple[str, float]  # norm and eps
 
@@ -22,8 +22,7 @@ class Plan:
     ]  # what may still break something is tried, at the main budget, on what stands under all of those
     images: int  # attacked test images
     fewer: int  # at the other budgets
-    other_rho: float
-    first: int  # test images on which the other rho is compared with the default: SAM doubles the cost of everything
+    first: int  # test images on which OTHER_RHO is compared with the default: SAM doubles the cost of everything
     piece: int = 10  # images measured at once
     # Large networks: blind and bpda, and comparisons, at the main budget only.
     costly: bool = True
@@ -49,15 +48,14 @@ PLANS = {
         (*DOUBLED, "apgd_t-20x9", "square-500"),
         180,
         180,
-        0.3,
         60,
         piece=20,
         costly=False,
     ),
-    "mnist": Plan((("linf", 0.1), ("linf", 0.2), ("linf", 0.3)), ("linf", 0.3), CE_DLR, AGAIN, 100, 50, 1.0, 24),
-    "fashion_mnist": Plan((("linf", 0.05), ("linf", 0.1)), ("linf", 0.1), CE_DLR, DOUBLED, 100, 50, 1.0, 24),
+    "mnist": Plan((("linf", 0.1), ("linf", 0.2), ("linf", 0.3)), ("linf", 0.3), CE_DLR, AGAIN, 100, 50, 24),
+    "fashion_mnist": Plan((("linf", 0.05), ("linf", 0.1)), ("linf", 0.1), CE_DLR, DOUBLED, 100, 50, 24),
     "cifar10": Plan(
-        (("linf", 4 / 255), ("linf", 8 / 255), ("l2", 0.5)), ("linf", 8 / 255), CE_DLR, DOUBLED, 100, 50, 0.5, 24
+        (("linf", 4 / 255), ("linf", 8 / 255), ("l2", 0.5)), ("linf", 8 / 255), CE_DLR, DOUBLED, 100, 50, 24
     ),
 }
 
@@ -67,7 +65,7 @@ class Row:
     """One purifier of a card's table."""
 
     title: str
-    scenario: Scenario
+    config: DefenceConfig
     images: int  # attacked
     modes: tuple[str, ...] = MODES
     bare: bool = False  # the classifier alone
@@ -75,14 +73,14 @@ class Row:
 
     def modes_at(self, budget: Budget) -> tuple[str, ...]:
         """The modes in which this budget is attacked."""
-        plan = PLANS[self.scenario.data_set]
+        plan = PLANS[self.config.data_set]
         return self.modes[-1:] if plan.costly and budget != plan.main else self.modes
 
 
 def rows(name: str) -> list[Row]:
     """The table of a card; the first row is the shipped defence."""
-    plan, default = PLANS[name], Scenario(data_set=name)
-    other = replace(default, rho=0.0 if default.rho > 0 else plan.other_rho)
+    plan, default = PLANS[name], DefenceConfig(data_set=name)
+    other = replace(default, rho=0.0 if default.rho > 0 else OTHER_RHO[name])
     compared = Row("", default, plan.images)
     if plan.costly:
         compared = replace(compared, modes=("full",), budgets=(plan.main,))
@@ -90,30 +88,30 @@ def rows(name: str) -> list[Row]:
     table = [
         Row("the shipped defence", default, plan.images),
         Row("one-step Tweedie, same sigma", replace(default, method="tweedie"), plan.images),
-        replace(compared, title=f"rho = {other.rho:g} instead of {default.rho:g}", scenario=other, images=plan.first),
+        replace(compared, title=f"rho = {other.rho:g} instead of {default.rho:g}", config=other, images=plan.first),
         bare,
     ]
     if default.classifier != "standard":
         plain = replace(default, classifier="standard")
         table += [
-            replace(compared, title="the shipped purifier, standard classifier", scenario=plain, images=plan.first),
-            replace(bare, title="no purifier, standard classifier", scenario=plain),
+            replace(compared, title="the shipped purifier, standard classifier", config=plain, images=plan.first),
+            replace(bare, title="no purifier, standard classifier", config=plain),
         ]
     return table
 
 
 def clean_cell(row: Row, images: int) -> Cell:
     """Accuracy without an attack: on all images, unless the row is about the first ones only."""
-    few = row.images < PLANS[row.scenario.data_set].images
-    return Cell(row.title, row.scenario, min(row.images, images) if few else images, bare=row.bare)
+    few = row.images < PLANS[row.config.data_set].images
+    return Cell(row.title, row.config, min(row.images, images) if few else images, bare=row.bare)
 
 
 def attacked_cell(row: Row, budget: Budget, mode: str, images: int) -> Cell:
     """Accuracy under the attacks of a budget, on no more images than row and budget ask for."""
-    plan, (norm, eps) = PLANS[row.scenario.data_set], budget
+    plan, (norm, eps) = PLANS[row.config.data_set], budget
     attacked = min(row.images, plan.images_at(budget), images)
     names = plan.under(budget, mode)
-    return Cell(row.title, row.scenario, attacked, names, norm, eps, row.bare, piece=plan.piece)
+    return Cell(row.title, row.config, attacked, names, norm, eps, row.bare, piece=plan.piece)
 
 
 def cells(name: str, images: int) -> Iterator[Cell]:

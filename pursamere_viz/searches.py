@@ -8,10 +8,10 @@ from typing import Any
 
 from pursamere_viz.analysis.evaluation import RobustAccuracy
 from pursamere_viz.attacks.config import MODES
+from pursamere_viz.defences.config import DefenceConfig
 from pursamere_viz.evaluations import Cell, Journal, measure_cells
 from pursamere_viz.models import checkpoints
 from pursamere_viz.plans import PLANS
-from pursamere_viz.scenarios import Scenario
 
 STEPS = 10  # of the attack
 SIZES = {
@@ -44,36 +44,36 @@ def path(name: str) -> Path:
     return checkpoints.ASSETS / f"{name}_search.jsonl"
 
 
-def scenarios(name: str) -> list[Scenario]:
+def configs(name: str) -> list[DefenceConfig]:
     """Everything tried, each once; the shipped defence first."""
-    default = Scenario(data_set=name)
+    default = DefenceConfig(data_set=name)
     return list(dict.fromkeys([default, *(replace(default, **changes) for changes in TRIED.get(name, []))]))
 
 
-def cells(name: str, scenario: Scenario) -> dict[str, Cell]:
-    """clean, blind, bpda and full of one scenario."""
+def cells(name: str, config: DefenceConfig) -> dict[str, Cell]:
+    """clean, blind, bpda and full of one defence."""
     norm, eps = PLANS[name].main
     clean, attacked = SIZES[name]
-    tried = Cell("tried", scenario, attacked, norm=norm, eps=eps, split="validation", piece=PLANS[name].piece)
+    tried = Cell("tried", config, attacked, norm=norm, eps=eps, split="validation", piece=PLANS[name].piece)
     under = {mode: replace(tried, attacks=(f"pgd-{STEPS}:{mode}",)) for mode in MODES}
     return {"clean": replace(tried, images=clean), **under}
 
 
 def bare(name: str) -> Cell:
     """The standard classifier without a purifier and without an attack: what a defence's clean accuracy is held against."""
-    standard = replace(Scenario(data_set=name), classifier="standard")
+    standard = replace(DefenceConfig(data_set=name), classifier="standard")
     return Cell("tried", standard, SIZES[name][0], bare=True, split="validation")
 
 
 def search(name: str, *, jobs: int = 1) -> Iterator[tuple[Cell, dict[str, Any], int, int]]:
     """Measure what was not measured yet, yielding what `measure_cells` does."""
-    wanted = (cell for scenario in scenarios(name) for cell in cells(name, scenario).values())
+    wanted = (cell for config in configs(name) for cell in cells(name, config).values())
     return measure_cells(name, itertools.chain([bare(name)], wanted), path(name), jobs=jobs)
 
 
-def outcomes(name: str, scenario: Scenario, journal: Journal, weights: list[str]) -> dict[str, RobustAccuracy] | None:
-    """What was measured of a scenario, with "worst" (no attack of the three breaks the image); None if not all of it was."""
-    found = {mode: journal.outcome(cell, weights) for mode, cell in cells(name, scenario).items()}
+def outcomes(name: str, config: DefenceConfig, journal: Journal, weights: list[str]) -> dict[str, RobustAccuracy] | None:
+    """What was measured of a defence, with "worst" (no attack of the three breaks the image); None if not all of it was."""
+    found = {mode: journal.outcome(cell, weights) for mode, cell in cells(name, config).items()}
     measured = {mode: outcome.worst for mode, outcome in found.items() if outcome is not None}
     if len(measured) < len(found):
         return None

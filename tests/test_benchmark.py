@@ -7,10 +7,11 @@ from dataclasses import replace
 
 import torch
 
-from pursamere_viz import Scenario, load_defence, load_images
+from pursamere_viz import load_defence, load_images
 from pursamere_viz.bench import BenchConfig
 from pursamere_viz.benchmark import bench_runs, memory, thread_counts, timing, views
-from pursamere_viz.scenarios import assemble
+from pursamere_viz.defences import DefenceConfig
+from pursamere_viz.defences.building import assemble
 
 
 def test_timing_records_are_ratios_of_what_was_run(monkeypatch) -> None:
@@ -32,7 +33,7 @@ def test_the_floor_makes_as_many_calls_as_the_purifier() -> None:
             calls.append(len(x_noisy))
             return shipped.purifier.error.denoiser(x_noisy, sigma)
 
-        defence = assemble(replace(Scenario(), rho=rho), shipped.classifier, counted)
+        defence = assemble(replace(DefenceConfig(), rho=rho), shipped.classifier, counted)
         defence.purifier.trajectory(x)  # the first time it also measures what a row costs
         calls.clear()
         defence.purifier.trajectory(x)

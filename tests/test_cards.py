@@ -9,9 +9,10 @@ import torch
 
 from pursamere_viz import cards, evaluations, load_defence, plans
 from pursamere_viz.__main__ import main
+from pursamere_viz.data import load_images
+from pursamere_viz.defences.building import load_defence_of
 from pursamere_viz.evaluations import Journal, measure_cells
-from pursamere_viz.models import checkpoints, load_images, load_network
-from pursamere_viz.scenarios import load_defence_of
+from pursamere_viz.models import checkpoints, load_network
 
 
 @pytest.fixture
@@ -67,7 +68,7 @@ def test_two_processes_measure_what_one_does(small: Path) -> None:
 def test_the_worst_is_what_no_attack_breaks_and_later_attacks_see_only_what_stands(small: Path) -> None:
     cell = next(cell for cell in plans.cells("digits", 6) if cell.attacks)
     list(measure_cells("digits", [cell], small / "one.jsonl"))
-    outcome = Journal(small / "one.jsonl").outcome(cell, load_defence_of(cell.scenario, "cpu")[1])
+    outcome = Journal(small / "one.jsonl").outcome(cell, load_defence_of(cell.config, "cpu")[1])
     assert outcome is not None and list(outcome.attacks) == ["pgd-2:full", "apgd_dlr-2:full", "+apgd_ce-4"]
     pgd, dlr, rest = outcome.attacks.values()
     assert torch.equal(outcome.worst.robust, outcome.clean & pgd & dlr & rest)

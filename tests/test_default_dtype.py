@@ -26,10 +26,11 @@ from pursamere_viz import (
     run_density,
 )
 from pursamere_viz.bench import BenchConfig, bench
-from pursamere_viz.bench.defences import NAMES, make_defence
+from pursamere_viz.data.loading import DATA_SETS
+from pursamere_viz.defences.building import random_purifier
+from pursamere_viz.defences.registry import NAMES, make_defence
 from pursamere_viz.densities.presets import PRESETS
 from pursamere_viz.models.checkpoints import load_network
-from pursamere_viz.models.data import DATA_SETS
 from pursamere_viz.models.generated import generate
 from pursamere_viz.models.networks import make_network
 from pursamere_viz.models.objectives import TrainingConfig
@@ -38,7 +39,6 @@ from pursamere_viz.models.toy import ToyConfig, trained_toy
 from pursamere_viz.models.training import train
 from pursamere_viz.progress import finish
 from pursamere_viz.purification import sampled_sharpness
-from pursamere_viz.scenarios import random_purifier
 
 SMALL = ToyConfig(samples=300, steps=12, batch=32, width=8, blocks=1)
 

@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 
 from pursamere_viz.__main__ import main
-from pursamere_viz.models import checkpoints, downloads
+from pursamere_viz.data import downloads
+from pursamere_viz.data.files import write_data_file
+from pursamere_viz.models import checkpoints
 from pursamere_viz.models.checkpoints import load_network
-from pursamere_viz.models.files import write_data_file
 from pursamere_viz.models.recipes import RECIPES
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from pursamere_viz.models import DATA_SETS
+from pursamere_viz.data import DATA_SETS
 from pursamere_viz.models.checkpoints import ASSETS
 
 ROWS = {"classifier alone": "no purifier", "the shipped defence": "the shipped defence", "one-step Tweedie": "one-step Tweedie"}

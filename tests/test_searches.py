@@ -7,9 +7,11 @@ from pathlib import Path
 import pytest
 
 from pursamere_viz import cards, plans, searches
+from pursamere_viz.data import DATA_SETS
+from pursamere_viz.defences import DefenceConfig
+from pursamere_viz.defences.building import load_defence_of
 from pursamere_viz.evaluations import Journal, stages
-from pursamere_viz.models import DATA_SETS, checkpoints
-from pursamere_viz.scenarios import Scenario, load_defence_of
+from pursamere_viz.models import checkpoints
 
 
 @pytest.fixture
@@ -24,9 +26,9 @@ def small(monkeypatch, tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_a_search_measures_each_scenario_once_on_validation_images(small: Path) -> None:
+def test_a_search_measures_each_defence_once_on_validation_images(small: Path) -> None:
     seen = {cell for cell, *_ in searches.search("digits")}
-    assert len(searches.scenarios("digits")) == 3  # an empty change is the shipped defence
+    assert len(searches.configs("digits")) == 3  # an empty change is the shipped defence
     assert len(seen) == 1 + 3 * 4  # the bare classifier, and clean, blind, bpda, full of each
     assert {cell.split for cell in seen} == {"validation"}
     assert list(searches.search("digits")) == []
@@ -34,9 +36,9 @@ def test_a_search_measures_each_scenario_once_on_validation_images(small: Path) 
 
 def test_worst_counts_what_no_attack_breaks(small: Path) -> None:
     list(searches.search("digits"))
-    scenario = Scenario()
-    weights = load_defence_of(scenario, "cpu")[1]
-    found = searches.outcomes("digits", scenario, Journal(searches.path("digits")), weights)
+    config = DefenceConfig()
+    weights = load_defence_of(config, "cpu")[1]
+    found = searches.outcomes("digits", config, Journal(searches.path("digits")), weights)
     assert found is not None
     for index, worst in enumerate(found["worst"].robust.tolist()):
         assert worst == all(bool(found[mode].robust[index]) for mode in ("blind", "bpda", "full"))
@@ -50,7 +52,7 @@ def test_the_card_shows_what_was_tried_best_first(small: Path) -> None:
     assert sum("**" in line for line in lines) == 1  # the shipped one
     worst = [float(line.split("|")[-2].strip(" *")) for line in lines]
     assert worst == sorted(worst, reverse=True)
-    bare = Journal(searches.path("digits")).outcome(searches.bare("digits"), load_defence_of(Scenario(), "cpu")[1])
+    bare = Journal(searches.path("digits")).outcome(searches.bare("digits"), load_defence_of(DefenceConfig(), "cpu")[1])
     assert bare is not None and f"bare classifier has {cards.percent(bare.worst)} without" in cards._search("digits")
 
 
@@ -67,8 +69,8 @@ def test_a_line_cut_short_is_not_a_result_and_bricks_nothing(small: Path) -> Non
 def test_every_data_set_has_a_plan(name: str) -> None:
     plan, table = plans.PLANS[name], plans.rows(name)
     assert plan.main in plan.budgets
-    assert table[0].scenario == Scenario(data_set=name)
-    assert any(row.scenario.method == "tweedie" and row.scenario.sigma == table[0].scenario.sigma for row in table)
+    assert table[0].config == DefenceConfig(data_set=name)
+    assert any(row.config.method == "tweedie" and row.config.sigma == table[0].config.sigma for row in table)
     assert any(row.bare for row in table)
     for cell in plans.cells(name, 1000):
         assert cell.split == "test" and cell.images <= 1000
@@ -79,7 +81,7 @@ def test_every_data_set_has_a_plan(name: str) -> None:
 def test_the_key_of_a_cell_is_all_that_decides_it() -> None:
     cell = next(cell for cell in plans.cells("digits", 10) if cell.attacks)
     described = cell.described(["a", "b"])
-    same = replace(cell, title="another title", scenario=replace(cell.scenario, image=3, eps=0.2), images=9)
+    same = replace(cell, title="another title", images=9)
     assert same.described(["a", "b"]) == described
     for other in (
         replace(cell, eps=0.3),

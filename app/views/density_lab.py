@@ -7,9 +7,9 @@ import density_controls
 from pursamere_viz.analysis import Minimisers
 from pursamere_viz.analysis.sigma_sweep import SigmaSweep
 from pursamere_viz.densities.presets import PRESETS, PRESETS_1D
-from pursamere_viz.density_runs import EFFORTS, DensityRun, RobustnessReport, density_npz, density_snippet
-from pursamere_viz.density_scenarios import METHOD_TITLES, DensityScenario
 from pursamere_viz.figures import density_lab, sigma_sweep_figure, to_html
+from pursamere_viz.labs.density_run import EFFORTS, DensityRun, RobustnessReport, density_npz, density_snippet
+from pursamere_viz.labs.density_scenario import METHOD_TITLES, DensityScenario
 from state import density_lab as state
 from transport import escaped, plain_text, transport
 

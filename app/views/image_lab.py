@@ -8,8 +8,8 @@ import data_sets
 import images
 from pursamere_viz.figures import image_lab, surface, to_html
 from pursamere_viz.geometry import length
-from pursamere_viz.runs import Run, snippet, to_npz
-from pursamere_viz.scenarios import Scenario
+from pursamere_viz.labs.image_run import Run, snippet, to_npz
+from pursamere_viz.labs.image_scenario import Scenario
 from state import image_lab as state
 from transport import escaped, transport
 

@@ -16,9 +16,9 @@ from pursamere_viz.bench import Check
 from pursamere_viz.bench.checklist import POINTS
 from pursamere_viz.bench.command import command_line
 from pursamere_viz.bench.evidence import RISK, SURE
+from pursamere_viz.data.loading import DATA_SETS
 from pursamere_viz.figures import Numbers, theme
 from pursamere_viz.figures.bench_numbers import called
-from pursamere_viz.models.data import DATA_SETS
 from state import robustness_bench as state
 from transport import escaped, plain_text
 

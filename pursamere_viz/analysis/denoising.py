@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from pursamere_viz.analysis.baselines import LOCAL_WIENERS, NON_LOCAL_MEANS, LinearWiener, Tuned
-from pursamere_viz.models.data import load_images
+from pursamere_viz.data.loading import load_images
 from pursamere_viz.progress import part
 from pursamere_viz.purification import Denoiser
 

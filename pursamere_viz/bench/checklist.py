@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from pursamere_viz.bench.defences import CONVERGED, scenario_of, traits
 from pursamere_viz.bench.evidence import (
     DIFFERENCE,
     RISK,
@@ -22,7 +21,8 @@ from pursamere_viz.bench.evidence import (
 )
 from pursamere_viz.bench.results import BenchResults
 from pursamere_viz.bench.tables import WORST
-from pursamere_viz.models.data import data_set
+from pursamere_viz.data.loading import data_set
+from pursamere_viz.defences.registry import CONVERGED, search_config, traits
 
 ZERO = 0.02  # share that stands where nothing can, above which the attacks have failed
 GREY = 0.5  # how far any pixel is at most from grey: an attacker with that budget can blot out every image
@@ -309,14 +309,14 @@ def _convergence(evidence: Evidence) -> Check:
 
 def _radius(evidence: Evidence) -> Check:
     name = "The neighbourhood is wide enough to undo the attack"
-    scenario = scenario_of(evidence.purifier, evidence.results.config.data_set)
-    if scenario is None or scenario.method == "tweedie":
+    config = search_config(evidence.purifier, evidence.results.config.data_set)
+    if config is None or config.method == "tweedie":
         return Check(name, "pass", "There is no neighbourhood.")
-    if scenario.norm != evidence.results.config.norm:
+    if config.norm != evidence.results.config.norm:
         return Check(
-            name, "pass", f"Its norm, {scenario.norm}, is not the attacker's: the two radii are not comparable."
+            name, "pass", f"Its norm, {config.norm}, is not the attacker's: the two radii are not comparable."
         )
-    wide = scenario.radius >= evidence.eps
+    wide = config.radius >= evidence.eps
     return Check(
-        name, "pass" if wide else "fail", f"Its radius is {scenario.radius:g}, the attacker's eps {evidence.eps:g}."
+        name, "pass" if wide else "fail", f"Its radius is {config.radius:g}, the attacker's eps {evidence.eps:g}."
     )

@@ -10,13 +10,13 @@ from typing import Any
 from tqdm import tqdm
 
 from pursamere_viz.attacks import names as attack_names
-from pursamere_viz.bench import defences
 from pursamere_viz.bench.checklist import checklist
 from pursamere_viz.bench.config import BenchConfig
 from pursamere_viz.bench.engine import bench, default_jobs
 from pursamere_viz.bench.probes import missing_probes, probe
 from pursamere_viz.bench.results import BenchResults
 from pursamere_viz.bench.tables import summary
+from pursamere_viz.defences import registry
 
 SIGNS = {"pass": "ok  ", "fail": "FAIL", "open": "open"}
 
@@ -27,7 +27,7 @@ def add_evaluate(commands: Any) -> None:
     parser = commands.add_parser(
         "evaluate",
         help="attack purifiers and say what they are worth; goes on where a killed run stopped",
-        epilog=f"Purifiers: {', '.join(defences.NAMES)}; any field may be changed, as in shipped:radius=0.1,rho=0.3. "
+        epilog=f"Purifiers: {', '.join(registry.NAMES)}; any field may be changed, as in shipped:radius=0.1,rho=0.3. "
         f"Attacks: {attack_names.GRAMMAR}; kinds: {', '.join(attack_names.KNOWN)}.",
     )
     parser.add_argument("data_set", help="digits, mnist, fashion_mnist or cifar10")
@@ -73,7 +73,7 @@ def evaluate(chosen: argparse.Namespace) -> None:
     results = run_with_bar(config, path, chosen.jobs, chosen.scheduler)
     print(f"\n{summary(results).to_string(index=False)}\n")
     for purifier in config.purifiers:
-        print(f"{purifier}: {defences.describe(purifier)}")
+        print(f"{purifier}: {registry.describe(purifier)}")
         for check in checklist(results, purifier):
             print(f"  {SIGNS[check.verdict]} {check.heading} {check.sentence}")
     print(f"\nkept in {path}")

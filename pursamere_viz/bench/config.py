@@ -12,9 +12,9 @@ import torch
 
 from pursamere_viz.attacks.config import MODES, AttackConfig
 from pursamere_viz.attacks.names import parse_attack
-from pursamere_viz.bench.defences import make_defence, scenario_of, traits
+from pursamere_viz.data.loading import data_set, images_hash
+from pursamere_viz.defences.registry import make_defence, search_config, traits
 from pursamere_viz.geometry import check_norm
-from pursamere_viz.models.data import data_set, images_hash
 from pursamere_viz.models.device import default_device
 from pursamere_viz.parameters import explained
 
@@ -51,7 +51,7 @@ class BenchConfig:
             if repeated:
                 raise ValueError(f"{name}: {repeated[0]} is given twice")
         for name in self.purifiers:
-            scenario_of(name, self.data_set)
+            search_config(name, self.data_set)
         for name in self.attacks:
             attack = parse_attack(name)
             if attack.target >= len(described.class_names):

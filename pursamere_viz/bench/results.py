@@ -11,7 +11,7 @@ from typing import Any
 
 from pursamere_viz.bench.config import BenchConfig, Piece, cells
 from pursamere_viz.bench.pieces import Outcome
-from pursamere_viz.models.data import data_set
+from pursamere_viz.data.loading import data_set
 
 Key = tuple[str, str, float, int]
 PARTS = ("config", "weights", "versions")  # of every fingerprint

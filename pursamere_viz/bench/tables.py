@@ -9,9 +9,9 @@ from torch import Tensor
 
 from pursamere_viz.analysis.evaluation import RobustAccuracy
 from pursamere_viz.bench.config import CLEAN, BenchConfig, attacks_on, cells
-from pursamere_viz.bench.defences import traits
 from pursamere_viz.bench.pieces import Outcome
 from pursamere_viz.bench.results import BenchResults
+from pursamere_viz.defences.registry import traits
 
 WORST = "worst case"  # the "attack" that is the worst of all
 

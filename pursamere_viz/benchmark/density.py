@@ -10,8 +10,8 @@ from pursamere_viz.analysis import basins, find_minimisers
 from pursamere_viz.benchmark.timing import seconds
 from pursamere_viz.densities import find_modes
 from pursamere_viz.densities.presets import PRESETS
-from pursamere_viz.density_runs import compute_maps, compute_paths
-from pursamere_viz.density_scenarios import DensityScenario
+from pursamere_viz.labs.density_run import compute_maps, compute_paths
+from pursamere_viz.labs.density_scenario import DensityScenario
 from pursamere_viz.purification import NoiseRule, PurifierConfig, ReconstructionError, TweedieDenoiser
 
 REPEATS = 5

@@ -12,11 +12,12 @@ import torch
 from torch import Tensor
 
 from pursamere_viz.benchmark.timing import sample_images
-from pursamere_viz.models.data import data_set
+from pursamere_viz.data.loading import data_set
+from pursamere_viz.defences.building import assemble, load_defence
+from pursamere_viz.defences.config import DefenceConfig
 from pursamere_viz.models.device import default_device
 from pursamere_viz.purification import PurifiedClassifier
 from pursamere_viz.purification.purifiers import purify_step
-from pursamere_viz.scenarios import Scenario, assemble, load_defence
 
 BATCH, PAIRS = 48, 3
 LARGE_BATCH = 8  # of the data sets with larger images
@@ -46,8 +47,8 @@ def peak(name: str, steps: int, naive: bool) -> float:
     """Peak memory in MiB of one gradient of the summed logits."""
     device = default_device()
     shipped = load_defence(name, device)
-    scenario = replace(Scenario(data_set=name), steps=steps, pairs=PAIRS, rho=0.5)
-    defence = assemble(scenario, shipped.classifier, shipped.purifier.error.denoiser)
+    config = replace(DefenceConfig(data_set=name), steps=steps, pairs=PAIRS, rho=0.5)
+    defence = assemble(config, shipped.classifier, shipped.purifier.error.denoiser)
     x = sample_images(name, _batch(name)).to(device).requires_grad_()
     # Threads and libraries take their memory on first use; one small gradient makes them.
     torch.autograd.grad(defence(x[:1]).sum(), x)

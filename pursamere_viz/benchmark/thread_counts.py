@@ -8,9 +8,9 @@ import torch
 
 from pursamere_viz.attacks import AttackConfig, attack
 from pursamere_viz.benchmark.timing import ratio, sample_images
-from pursamere_viz.density_runs import compute_maps
-from pursamere_viz.density_scenarios import DensityScenario
-from pursamere_viz.scenarios import load_defence
+from pursamere_viz.defences.building import load_defence
+from pursamere_viz.labs.density_run import compute_maps
+from pursamere_viz.labs.density_scenario import DensityScenario
 from pursamere_viz.threads import use_threads
 
 CPU = torch.device("cpu")

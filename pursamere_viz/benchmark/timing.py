@@ -10,11 +10,12 @@ import torch
 from torch import Tensor
 
 from pursamere_viz.analysis import Plane, evaluate
-from pursamere_viz.models.data import data_set
+from pursamere_viz.data.loading import data_set
+from pursamere_viz.defences.building import assemble, load_defence
+from pursamere_viz.defences.config import DefenceConfig
 from pursamere_viz.models.device import default_device
 from pursamere_viz.models.generated import generated_images
 from pursamere_viz.purification import PurifiedClassifier
-from pursamere_viz.scenarios import Scenario, assemble, load_defence
 
 # Batches and repeats: for the digits' small networks, and for those of larger images.
 SMALL: tuple[tuple[int, ...], int] = (1, 48), 9
@@ -79,11 +80,11 @@ def measure(name: str) -> Iterator[dict[str, Any]]:
     batches, repeats = LARGE if data_set(name).large else SMALL
     common = {"data_set": name, "device": str(device), "threads": torch.get_num_threads()}
     for rho in (0.0, 0.5):
-        scenario = replace(Scenario(data_set=name), rho=rho)
-        defence = assemble(scenario, shipped.classifier, shipped.purifier.error.denoiser)
+        config = replace(DefenceConfig(data_set=name), rho=rho)
+        defence = assemble(config, shipped.classifier, shipped.purifier.error.denoiser)
         for batch in batches:
             x = sample_images(name, batch).to(device)
-            described = common | {"rho": rho, "batch": batch, "steps": scenario.steps, "pairs": scenario.pairs}
+            described = common | {"rho": rho, "batch": batch, "steps": config.steps, "pairs": config.pairs}
 
             def purify(x: Tensor = x, defence: PurifiedClassifier = defence) -> None:
                 defence.purifier.trajectory(x)

@@ -7,10 +7,10 @@ from typing import Any
 
 import torch
 
+from pursamere_viz.data.downloads import on_disk
+from pursamere_viz.labs.image_run import run, run_steps
+from pursamere_viz.labs.image_scenario import Scenario
 from pursamere_viz.models.device import default_device
-from pursamere_viz.models.downloads import on_disk
-from pursamere_viz.runs import run, run_steps
-from pursamere_viz.scenarios import Scenario
 
 VIEWS: dict[str, dict[str, Any]] = {
     "blind attack, the default view": {},

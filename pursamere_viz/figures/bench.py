@@ -9,9 +9,10 @@ import plotly.graph_objects as go
 
 from pursamere_viz.analysis.evaluation import RobustAccuracy
 from pursamere_viz.bench.config import CLEAN
-from pursamere_viz.bench.defences import scenario_of
 from pursamere_viz.bench.evidence import excluded, more
 from pursamere_viz.bench.tables import WORST
+from pursamere_viz.defences.config import DefenceConfig
+from pursamere_viz.defences.registry import search_config
 from pursamere_viz.figures import theme
 from pursamere_viz.figures.bench_numbers import (
     BARE,
@@ -25,7 +26,6 @@ from pursamere_viz.figures.bench_numbers import (
     percent,
     spread,
 )
-from pursamere_viz.scenarios import Scenario
 
 LINES = 6  # purifiers that can be told apart as lines between two budgets
 ROW = 28  # px of a bar that lies
@@ -147,11 +147,11 @@ def _step(held: dict[str, RobustAccuracy], one: str, other: str) -> str:
 def radius_lines(numbers: Numbers) -> go.Figure | None:
     """Neighbourhood radius against accuracy, a line an eps; None unless several radii of the shipped purifier were run."""
     data_set = numbers.config.data_set
-    shipped, found = Scenario(data_set=data_set), {}
+    shipped, found = DefenceConfig(data_set=data_set), {}
     for purifier in numbers.measured():
-        scenario = scenario_of(purifier, data_set)
-        if scenario is not None and replace(scenario, radius=shipped.radius) == shipped:
-            found[scenario.radius] = purifier
+        config = search_config(purifier, data_set)
+        if config is not None and replace(config, radius=shipped.radius) == shipped:
+            found[config.radius] = purifier
     if len(found) < 2:
         return None
     figure, radii = go.Figure(), sorted(found)

@@ -14,9 +14,9 @@ from pursamere_viz.analysis.evaluation import RobustAccuracy
 from pursamere_viz.attacks import AttackConfig
 from pursamere_viz.attacks.names import matching
 from pursamere_viz.bench.config import CLEAN, BenchConfig
-from pursamere_viz.bench.defences import traits
 from pursamere_viz.bench.results import BenchResults
 from pursamere_viz.bench.tables import WORST, entries, rules
+from pursamere_viz.defences.registry import traits
 from pursamere_viz.figures import theme
 
 HEIGHT = 390  # px

@@ -16,7 +16,7 @@ from pursamere_viz.figures.gallery import picked
 from pursamere_viz.figures.layers import Layer, add_layers, add_slider
 
 if TYPE_CHECKING:
-    from pursamere_viz.density_runs import DensityRun, MethodPath
+    from pursamere_viz.labs.density_run import DensityRun, MethodPath
 
 HEIGHT = 600  # px
 GRID = 81  # places along each side that can be clicked

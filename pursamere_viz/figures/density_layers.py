@@ -16,7 +16,7 @@ from pursamere_viz.figures.error_plane import label_spot
 if TYPE_CHECKING:
     from pursamere_viz.analysis import Landscape
     from pursamere_viz.analysis.density_maps import Arrows
-    from pursamere_viz.density_runs import DensityRun
+    from pursamere_viz.labs.density_run import DensityRun
 
 CLASS_COLOURS = (theme.SKY, theme.ORANGE, theme.GREEN, theme.PURPLE, theme.YELLOW, theme.BLUE, theme.VERMILLION)
 BASIN_COLOURS = (theme.GREEN, theme.YELLOW, theme.BLUE, theme.ORANGE, theme.PURPLE, theme.SKY, theme.VERMILLION)

@@ -11,7 +11,7 @@ from pursamere_viz.figures.density_lab import path_layers, start_layer, targets
 from pursamere_viz.figures.density_layers import layer_traces
 
 if TYPE_CHECKING:
-    from pursamere_viz.density_runs import DensityRun
+    from pursamere_viz.labs.density_run import DensityRun
 
 SIDE = 560  # px
 

@@ -12,7 +12,7 @@ from pursamere_viz.figures import theme
 from pursamere_viz.figures.layers import Layer
 
 if TYPE_CHECKING:
-    from pursamere_viz.runs import Run
+    from pursamere_viz.labs.image_run import Run
 
 ROW, COL = 2, 1
 CELL = {"row": ROW, "col": COL}

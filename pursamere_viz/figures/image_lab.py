@@ -14,7 +14,7 @@ from pursamere_viz.figures.layers import add_layers, add_slider
 from pursamere_viz.figures.step_charts import chart_layers, confidence_lines, style_chart_axes
 
 if TYPE_CHECKING:
-    from pursamere_viz.runs import Run
+    from pursamere_viz.labs.image_run import Run
 
 HEIGHT = 730  # px: with the transport bar above it, the strip and most of the plane fit a 1280x800 screen
 LETTER = 9  # px: the width of a bold letter of a label, about

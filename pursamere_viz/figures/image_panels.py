@@ -15,7 +15,7 @@ from pursamere_viz.figures import theme
 from pursamere_viz.figures.layers import Layer
 
 if TYPE_CHECKING:
-    from pursamere_viz.runs import Run
+    from pursamere_viz.labs.image_run import Run
 
 ROW = 1
 CAPTION_GAP = 4  # px between a picture and the words below it

@@ -12,7 +12,7 @@ from pursamere_viz.figures import theme
 from pursamere_viz.figures.layers import Layer
 
 if TYPE_CHECKING:
-    from pursamere_viz.runs import Run
+    from pursamere_viz.labs.image_run import Run
 
 CELLS = {"error": (2, 3), "sharpness": (2, 4), "mode": (3, 3), "confidence": (3, 4)}
 LABEL_GAP = 0.15  # of the confidence axis: the height of a direct label

@@ -11,7 +11,7 @@ from pursamere_viz.figures import theme
 from pursamere_viz.figures.error_plane import shown_error, ways
 
 if TYPE_CHECKING:
-    from pursamere_viz.runs import Run
+    from pursamere_viz.labs.image_run import Run
 
 HEIGHT = 620  # px
 LIFT = 0.02

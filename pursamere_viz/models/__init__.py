@@ -1,7 +1,6 @@
-"""What is learned: data sets, networks, checkpoints, training, and images from outside."""
+"""What is learned: networks, their training and checkpoints, and images drawn from them."""
 
 from pursamere_viz.models.checkpoints import load_network
-from pursamere_viz.models.data import DATA_SETS, data_set, load_images
 from pursamere_viz.models.device import default_device
 
-__all__ = ["DATA_SETS", "data_set", "default_device", "load_images", "load_network"]
+__all__ = ["default_device", "load_network"]

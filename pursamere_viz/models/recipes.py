@@ -7,8 +7,8 @@ from typing import Any
 
 import torch
 
+from pursamere_viz.data.loading import load_images
 from pursamere_viz.models.checkpoints import load_network, save_tensors, weights_path
-from pursamere_viz.models.data import load_images
 from pursamere_viz.models.networks import make_network
 from pursamere_viz.models.objectives import (
     Objective,

@@ -18,7 +18,7 @@ from pursamere_viz.analysis.denoising import (
     tune,
     tuned_filters,
 )
-from pursamere_viz.models.files import cache_folder
+from pursamere_viz.data.files import cache_folder
 from pursamere_viz.progress import finish
 
 

@@ -17,7 +17,7 @@ from pursamere_viz import (
 from pursamere_viz.analysis.masking import ATTACKERS, ENOUGH, attack_hits, diagnose_masking, jacobian_norm
 from pursamere_viz.densities.bayes import BayesClassifier
 from pursamere_viz.densities.presets import PRESETS
-from pursamere_viz.density_scenarios import build_density, purifier
+from pursamere_viz.labs.density_scenario import build_density, purifier
 
 EPS = 0.7
 

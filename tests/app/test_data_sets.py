@@ -11,14 +11,14 @@ import torch
 
 import compute
 from pursamere_viz import Scenario
+from pursamere_viz.data.files import write_data_file
+from pursamere_viz.data.loading import DATA_SETS
+from pursamere_viz.data.uploads import pack_pixels
+from pursamere_viz.defences.config import CLASSIFIERS
 from pursamere_viz.models import checkpoints, generated
-from pursamere_viz.models.data import DATA_SETS
 from pursamere_viz.models.device import device_name
-from pursamere_viz.models.files import write_data_file
 from pursamere_viz.models.networks import make_network
-from pursamere_viz.models.uploads import pack_pixels
 from pursamere_viz.progress import Progress
-from pursamere_viz.scenarios import CLASSIFIERS
 
 QUICK = {"attack_steps": "2", "steps": "2", "resolution": "9", "pairs": "1"}
 CHANNELS = {name: described.channels for name, described in DATA_SETS.items()}
@@ -195,7 +195,7 @@ def ended(name: str) -> None:
 @pytest.fixture
 def fetch(disk, monkeypatch) -> Fetch:
     fetch = Fetch(disk)
-    monkeypatch.setattr("pursamere_viz.models.downloads.download", fetch)
+    monkeypatch.setattr("pursamere_viz.data.downloads.download", fetch)
     yield fetch
     fetch.go.set()
 

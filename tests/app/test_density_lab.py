@@ -9,7 +9,7 @@ import compute
 import density_controls
 from pursamere_viz import PRESETS, DensityScenario
 from pursamere_viz.densities.rows import from_text, to_rows
-from pursamere_viz.density_scenarios import LAYERS
+from pursamere_viz.labs.density_scenario import LAYERS
 
 QUICK = {"resolution": "21", "steps": "5", "order": "5"}
 

@@ -11,10 +11,10 @@ from PIL import Image
 
 import compute
 from pursamere_viz import Scenario
-from pursamere_viz.models import downloads
+from pursamere_viz.data import downloads
+from pursamere_viz.data.uploads import decode_image, pack_pixels
+from pursamere_viz.labs.image_scenario import load_preset
 from pursamere_viz.models.checkpoints import ASSETS
-from pursamere_viz.models.uploads import decode_image, pack_pixels
-from pursamere_viz.scenarios import load_preset
 
 PRESETS = sorted(compute.PRESETS.glob("*.json"))
 

@@ -12,8 +12,8 @@ import compute
 from pursamere_viz.bench import BenchConfig, BenchResults, Check, bench, probe, summary
 from pursamere_viz.bench.config import fingerprint
 from pursamere_viz.figures import numbers_of
+from pursamere_viz.labs.image_scenario import Scenario
 from pursamere_viz.models import checkpoints
-from pursamere_viz.scenarios import Scenario
 
 CONFIG = BenchConfig(
     purifiers=("none", "rounding", "shipped:steps=1,pairs=1"), attacks=("fgsm", "pgd-2:blind", "pgd-2:full", "square-4"),

@@ -15,9 +15,10 @@ from statistics import mean
 import pytest
 import torch
 
-from pursamere_viz import AttackConfig, Scenario, load_defence, load_images
+from pursamere_viz import AttackConfig, load_defence, load_images
 from pursamere_viz.analysis.evaluation import accuracy, robust_accuracy
-from pursamere_viz.scenarios import load_defence_of
+from pursamere_viz.defences import DefenceConfig
+from pursamere_viz.defences.building import load_defence_of
 
 RIVAL = "torchattacks"
 IMAGES = 200
@@ -47,7 +48,7 @@ def shipped():
 @pytest.fixture(scope="module")
 def light():
     """The shipped networks behind two purification steps and one noise pair."""
-    return load_defence_of(Scenario(data_set="digits", steps=2, pairs=1), "cpu")[0].eval()
+    return load_defence_of(DefenceConfig(data_set="digits", steps=2, pairs=1), "cpu")[0].eval()
 
 
 def theirs(model, x, y, config: AttackConfig) -> float:

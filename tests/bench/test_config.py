@@ -11,7 +11,7 @@ from pursamere_viz.attacks.names import KNOWN
 from pursamere_viz.bench import BenchConfig, engine
 from pursamere_viz.bench.command import fraction
 from pursamere_viz.bench.config import CLEAN, cells, fingerprint, pieces
-from pursamere_viz.bench.defences import NAMES
+from pursamere_viz.defences.registry import NAMES
 
 REFUSED = {
     "purifier": (["--purifiers", "none", "magic"], f"unknown purifier 'magic'; known: {', '.join(NAMES)}"),

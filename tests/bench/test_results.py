@@ -12,7 +12,7 @@ from pursamere_viz.__main__ import main
 from pursamere_viz.bench import BenchConfig, BenchResults, engine, results
 from pursamere_viz.bench.config import Piece, fingerprint
 from pursamere_viz.bench.results import key
-from pursamere_viz.models.data import images_hash
+from pursamere_viz.data.loading import images_hash
 
 CONFIG = BenchConfig(purifiers=("none",), attacks=("fgsm",), images=4, batch=2)
 COMMAND = ["evaluate", "digits", "--purifiers", "none", "--attacks", "fgsm", "--images", "4", "--batch", "2"]

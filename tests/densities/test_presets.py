@@ -18,7 +18,7 @@ from pursamere_viz import (
     find_modes,
 )
 from pursamere_viz.analysis.recovery import purified
-from pursamere_viz.density_runs import compute_paths
+from pursamere_viz.labs.density_run import compute_paths
 
 TWO = {
     "three",

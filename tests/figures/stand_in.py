@@ -1,4 +1,4 @@
-"""A small run with made-up numbers in the shape of scenarios.Run: what figures draw, without the library behind it."""
+"""A small run with made-up numbers in the shape of image_run.Run: what figures draw, without the library behind it."""
 
 from types import SimpleNamespace
 

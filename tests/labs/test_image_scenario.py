@@ -11,10 +11,10 @@ import torch
 
 import pursamere_viz
 from pursamere_viz import AttackConfig, PurifierConfig, Scenario, build, load_defence, load_images
-from pursamere_viz.models import DATA_SETS
+from pursamere_viz.data import DATA_SETS
+from pursamere_viz.labs.image_scenario import load_preset
 from pursamere_viz.models.generated import COUNT, generated_images
 from pursamere_viz.parameters import parse
-from pursamere_viz.scenarios import load_preset
 
 FIELDS = {field.name: field for field in dataclasses.fields(Scenario)}
 PRESETS = sorted((Path(pursamere_viz.__file__).parents[1] / "assets" / "presets").glob("*.json"))

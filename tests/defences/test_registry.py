@@ -5,17 +5,20 @@ import re
 import pytest
 import torch
 
-from pursamere_viz import Scenario, load_defence, load_images
-from pursamere_viz.bench.defences import (
+from pursamere_viz import DefenceConfig, load_defence, load_images
+from pursamere_viz.defences import building, registry
+from pursamere_viz.defences.registry import (
     ABOUT,
     CONVERGED,
     NAMES,
     RANDOMISED,
+    Traits,
     describe,
     make_defence,
-    scenario_of,
+    search_config,
     traits,
 )
+from pursamere_viz.models import checkpoints
 
 PLAIN = ("none", "jpeg", "median", "rounding", "saturated", *RANDOMISED, *(name + "_fixed" for name in RANDOMISED))
 
@@ -37,6 +40,27 @@ def test_every_name_makes_a_defence_that_is_what_it_says(name, images):
     assert ABOUT[name.removesuffix("_fixed")] in describe(name)
 
 
+def _built(name: str) -> Traits:
+    """The facts of the purifier that `make_defence` builds around the shipped networks."""
+    purifier = make_defence(name, "digits")[0].purifier
+    modes = ("blind", "bpda", "full") if purifier.differentiable else ("blind", "bpda")
+    return Traits(("full",) if name in ("none", "saturated") else modes, purifier.randomised, purifier.denoiser_calls)
+
+
+@pytest.mark.parametrize("name", [*NAMES, "shipped:steps=3,rho=0.2,pairs=2"])
+def test_the_facts_of_a_name_are_known_without_its_weights(name, monkeypatch):
+    built = _built(name)
+    traits.cache_clear()
+
+    def refuse(*_: object, **__: object) -> None:
+        raise AssertionError("weights were loaded")
+
+    for module in (registry, building, checkpoints):
+        monkeypatch.setattr(module, "load_network", refuse)
+    monkeypatch.setattr(checkpoints, "load_tensors", refuse)
+    assert traits(name, "digits") == built
+
+
 def test_shipped_is_what_is_shipped(images):
     with torch.no_grad():
         assert torch.equal(make_defence("shipped", "digits")[0](images), load_defence("digits")(images))
@@ -49,19 +73,19 @@ def test_shipped_is_what_is_shipped(images):
         ("shipped:radius=0.1,rho=0.3", {"radius": 0.1, "rho": 0.3}),
         ("shipped:sigma=0.3,pairs=2,noise_seed=5", {"sigma": 0.3, "pairs": 2, "noise_seed": 5}),
         ("descent", {"rho": 0.0}),
-        ("converged", {"steps": CONVERGED * Scenario().steps, "decay": "none"}),
+        ("converged", {"steps": CONVERGED * DefenceConfig().steps, "decay": "none"}),
         ("log_density:steps=3", {"method": "log_density", "steps": 3}),
         ("tweedie:radius=0", {"method": "tweedie", "radius": 0.0}),
     ],
 )
-def test_a_search_is_a_changed_scenario(name, changed):
-    scenario, shipped = scenario_of(name, "digits"), Scenario()
-    assert {field: getattr(scenario, field) for field in changed} == changed
-    assert scenario.changed().keys() == {field for field, value in changed.items() if value != getattr(shipped, field)}
+def test_a_search_is_a_changed_defence(name, changed):
+    config, shipped = search_config(name, "digits"), DefenceConfig()
+    assert {field: getattr(config, field) for field in changed} == changed
+    assert config.changed().keys() == {field for field, value in changed.items() if value != getattr(shipped, field)}
 
 
-def test_what_is_no_search_has_no_scenario():
-    assert [scenario_of(name, "digits") for name in PLAIN] == [None] * len(PLAIN)
+def test_what_is_no_search_has_no_config():
+    assert [search_config(name, "digits") for name in PLAIN] == [None] * len(PLAIN)
 
 
 @pytest.mark.parametrize(
@@ -86,7 +110,7 @@ def test_what_is_no_search_has_no_scenario():
 )
 def test_what_is_no_purifier_is_refused(name, complaint):
     with pytest.raises(ValueError, match=re.escape(complaint)):
-        scenario_of(name, "digits")
+        search_config(name, "digits")
 
 
 def test_fresh_noise_follows_its_seed_and_fixed_noise_has_none(images):

@@ -11,8 +11,8 @@ import torch
 from pursamere_viz import DensityScenario, run_density
 from pursamere_viz.densities.presets import PRESETS
 from pursamere_viz.densities.rows import to_text
-from pursamere_viz.density_runs import BACKGROUND, density_npz, density_snippet, robustness, run_density_steps
-from pursamere_viz.density_scenarios import LAYERS, METHODS, build_density, inside, window
+from pursamere_viz.labs.density_run import BACKGROUND, density_npz, density_snippet, robustness, run_density_steps
+from pursamere_viz.labs.density_scenario import LAYERS, METHODS, build_density, inside, window
 from pursamere_viz.progress import finish
 
 CHANGED = DensityScenario(

@@ -7,8 +7,8 @@ from zipfile import ZIP_STORED, ZipFile
 import numpy as np
 import pytest
 
-from pursamere_viz.models import files
-from pursamere_viz.models.files import cache_folder, missing, read_split, write_data_file
+from pursamere_viz.data import files
+from pursamere_viz.data.files import cache_folder, missing, read_split, write_data_file
 
 SHAPE, CLASSES = (4, 4), 10
 

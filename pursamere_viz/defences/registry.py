@@ -9,10 +9,11 @@ import torch
 from torch import Tensor, nn
 
 from pursamere_viz.attacks.config import MODES
+from pursamere_viz.defences.building import load_defence_of, make_purifier
+from pursamere_viz.defences.config import CLASSIFIERS, OTHER_RHO, PURIFYING, DefenceConfig
 from pursamere_viz.models.checkpoints import load_network
 from pursamere_viz.models.device import default_device
 from pursamere_viz.parameters import parse
-from pursamere_viz.plans import PLANS
 from pursamere_viz.purification import (
     DiffusionPurifier,
     IdentityPurifier,
@@ -23,16 +24,17 @@ from pursamere_viz.purification import (
     PurifiedClassifier,
     RoundingPurifier,
 )
-from pursamere_viz.scenarios import CLASSIFIERS, PURIFYING, Scenario, load_defence_of
+from pursamere_viz.purification.defence import Purifies
+from pursamere_viz.purification.denoisers import Denoiser
 
 SATURATION = 1000.0
 CONVERGED = 2  # times the steps, none of them shortened: three and a half times as far as with the linear decay
 
-# What can be said as a change of the shipped scenario, and is therefore also a view of the Image lab.
-SEARCHES: dict[str, Callable[[Scenario], dict[str, Any]]] = {
+# What can be said as a change of the shipped defence, and is therefore also a view of the Image lab.
+SEARCHES: dict[str, Callable[[DefenceConfig], dict[str, Any]]] = {
     "shipped": lambda shipped: {},
     "descent": lambda shipped: {"rho": 0.0},
-    "sam": lambda shipped: {"rho": PLANS[shipped.data_set].other_rho},
+    "sam": lambda shipped: {"rho": OTHER_RHO[shipped.data_set]},
     "converged": lambda shipped: {"steps": CONVERGED * shipped.steps, "decay": "none"},
     "stop_gradient": lambda shipped: {"method": "stop_gradient"},
     "log_density": lambda shipped: {"method": "log_density"},
@@ -67,8 +69,8 @@ def describe(name: str) -> str:
     return ABOUT[head.removesuffix("_fixed")] + fixed + (f", with {changes}" if changes else "")
 
 
-def scenario_of(name: str, data_set: str) -> Scenario | None:
-    """The scenario of a purifier, None where it is no search of the Image lab; ValueError for a name that is not known.
+def search_config(name: str, data_set: str) -> DefenceConfig | None:
+    """The defence with a purifier of SEARCHES, None where the name is no search; ValueError for a name that is not known.
 
     After a colon any field of the purifier may be given: "shipped:radius=0.1,rho=0.3".
     """
@@ -79,18 +81,18 @@ def scenario_of(name: str, data_set: str) -> Scenario | None:
         if colon:
             raise ValueError(f"{head} takes no settings, got {name!r}; {', '.join(SEARCHES)} do")
         return None
-    shipped = Scenario(data_set=data_set)
-    known = {field.name: field for field in fields(Scenario) if field.name in CHANGEABLE}
+    shipped = DefenceConfig(data_set=data_set)
+    known = {field.name: field for field in fields(DefenceConfig) if field.name in CHANGEABLE}
     values: dict[str, Any] = SEARCHES[head](shipped)
     for change in changes.split(",") if colon else ():
         field, _, text = change.partition("=")
         if field not in known:
             raise ValueError(f"{name!r} changes {field!r}, which is none of: {', '.join(CHANGEABLE)}")
         values[field] = parse(known[field], text)
-    scenario = replace(shipped, **values)
-    if scenario.radius == 0 and scenario.method != "tweedie":
+    config = replace(shipped, **values)
+    if config.radius == 0 and config.method != "tweedie":
         raise ValueError(f"{name!r} has radius 0, which leaves nothing to purify: use none")
-    return scenario
+    return config
 
 
 class Saturated(nn.Module):
@@ -104,32 +106,42 @@ class Saturated(nn.Module):
         return SATURATION * self.classifier(x)
 
 
+def make_purifier_named(name: str, data_set: str, denoiser: Denoiser, seed: int = 0) -> Purifies:
+    """The purifier of a name around a given denoiser; `seed` is that of the fresh noise of a randomised one."""
+    config = search_config(name, data_set)
+    if config is not None:
+        return make_purifier(config, denoiser)
+    if name in ("none", "saturated"):
+        return IdentityPurifier()
+    if name in NAIVE:
+        return NAIVE[name]()
+    shipped = DefenceConfig(data_set=data_set)
+    noise = NoiseSource(0, fresh=False) if name.endswith("_fixed") else NoiseSource(seed, fresh=True)
+    if name.startswith("likelihood"):
+        return LikelihoodPurifier(denoiser, shipped.sigma, noise=noise, radius=shipped.radius, norm=shipped.norm)
+    return DiffusionPurifier(denoiser, shipped.sigma, noise=noise)
+
+
 def make_defence(
     name: str, data_set: str, seed: int = 0, device: torch.device | str | None = None
 ) -> tuple[PurifiedClassifier, list[str]]:
     """The defence of a name, and the hashes of its weights; `seed` is that of the fresh noise of a randomised purifier."""
-    scenario = scenario_of(name, data_set)
-    shipped = Scenario(data_set=data_set)
-    if scenario is not None:
-        return load_defence_of(scenario, device)
+    config = search_config(name, data_set)
+    if config is not None:
+        return load_defence_of(config, device)
     where = torch.device(device) if device is not None else default_device()
-    classifier = load_network(data_set, CLASSIFIERS[shipped.classifier], where)
+    classifier = load_network(data_set, CLASSIFIERS[DefenceConfig(data_set=data_set).classifier], where)
     weights = [str(classifier.card["sha256"])]  # type: ignore[index]
-    if name in ("none", "saturated"):
-        return PurifiedClassifier(
-            Saturated(classifier).eval() if name == "saturated" else classifier, IdentityPurifier()
-        ), weights
-    if name in NAIVE:
-        return PurifiedClassifier(classifier, NAIVE[name]()), weights
-    score = load_network(data_set, "score", where)
-    weights.append(str(score.card["sha256"]))  # type: ignore[index]
-    noise = NoiseSource(0, fresh=False) if name.endswith("_fixed") else NoiseSource(seed, fresh=True)
-    purifier: Any
-    if name.startswith("likelihood"):
-        purifier = LikelihoodPurifier(score, shipped.sigma, noise=noise, radius=shipped.radius, norm=shipped.norm)
-    else:
-        purifier = DiffusionPurifier(score, shipped.sigma, noise=noise)
-    return PurifiedClassifier(classifier, purifier), weights
+    denoiser: Denoiser = _unasked
+    if name.removesuffix("_fixed") in RANDOMISED:
+        denoiser = score = load_network(data_set, "score", where)
+        weights.append(str(score.card["sha256"]))  # type: ignore[index]
+    purifier = make_purifier_named(name, data_set, denoiser, seed)
+    return PurifiedClassifier(Saturated(classifier).eval() if name == "saturated" else classifier, purifier), weights
+
+
+def _unasked(x_noisy: Tensor, sigma: float) -> Tensor:
+    raise AssertionError("a purifier without a denoiser was asked to denoise")
 
 
 @dataclass(frozen=True)
@@ -144,8 +156,8 @@ class Traits:
 
 @lru_cache(maxsize=256)
 def traits(name: str, data_set: str) -> Traits:
-    """The traits of a purifier by name; held, because tables and checks ask for them again and again."""
-    purifier = make_defence(name, data_set, device="cpu")[0].purifier
+    """The traits of a purifier by name, no weights loaded; held, because tables and checks ask for them again and again."""
+    purifier = make_purifier_named(name, data_set, _unasked)
     modes = MODES if purifier.differentiable else tuple(mode for mode in MODES if mode != "full")
     if isinstance(purifier, IdentityPurifier):
         modes = ("full",)

@@ -10,7 +10,7 @@ from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
 from torch import Tensor
 
-from pursamere_viz.models.files import Arrays, read_split
+from pursamere_viz.data.files import Arrays, read_split
 
 SPLITS = ("train", "validation", "test")
 SPLIT_SEED = 0

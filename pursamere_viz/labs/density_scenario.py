@@ -156,7 +156,7 @@ class DensityParts:
 
 
 def build_density(scenario: DensityScenario, denoiser: Denoiser | None = None) -> DensityParts:
-    """Wire the parts. A scenario with the learned score model needs its trained denoiser (density_runs.train_denoiser)."""
+    """Wire the parts. A scenario with the learned score model needs its trained denoiser (density_run.train_denoiser)."""
     density = scenario.density()
     if denoiser is None:
         if scenario.score_model == "learned":

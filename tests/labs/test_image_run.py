@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from pursamere_viz import Scenario, run
-from pursamere_viz.runs import Progress, run_steps, snippet, to_npz
+from pursamere_viz.labs.image_run import Progress, run_steps, snippet, to_npz
 
 CHANGED = Scenario(image=3, eps=40 / 255, steps=3, rho=0.2, mode="full", attack_steps=3, resolution=9)
 

@@ -1,4 +1,4 @@
-"""One data set from OpenML into a folder, as a process of its own: python -m pursamere_viz.models.openml NAME FOLDER.
+"""One data set from OpenML into a folder, as a process of its own: python -m pursamere_viz.data.openml NAME FOLDER.
 
 A process, because scikit-learn's download can then be stopped at any moment, its memory goes back when it ends, and
 nothing it waits for or computes holds up another session of the app.
@@ -16,8 +16,8 @@ from urllib.error import HTTPError, URLError
 import numpy as np
 from sklearn.datasets import fetch_openml
 
-from pursamere_viz.models.data import data_set
-from pursamere_viz.models.files import write_data_file
+from pursamere_viz.data.files import write_data_file
+from pursamere_viz.data.loading import data_set
 
 VERSION = 1  # on OpenML, of all three
 PATIENCE = 60  # seconds without a byte

@@ -13,7 +13,7 @@ import pytest
 import torch
 from PIL import Image
 
-from pursamere_viz.models.uploads import MAX_BYTES, Upload, decode_image, unpack_pixels
+from pursamere_viz.data.uploads import MAX_BYTES, Upload, decode_image, unpack_pixels
 
 RAMP = np.arange(64, dtype=np.uint8).reshape(8, 8) * 4  # no symmetry: every turn shows
 GREY = Image.fromarray(RAMP)

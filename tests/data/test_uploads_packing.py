@@ -9,7 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
-from pursamere_viz.models.uploads import decode_image, pack_pixels, unpack_pixels
+from pursamere_viz.data.uploads import decode_image, pack_pixels, unpack_pixels
 
 
 @pytest.mark.parametrize(("channels", "size", "length"), [(1, 8, 86), (3, 8, 256), (1, 1, 2), (3, 5, 100)])

@@ -15,9 +15,9 @@ import pytest
 from sklearn.utils import Bunch
 
 from pursamere_viz import load_images
-from pursamere_viz.models import downloads, files, openml
-from pursamere_viz.models.data import DATA_SETS
-from pursamere_viz.models.downloads import check, download, on_disk, status
+from pursamere_viz.data import downloads, files, openml
+from pursamere_viz.data.downloads import check, download, on_disk, status
+from pursamere_viz.data.loading import DATA_SETS
 from pursamere_viz.progress import Progress, finish
 
 TRAIN, TEST, SIZE = 60, 20, 4
@@ -29,8 +29,8 @@ from time import sleep
 from urllib.error import URLError
 import numpy as np
 import sklearn.datasets._openml as client
-from pursamere_viz.models import openml
-from pursamere_viz.models.data import DATA_SETS
+from pursamere_viz.data import openml
+from pursamere_viz.data.loading import DATA_SETS
 
 DATA_SETS["cifar10"] = replace(DATA_SETS["cifar10"], size={SIZE}, test_images={TEST})
 openml.TRAIN_IMAGES["cifar10"], openml.TEST_LABELS["cifar10"] = {TRAIN}, (2,) * 10

@@ -16,11 +16,11 @@ from pursamere_viz.analysis.landscapes import evaluating
 from pursamere_viz.analysis.metrics import measuring
 from pursamere_viz.attacks import AdversarialExamples
 from pursamere_viz.attacks.adversarial import attack_steps
+from pursamere_viz.labs.image_scenario import Parts, Scenario, build
 from pursamere_viz.progress import Progress, finish, relay
 from pursamere_viz.purification import Trajectory
 from pursamere_viz.purification.memory import batched
 from pursamere_viz.purification.purifiers import purifying
-from pursamere_viz.scenarios import Parts, Scenario, build
 
 LOADING = "Loading the networks"
 POINTS_AT_ONCE = 128  # of a landscape, between two looks at whether it is still wanted

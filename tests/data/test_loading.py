@@ -6,9 +6,9 @@ import torch
 from sklearn.datasets import load_digits
 
 from pursamere_viz import load_images
-from pursamere_viz.models import DATA_SETS, data, data_set
-from pursamere_viz.models.data import images_hash, official_numbers
-from pursamere_viz.models.downloads import on_disk
+from pursamere_viz.data import DATA_SETS, data_set, loading
+from pursamere_viz.data.downloads import on_disk
+from pursamere_viz.data.loading import images_hash, official_numbers
 
 SPLITS = {"train": 1077, "validation": 360, "test": 360}
 
@@ -129,7 +129,7 @@ def with_gaps(monkeypatch):
     index = np.array([0, 1, 3, 4, 7], dtype=np.int32)
     images = np.repeat(index.astype(np.uint8), 32 * 32 * 3).reshape(5, 32, 32, 3)
     held = [images, (index % 10).astype(np.uint8), index]
-    monkeypatch.setattr(data, "read_official", lambda described, official: held)
+    monkeypatch.setattr(loading, "read_official", lambda described, official: held)
     return held
 
 

@@ -9,12 +9,12 @@ import time
 from collections.abc import Generator
 from pathlib import Path
 
-from pursamere_viz.models.data import data_set, read_official
-from pursamere_viz.models.files import OFFICIAL, cache_folder, missing, sources
-from pursamere_viz.models.openml import reason
+from pursamere_viz.data.files import OFFICIAL, cache_folder, missing, sources
+from pursamere_viz.data.loading import data_set, read_official
+from pursamere_viz.data.openml import reason
 from pursamere_viz.progress import Progress
 
-COMMAND = (sys.executable, "-m", "pursamere_viz.models.openml")
+COMMAND = (sys.executable, "-m", "pursamere_viz.data.openml")
 PARTIAL = ".partial-"  # between the name and a random end: the folder of a download in the making
 STALE = 600  # seconds since the last sign of life of a download, after which its folder is cleared away
 PAUSE = 0.25  # seconds between two looks

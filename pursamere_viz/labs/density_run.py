@@ -17,7 +17,7 @@ from pursamere_viz.analysis.recovery import Basins, basin_steps
 from pursamere_viz.analysis.worst_case import WorstCase, worst_case_steps
 from pursamere_viz.densities import GaussianMixture
 from pursamere_viz.densities.bayes import BayesClassifier
-from pursamere_viz.density_scenarios import METHOD_TITLES, DensityScenario, build_density, purifier
+from pursamere_viz.labs.density_scenario import METHOD_TITLES, DensityScenario, build_density, purifier
 from pursamere_viz.models.toy import train_toy
 from pursamere_viz.progress import Progress, finish, relay
 from pursamere_viz.purification import Purifier, Trajectory
@@ -47,7 +47,7 @@ EFFORTS = {"exact": Effort(61, 31, 60, 50, 20), "learned": Effort(25, 15, 12, 10
 class MethodPath:
     """One purifier's way from the start."""
 
-    method: str  # one of density_scenarios.METHODS
+    method: str  # one of density_scenario.METHODS
     title: str
     points: Tensor  # (T+1, 2)
     error: Tensor  # (T+1,), expected reconstruction error

@@ -1,0 +1,75 @@
+"""The one place where the shipped networks and a purifier become a defence."""
+
+from dataclasses import replace
+
+import torch
+from torch import Tensor, nn
+
+from pursamere_viz.data.loading import data_set, load_images
+from pursamere_viz.defences.config import CLASSIFIERS, TRAINED_BEHIND, DefenceConfig
+from pursamere_viz.densities import EmpiricalDensity
+from pursamere_viz.models.checkpoints import load_network
+from pursamere_viz.models.device import default_device
+from pursamere_viz.models.objectives import Purify
+from pursamere_viz.purification import (
+    NoiseRule,
+    PurifiedClassifier,
+    Purifier,
+    ReconstructionError,
+    TweedieDenoiser,
+)
+from pursamere_viz.purification.denoisers import Denoiser
+
+
+def load_denoiser(name: str, score_model: str, device: torch.device) -> Denoiser:
+    """The denoiser of a data set: its score network, or the exact one of the smoothed training set."""
+    if score_model == "empirical":
+        x, y = load_images(name, "train")
+        return TweedieDenoiser(EmpiricalDensity(x, y))
+    return load_network(name, "score", device)
+
+
+def make_purifier(config: DefenceConfig, denoiser: Denoiser) -> Purifier:
+    """The purifier of a defence around a given denoiser."""
+    described = data_set(config.data_set)
+    shape = (described.channels, described.size, described.size)
+    noise = NoiseRule.antithetic(shape, config.pairs, config.noise_seed)
+    return Purifier(ReconstructionError(denoiser, config.sigma, noise), config.purifier_config())
+
+
+def assemble(config: DefenceConfig, classifier: nn.Module, denoiser: Denoiser) -> PurifiedClassifier:
+    """The defence around given networks."""
+    return PurifiedClassifier(classifier, make_purifier(config, denoiser))
+
+
+def random_purifier(name: str, device: torch.device | str) -> Purify:
+    """What the classifier of purified images is trained on: a purifier with fresh noise, .6 to 1.6 times its noise level.
+
+    It is the shipped one, except where TRAINED_BEHIND says otherwise.
+    """
+    behind = replace(DefenceConfig(data_set=name), **TRAINED_BEHIND.get(name, {}))
+    denoiser = load_denoiser(name, "network", torch.device(device))
+
+    def purify(x: Tensor, generator: torch.Generator) -> Tensor:
+        sigma = behind.sigma * (0.6 + float(torch.rand((), generator=generator, dtype=torch.float32)))
+        seed = int(torch.randint(0, 10**4, (), generator=generator))
+        return make_purifier(replace(behind, sigma=sigma, noise_seed=seed), denoiser)(x)
+
+    return purify
+
+
+def load_defence(name: str = "digits", device: torch.device | str | None = None) -> PurifiedClassifier:
+    """The shipped networks of a data set with their shipped defaults: (B, C, H, W) in [0, 1] -> logits."""
+    data_set(name)
+    return load_defence_of(DefenceConfig(data_set=name), device)[0]
+
+
+def load_defence_of(
+    config: DefenceConfig, device: torch.device | str | None = None
+) -> tuple[PurifiedClassifier, list[str]]:
+    """The defence that a config describes, and the hashes of the weights it is made of."""
+    where = torch.device(device) if device is not None else default_device()
+    classifier = load_network(config.data_set, CLASSIFIERS[config.classifier], where)
+    denoiser = load_denoiser(config.data_set, config.score_model, where)
+    networks = [network for network in (classifier, denoiser) if isinstance(network, nn.Module)]
+    return assemble(config, classifier, denoiser), [str(network.card["sha256"]) for network in networks]  # type: ignore[index]

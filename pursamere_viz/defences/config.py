@@ -1,0 +1,72 @@
+"""DefenceConfig: everything that decides a defence, as plain values, with what is shipped for each data set."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from pursamere_viz.data.loading import DATA_SETS, data_set
+from pursamere_viz.parameters import Described, choice, dependent_defaults, inherit, number
+from pursamere_viz.purification import PurifierConfig
+
+SCORE_MODELS = ("network", "empirical")
+# What a classifier was trained on, and the name of its weights.
+CLASSIFIERS = {"standard": "classifier", "denoised": "denoised_classifier", "purified": "purified_classifier"}
+# What one step costs grows with the network: fewer steps and noise nodes than for the digits.
+LARGE: dict[str, Any] = {"steps": 6, "pairs": 2}
+# Chosen on validation images: the tables of what was tried are in the model cards.
+DEFAULTS: dict[str, dict[str, Any]] = {
+    "mnist": LARGE | {"sigma": 0.4, "radius": 0.5, "step_size": 1.0},
+    "fashion_mnist": LARGE | {"sigma": 0.25, "radius": 0.25, "classifier": "purified"},
+    "cifar10": LARGE | {"sigma": 0.1, "radius": 0.07, "classifier": "purified"},
+}
+# The purifier behind which the classifier of purified images was trained, before the search settled on a milder one.
+TRAINED_BEHIND: dict[str, dict[str, Any]] = {"cifar10": {"sigma": 0.15, "radius": 0.1}}
+# The radius of the sharpness-aware search that is held against each data set's defence, which has none.
+OTHER_RHO = {"digits": 0.3, "mnist": 1.0, "fashion_mnist": 1.0, "cifar10": 0.5}
+PURIFYING = ("method", "steps", "step_size", "rho", "radius", "norm", "step_rule", "decay")
+# The fields that decide the defence of a data set.
+DEFENDING = ("score_model", "classifier", *PURIFYING, "sigma", "pairs", "noise_seed")
+
+
+@dependent_defaults
+@dataclass(frozen=True)
+class DefenceConfig(Described):
+    """A data set, its networks and the purifier before them; what is not given is as shipped for the data set.
+
+    The defaults written here are the digits', chosen on the validation split (see the model card); DEFAULTS says what differs
+    for another data set.
+    """
+
+    data_set: str = choice("digits", tuple(DATA_SETS), "Data set and the networks trained on it.")
+    score_model: str = choice(
+        "network", SCORE_MODELS, "network: the trained denoiser; empirical: the exact score of the training set."
+    )
+    classifier: str = choice(
+        "standard",
+        tuple(CLASSIFIERS),
+        "standard: trained on clean images; denoised: on denoised noisy ones too; purified: and on purified ones.",
+    )
+    method: str = inherit(PurifierConfig, "method")
+    sigma: float = number(0.25, 0.02, 1.0, 0.01, "Noise level of the expected reconstruction error.")
+    rho: float = inherit(PurifierConfig, "rho")
+    radius: float = inherit(PurifierConfig, "radius", default=0.15)
+    norm: str = inherit(PurifierConfig, "norm", default="linf")
+    steps: int = inherit(PurifierConfig, "steps", low=1)
+    step_size: float = inherit(PurifierConfig, "step_size")
+    step_rule: str = inherit(PurifierConfig, "step_rule")
+    decay: str = inherit(PurifierConfig, "decay")
+    pairs: int = number(4, 1, 64, 1, "Frozen antithetic noise pairs (noise, -noise): two denoiser calls each.")
+    noise_seed: int = number(0, 0, 9999, 1, "Seed of the frozen noise.")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.score_model == "empirical" and data_set(self.data_set).large:
+            raise ValueError(f"score_model empirical is too slow for the many images of {self.data_set}: digits only")
+
+    @classmethod
+    def defaults(cls, **values: Any) -> dict[str, Any]:
+        """The defaults of the data set that `values` name."""
+        return super().defaults() | DEFAULTS.get(values.get("data_set", ""), {})
+
+    def purifier_config(self) -> PurifierConfig:
+        """The purifier's part."""
+        return PurifierConfig(clip=True, **{name: getattr(self, name) for name in PURIFYING})

@@ -1,0 +1,153 @@
+"""Scenario, and the one place where an image, its attack and its defence are wired together."""
+
+import dataclasses
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from pursamere_viz.attacks import AttackConfig
+from pursamere_viz.data.loading import data_set, load_images
+from pursamere_viz.data.uploads import unpack_pixels
+from pursamere_viz.defences.building import load_defence_of
+from pursamere_viz.defences.config import DEFENDING, DefenceConfig
+from pursamere_viz.models.device import default_device
+from pursamere_viz.models.generated import COUNT, generated_images
+from pursamere_viz.parameters import Described, choice, dependent_defaults, inherit, number
+from pursamere_viz.purification import PurifiedClassifier, PurifierConfig
+
+SOURCES = ("test", "generated")
+# The telling example of each data set; with many images a coarser landscape than for the digits.
+EXAMPLES: dict[str, dict[str, Any]] = {
+    "mnist": {"image": 0, "resolution": 25, "eps": 77 / 255},
+    "fashion_mnist": {"image": 0, "resolution": 25},
+    "cifar10": {"image": 11, "resolution": 25, "eps": 8 / 255},
+}
+
+
+@dependent_defaults
+@dataclass(frozen=True)
+class Scenario(Described):
+    """Everything that decides what is on the screen, as flat plain values: sidebar = URL = preset file = notebook cell.
+
+    The defaults are the data set's shipped defence, which DefenceConfig knows, and a telling example.
+    """
+
+    data_set: str = inherit(DefenceConfig, "data_set")
+    source: str = choice(
+        "test", SOURCES, "test: an image of the test split; generated: one drawn from the score network."
+    )
+    image: int = number(
+        37, 0, 10**6 - 1, 1, "Index of the image in its source; of a test image, its place in the official order."
+    )
+    pixels: str = dataclasses.field(default="", metadata={"help": "An uploaded image, packed; empty for a test image."})
+    label: int = number(-1, -1, 9, 1, "True class of an uploaded image; -1 takes the classifier's own answer for it.")
+    score_model: str = inherit(DefenceConfig, "score_model")
+    classifier: str = inherit(DefenceConfig, "classifier")
+    attack: str = inherit(AttackConfig, "kind")
+    attack_norm: str = inherit(AttackConfig, "norm")
+    eps: float = inherit(AttackConfig, "eps")
+    attack_steps: int = inherit(AttackConfig, "steps")
+    restarts: int = inherit(AttackConfig, "restarts", high=10)
+    mode: str = inherit(AttackConfig, "mode")
+    target: int = inherit(AttackConfig, "target")
+    attack_seed: int = inherit(AttackConfig, "seed")
+    method: str = inherit(DefenceConfig, "method")
+    sigma: float = inherit(DefenceConfig, "sigma")
+    rho: float = inherit(DefenceConfig, "rho")
+    radius: float = inherit(DefenceConfig, "radius")
+    norm: str = inherit(DefenceConfig, "norm")
+    steps: int = inherit(DefenceConfig, "steps")
+    step_size: float = inherit(DefenceConfig, "step_size")
+    step_rule: str = inherit(DefenceConfig, "step_rule")
+    decay: str = inherit(DefenceConfig, "decay")
+    pairs: int = inherit(DefenceConfig, "pairs")
+    noise_seed: int = inherit(DefenceConfig, "noise_seed")
+    sharpness_rho: float = number(0.5, 0.05, 2.0, 0.05, "L2 radius in which sharpness is measured.")
+    resolution: int = number(33, 9, 81, 4, "Points along each side of the landscape.")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        count = COUNT if self.source == "generated" else data_set(self.data_set).test_images
+        if self.image >= count:
+            raise ValueError(f"image must be from 0 to {count - 1}, got {self.image}")
+        self.defence_config()
+        if self.pixels:
+            _unpacked(self)
+
+    @classmethod
+    def defaults(cls, **values: Any) -> dict[str, Any]:
+        """The defaults of the data set and of the source that `values` name."""
+        first = {"image": 0} if values.get("source") == "generated" else {}
+        example = EXAMPLES.get(values.get("data_set", ""), {})
+        return super().defaults() | DefenceConfig.defaults(**values) | example | first
+
+    def attack_config(self) -> AttackConfig:
+        """The attack's part."""
+        return AttackConfig(
+            kind=self.attack,
+            norm=self.attack_norm,
+            eps=self.eps,
+            steps=self.attack_steps,
+            restarts=self.restarts,
+            mode=self.mode,
+            target=self.target,
+            seed=self.attack_seed,
+        )
+
+    def defence_config(self) -> DefenceConfig:
+        """The defence's part."""
+        return DefenceConfig(**{name: getattr(self, name) for name in ("data_set", *DEFENDING)})
+
+    def purifier_config(self) -> PurifierConfig:
+        """The purifier's part."""
+        return self.defence_config().purifier_config()
+
+
+def load_preset(path: Path) -> tuple[str, Scenario]:
+    """Title and scenario of a preset file: JSON with "title" and "scenario"."""
+    preset = json.loads(path.read_text(encoding="utf-8"))
+    return preset["title"], Scenario(**preset["scenario"])
+
+
+@dataclass(frozen=True, eq=False)
+class Parts:
+    """A scenario, built."""
+
+    scenario: Scenario
+    x: Tensor  # (1, C, H, W), the clean image
+    y: Tensor  # (1,)
+    class_names: tuple[str, ...]
+    defence: PurifiedClassifier
+    attack: AttackConfig
+
+
+def build(scenario: Scenario, device: torch.device | str | None = None) -> Parts:
+    """Load and wire the parts of a scenario; ValueError in one sentence where it cannot be."""
+    where = torch.device(device) if device is not None else default_device()
+    defence, _ = load_defence_of(scenario.defence_config(), where)
+    x, y = _image(scenario, defence.classifier, where)
+    names = data_set(scenario.data_set).class_names
+    return Parts(scenario, x, y, names, defence, scenario.attack_config())
+
+
+def _unpacked(scenario: Scenario) -> Tensor:
+    described = data_set(scenario.data_set)
+    return unpack_pixels(scenario.pixels, channels=described.channels, size=described.size)
+
+
+def _image(scenario: Scenario, classifier: nn.Module, device: torch.device) -> tuple[Tensor, Tensor]:
+    if scenario.pixels:
+        x = _unpacked(scenario).to(device)
+        y = torch.tensor([scenario.label], device=device)
+        return x, y if scenario.label >= 0 else classifier(x).argmax(-1)
+    chosen = slice(scenario.image, scenario.image + 1)
+    if scenario.source == "generated":
+        drawn = generated_images(scenario.data_set)
+        return drawn.x[chosen].to(device), drawn.y[chosen].to(device)
+    images, labels = load_images(scenario.data_set, "test", np.array([scenario.image]))
+    return images.to(device), labels.to(device)
