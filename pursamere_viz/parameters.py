@@ -115,10 +115,12 @@ def _meaning(field: "dataclasses.Field[Any]") -> str:
 
 
 def dependent_defaults(described: type[Kind]) -> type[Kind]:
-    """Class decorator: what a call does not give is taken from `defaults` of what it gives."""
+    """Class decorator: what a call does not give is taken from `defaults` of what it gives. Fields are given by name only."""
     plain = described.__init__
 
-    def __init__(self: Kind, **values: Any) -> None:
+    def __init__(self: Kind, *unnamed: Any, **values: Any) -> None:
+        if unnamed:
+            raise TypeError(f"{described.__name__} takes its fields by name, got {unnamed[0]!r} without one")
         plain(self, **(described.defaults(**values) | values))
 
     described.__init__ = functools.wraps(plain)(__init__)  # type: ignore[method-assign, assignment]

@@ -22,7 +22,11 @@ def test_the_readme_says_what_the_card_says(name: str) -> None:
         # Of the classifier alone the last block: where the defence has a classifier of its own, the standard one.
         starts = [k for k, line in enumerate(card) if line.startswith(f"| **{title}")]
         first = [k for k in starts if "same images" not in card[k]][-1 if title == "no purifier" else 0]
-        block = [cells(line) for line in card[first : first + 5]]
-        clean = block[0][-1]
-        attacked = next(line[-1] for line in block[1:] if line[1].startswith(f"Linf {row['Linf']},"))
-        assert row[column] == f"{clean.split()[0]}, {attacked.split()[0]}"
+        clean = cells(card[first])[-1]
+        attacked = next(
+            cells(line) for line in card[first:] if line.startswith(f"|  | **Linf {row['Linf']}, worst of all**")
+        )
+        assert row[column] == f"{clean.split()[0]}, {attacked[-1].split()[0]}"
+        planned = attacked[1].split()[-2]
+        so_far = attacked[-1].partition(" of ")[2]  # of images, where not all are measured yet
+        assert row["attacked images"] == (so_far or planned)

@@ -2,9 +2,9 @@
 
 import dataclasses
 import json
-from dataclasses import dataclass
+from dataclasses import InitVar, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -30,11 +30,12 @@ EXAMPLES: dict[str, dict[str, Any]] = {
 
 
 @dependent_defaults
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Scenario(Described):
     """Everything that decides what is on the screen, as flat plain values: sidebar = URL = preset file = notebook cell.
 
     The defaults are the data set's shipped defence, which DefenceConfig knows, and a telling example.
+    `Scenario.of("mnist", eps=0.2)` is another data set's with changes.
     """
 
     data_set: str = inherit(DefenceConfig, "data_set")
@@ -69,15 +70,28 @@ class Scenario(Described):
     noise_seed: int = inherit(DefenceConfig, "noise_seed")
     sharpness_rho: float = number(0.5, 0.05, 2.0, 0.05, "L2 radius in which sharpness is measured.")
     resolution: int = number(33, 9, 81, 4, "Points along each side of the landscape.")
+    # The data set of the scenario that `replace` was given: it hands on what is found under this name. No field.
+    replaced: InitVar[str] = ""
 
-    def __post_init__(self) -> None:
+    def __post_init__(self, replaced: str) -> None:
         super().__post_init__()
+        if replaced not in ("", self.data_set):
+            raise ValueError(
+                f"replace would keep the settings of {replaced}, which are not those of {self.data_set}: "
+                f"use Scenario.of({self.data_set!r}, ...) with what shall differ"
+            )
+        object.__setattr__(self, "replaced", self.data_set)
         count = COUNT if self.source == "generated" else data_set(self.data_set).test_images
         if self.image >= count:
             raise ValueError(f"image must be from 0 to {count - 1}, got {self.image}")
         self.defence_config()
         if self.pixels:
             _unpacked(self)
+
+    @classmethod
+    def of(cls, data_set: str = "digits", **changes: Any) -> Self:
+        """The shipped defence and example of a data set, with the fields that are given changed."""
+        return cls(data_set=data_set, **changes)
 
     @classmethod
     def defaults(cls, **values: Any) -> dict[str, Any]:

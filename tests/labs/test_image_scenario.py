@@ -1,8 +1,10 @@
 """Scenarios: flat, exact through text, forgiving of nonsense; and the parts they are wired into."""
 
 import dataclasses
+import inspect
 import json
 import math
+import pickle
 import random
 from pathlib import Path
 
@@ -189,6 +191,23 @@ def test_each_data_set_has_its_own_defaults(name):
     # What is given wins, and another data set takes nothing along.
     assert Scenario(data_set=name, sigma=0.77).sigma == 0.77
     assert Scenario(data_set=name) == scenario
+
+
+def test_another_data_set_never_keeps_settings_that_are_not_its_own():
+    shipped = Scenario(data_set="mnist")
+    assert Scenario.of("mnist") == shipped and Scenario.of() == Scenario()
+    changed = Scenario.of("mnist", eps=0.2, sigma=0.3)
+    assert changed == dataclasses.replace(shipped, eps=0.2, sigma=0.3) and changed.radius == shipped.radius
+    kept = [Scenario(), dataclasses.replace(Scenario(), eps=0.2), pickle.loads(pickle.dumps(Scenario()))]
+    for scenario in kept:
+        with pytest.raises(ValueError, match=r"^replace would keep the settings of digits, .* use Scenario\.of\('mnist'"):
+            dataclasses.replace(scenario, data_set="mnist")
+    assert dataclasses.replace(shipped, data_set="mnist", eps=0.2) == Scenario.of("mnist", eps=0.2)
+    assert Scenario(**dataclasses.asdict(changed)) == changed  # every field given, as by a file, is no change of another
+    with pytest.raises(TypeError, match=r"^Scenario takes its fields by name, got 'mnist' without one$"):
+        Scenario("mnist")
+    named = inspect.signature(Scenario).parameters.values()
+    assert {parameter.kind for parameter in named} == {inspect.Parameter.KEYWORD_ONLY}
 
 
 def test_a_value_that_is_another_sets_default_is_written_out():
