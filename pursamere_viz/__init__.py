@@ -12,8 +12,8 @@ from pursamere_viz.analysis import (
     SmallNoiseStudy,
     TrajectoryMetrics,
     basins,
-    evaluate,
     find_minimisers,
+    landscape,
     match,
     mean_shift,
     measure,
@@ -63,6 +63,7 @@ from pursamere_viz.purification import (
 from pursamere_viz.threads import use_threads, wanted_threads
 
 use_threads(wanted_threads())
+evaluate = landscape  # its first name, by which notebooks import it
 for _config in (AttackConfig, DefenceConfig, DensityScenario, PurifierConfig, Scenario):
     explained(_config)
 
@@ -110,6 +111,7 @@ __all__ = [
     "find_modes",
     "finish",
     "first_order_sharpness",
+    "landscape",
     "leading_curvature",
     "load_defence",
     "load_images",

@@ -6,9 +6,9 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from pursamere_viz.__main__ import main
-from pursamere_viz.bench import BenchConfig, BenchResults, engine
-from pursamere_viz.bench.config import Piece, fingerprint
-from pursamere_viz.bench.results import key
+from pursamere_viz.evaluation import BenchConfig, BenchResults, engine
+from pursamere_viz.evaluation.config import Piece, fingerprint
+from pursamere_viz.evaluation.results import key
 
 CONFIG = BenchConfig(purifiers=("none",), attacks=("fgsm",), images=4, batch=2)
 COMMAND = ["evaluate", "digits", "--purifiers", "none", "--attacks", "fgsm", "--images", "4", "--batch", "2"]
