@@ -9,11 +9,11 @@ import streamlit as st
 import bench_reading
 import compute
 from pursamere_viz.attacks.names import GRAMMAR, KNOWN
-from pursamere_viz.bench import BenchConfig, BenchResults
-from pursamere_viz.bench.config import cells
 from pursamere_viz.data import downloads
 from pursamere_viz.data.loading import DATA_SETS
 from pursamere_viz.defences.registry import CHANGEABLE, NAMES, describe
+from pursamere_viz.evaluation import BenchConfig, BenchResults
+from pursamere_viz.evaluation.config import table_cells
 from pursamere_viz.figures import Numbers
 from pursamere_viz.geometry import NORMS
 from state import robustness_bench as state
@@ -108,7 +108,7 @@ def first_attack(numbers: Numbers, purifier: str, eps: float, attacks: Sequence[
 def unfinished(results: BenchResults, path: Path) -> None:
     """How much of a run is there, unless all is; one that was started here can go on."""
     config = results.config
-    total = len(list(cells(config))) * config.images
+    total = len(list(table_cells(config))) * config.images
     done = len(results.held)
     if done >= total or RUNNING in st.session_state:
         return

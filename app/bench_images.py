@@ -8,8 +8,8 @@ import streamlit as st
 import bench_controls as controls
 import bench_reading
 import compute
-from pursamere_viz.bench.config import CLEAN
 from pursamere_viz.data.loading import DATA_SETS
+from pursamere_viz.evaluation.config import CLEAN
 from pursamere_viz.figures import Numbers, bench_sheet, fates, picked
 from state import robustness_bench as state
 from transport import plain_text

@@ -16,14 +16,14 @@ import pandas as pd
 
 from pursamere_viz.attacks import AttackConfig
 from pursamere_viz.attacks.names import parse_attack
-from pursamere_viz.bench import BenchConfig, BenchResults, Check, bench, probe, summary
-from pursamere_viz.bench.command import fraction
-from pursamere_viz.bench.config import CLEAN, fingerprint, weights_of
-from pursamere_viz.bench.engine import seconds_left
-from pursamere_viz.bench.probes import missing_probes
-from pursamere_viz.bench.tables import WORST
 from pursamere_viz.defences.config import DefenceConfig
 from pursamere_viz.defences.registry import search_config
+from pursamere_viz.evaluation import BenchConfig, BenchResults, Check, bench, probe, summary
+from pursamere_viz.evaluation.command import fraction
+from pursamere_viz.evaluation.config import CLEAN, fingerprint, weights_of
+from pursamere_viz.evaluation.engine import seconds_left
+from pursamere_viz.evaluation.probes import missing_probes
+from pursamere_viz.evaluation.tables import WORST
 from pursamere_viz.figures import Numbers, numbers_of
 from pursamere_viz.labs.image_scenario import Scenario
 from pursamere_viz.models import checkpoints

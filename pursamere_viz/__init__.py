@@ -13,8 +13,8 @@ from pursamere_viz.analysis import (
     TrajectoryMetrics,
     basins,
     certified_minimisers,
-    evaluate,
     find_minimisers,
+    landscape,
     match,
     mean_shift,
     measure,
@@ -64,6 +64,7 @@ from pursamere_viz.purification import (
 from pursamere_viz.threads import use_threads, wanted_threads
 
 use_threads(wanted_threads())
+evaluate = landscape  # its first name, by which notebooks import it
 for _config in (AttackConfig, DefenceConfig, DensityScenario, PurifierConfig, Scenario):
     explained(_config)
 
@@ -112,6 +113,7 @@ __all__ = [
     "find_modes",
     "finish",
     "first_order_sharpness",
+    "landscape",
     "leading_curvature",
     "load_defence",
     "load_images",

@@ -10,14 +10,14 @@ from typing import Any
 
 from tqdm import tqdm
 
-from pursamere_viz.bench.command import add_evaluate
-from pursamere_viz.bench.engine import default_jobs
 from pursamere_viz.benchmark import benchmark
 from pursamere_viz.cards import budget_text, evaluate_defence, results_path, write_card
 from pursamere_viz.data.downloads import check, download, on_disk, status
 from pursamere_viz.data.loading import DATA_SETS
 from pursamere_viz.defences.building import random_purifier
-from pursamere_viz.evaluations import Cell
+from pursamere_viz.evaluation.cells import Cell
+from pursamere_viz.evaluation.command import add_evaluate
+from pursamere_viz.evaluation.engine import default_jobs
 from pursamere_viz.models.device import default_device
 from pursamere_viz.models.recipes import RECIPES, ROLES, recipe, train_network
 from pursamere_viz.searches import TRIED, search

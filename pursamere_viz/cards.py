@@ -8,11 +8,11 @@ from typing import Any
 from pursamere_viz import searches
 from pursamere_viz.analysis.contact_sheets import contact_sheet
 from pursamere_viz.analysis.denoising import denoising_psnr
-from pursamere_viz.analysis.evaluation import RobustAccuracy
 from pursamere_viz.attacks.config import MODES
 from pursamere_viz.defences.building import load_defence_of
 from pursamere_viz.defences.config import DefenceConfig
-from pursamere_viz.evaluations import REST, Cell, Journal, Outcome, measure_cells
+from pursamere_viz.evaluation.accuracy import RobustAccuracy
+from pursamere_viz.evaluation.cells import REST, Cell, Journal, Outcome, measure_cells
 from pursamere_viz.models import checkpoints, generated
 from pursamere_viz.models.recipes import OPTIONAL, ROLES
 from pursamere_viz.plans import PLANS, Budget, Row, attacked_cell, cells, clean_cell, rows

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 from pursamere_viz.attacks.config import MODES
 from pursamere_viz.defences.config import OTHER_RHO, DefenceConfig
-from pursamere_viz.evaluations import REST, Cell
+from pursamere_viz.evaluation.cells import REST, Cell
 
 Budget = tuple[str, float]  # norm and eps
 

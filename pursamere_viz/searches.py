@@ -6,10 +6,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from pursamere_viz.analysis.evaluation import RobustAccuracy
 from pursamere_viz.attacks.config import MODES
 from pursamere_viz.defences.config import DefenceConfig
-from pursamere_viz.evaluations import Cell, Journal, measure_cells
+from pursamere_viz.evaluation.accuracy import RobustAccuracy
+from pursamere_viz.evaluation.cells import Cell, Journal, measure_cells
 from pursamere_viz.models import checkpoints
 from pursamere_viz.plans import PLANS
 

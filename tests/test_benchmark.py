@@ -8,10 +8,10 @@ from dataclasses import replace
 import torch
 
 from pursamere_viz import load_defence, load_images
-from pursamere_viz.bench import BenchConfig
 from pursamere_viz.benchmark import bench_runs, memory, thread_counts, timing, views
 from pursamere_viz.defences import DefenceConfig
 from pursamere_viz.defences.building import assemble
+from pursamere_viz.evaluation import BenchConfig
 
 
 def test_timing_records_are_ratios_of_what_was_run(monkeypatch) -> None:

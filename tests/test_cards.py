@@ -7,11 +7,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from pursamere_viz import cards, evaluations, load_defence, plans
+from pursamere_viz import cards, load_defence, plans
 from pursamere_viz.__main__ import main
 from pursamere_viz.data import load_images
 from pursamere_viz.defences.building import load_defence_of
-from pursamere_viz.evaluations import Journal, measure_cells
+from pursamere_viz.evaluation import cells
+from pursamere_viz.evaluation.cells import Journal, measure_cells
 from pursamere_viz.models import checkpoints, load_network
 
 
@@ -80,7 +81,7 @@ def test_other_images_are_not_mixed_in(small: Path, monkeypatch) -> None:
     assert len(list(measure_cells("digits", [cell], small / "one.jsonl"))) == 2
     assert list(measure_cells("digits", [cell], small / "one.jsonl")) == []
     x = load_images("digits", "test")[0]
-    monkeypatch.setattr(evaluations, "images_hash", lambda name, split, rows: f"{float(x[rows].sum()) + 1}")
+    monkeypatch.setattr(cells, "images_hash", lambda name, split, rows: f"{float(x[rows].sum()) + 1}")
     assert len(list(measure_cells("digits", [cell], small / "one.jsonl"))) == 2
 
 

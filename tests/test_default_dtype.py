@@ -25,11 +25,11 @@ from pursamere_viz import (
     run,
     run_density,
 )
-from pursamere_viz.bench import BenchConfig, bench
 from pursamere_viz.data.loading import DATA_SETS
 from pursamere_viz.defences.building import random_purifier
 from pursamere_viz.defences.registry import NAMES, make_defence
 from pursamere_viz.densities.presets import PRESETS
+from pursamere_viz.evaluation import BenchConfig, bench
 from pursamere_viz.models.checkpoints import load_network
 from pursamere_viz.models.generated import generate
 from pursamere_viz.models.networks import make_network

@@ -7,7 +7,7 @@ import pydoc
 import pytest
 
 from pursamere_viz import AttackConfig, DensityScenario, PurifierConfig, Scenario
-from pursamere_viz.bench import BenchConfig
+from pursamere_viz.evaluation import BenchConfig
 from pursamere_viz.parameters import as_text, choice, explained, inherit, number, parse, switch
 
 

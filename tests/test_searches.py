@@ -10,7 +10,7 @@ from pursamere_viz import cards, plans, searches
 from pursamere_viz.data import DATA_SETS
 from pursamere_viz.defences import DefenceConfig
 from pursamere_viz.defences.building import load_defence_of
-from pursamere_viz.evaluations import Journal, stages
+from pursamere_viz.evaluation.cells import Journal, stages
 from pursamere_viz.models import checkpoints
 
 

@@ -1,6 +1,6 @@
-"""Looking at a purification: metrics along the path, landscapes around it, modes recovered, and what the defence is worth."""
+"""Looking at a purification: metrics along the path, landscapes around it, modes recovered, and exact worst cases."""
 
-from pursamere_viz.analysis.landscapes import Landscape, Plane, evaluate
+from pursamere_viz.analysis.landscapes import Landscape, Plane, landscape
 from pursamere_viz.analysis.metrics import MeanShift, TrajectoryMetrics, mean_shift, measure
 from pursamere_viz.analysis.recovery import (
     Basins,
@@ -32,8 +32,8 @@ __all__ = [
     "TrajectoryMetrics",
     "basins",
     "certified_minimisers",
-    "evaluate",
     "find_minimisers",
+    "landscape",
     "match",
     "mean_shift",
     "measure",

@@ -7,7 +7,7 @@ import torch
 from scipy.ndimage import minimum_filter
 from torch import Tensor
 
-from pursamere_viz.analysis.landscapes import Landscape, Plane, evaluate
+from pursamere_viz.analysis.landscapes import Landscape, Plane, landscape, local_minima
 from pursamere_viz.analysis.recovery import Minimisers, certified_minimisers
 from pursamere_viz.attacks.objective import margin
 from pursamere_viz.densities import GaussianMixture
@@ -59,22 +59,22 @@ def density_maps(
     plane, smoothed, classify = cartesian(window), density.smoothed(error.sigma), BayesClassifier(density)
 
     def field(values: Callable[[Tensor], Tensor]) -> Landscape:
-        return evaluate(values, plane, resolution=resolution)
+        return landscape(values, plane, resolution=resolution)
 
     sides = (torch.linspace(*ends, ARROWS + 2, dtype=torch.float32) for ends in (window[:2], window[2:]))
     spots = plane.points(*(side.double()[1:-1] for side in sides))
-    landscape = field(error)
-    logits = classify(plane.points(landscape.a, landscape.b))
+    mapped = field(error)
+    logits = classify(plane.points(mapped.a, mapped.b))
     with torch.no_grad():
         score = error.score(spots)
     modes, smoothed_modes = find_modes(density), find_modes(smoothed)
-    starts = torch.cat([local_minima(landscape), density.means, smoothed_modes.points])
+    starts = torch.cat([local_minima(mapped), density.means, smoothed_modes.points])
     return DensityMaps(
         log_prob=field(density.log_prob),
         smoothed=field(smoothed.log_prob),
-        error=landscape,
+        error=mapped,
         sharpness=field(lambda points: first_order_sharpness(error, points, rho)),
-        classes=replace(landscape, values=logits.argmax(-1).double().reshape(resolution, resolution)),
+        classes=replace(mapped, values=logits.argmax(-1).double().reshape(resolution, resolution)),
         lead=torch.stack([_lead(logits, c).reshape(resolution, resolution) for c in range(logits.shape[1])]),
         score=Arrows(spots, score),
         descent=Arrows(spots, -error.value_and_gradient(spots)[1]),

@@ -101,17 +101,17 @@ def _fixed_directions(like: Tensor) -> list[Tensor]:
     return [torch.ones_like(like), ramp, ramp.square()]
 
 
-def evaluate(
+def landscape(
     field: Callable[[Tensor], Tensor], plane: Plane, *, resolution: int = 33, explained: float = 1.0, batch: int = 2048
 ) -> Landscape:
-    """Evaluate a scalar field (N, *) -> (N,) on resolution x resolution points of the plane's window."""
-    return finish(evaluating(field, plane, resolution=resolution, explained=explained, batch=batch))
+    """Map a scalar field (N, *) -> (N,) on resolution x resolution points of the plane's window."""
+    return finish(landscape_steps(field, plane, resolution=resolution, explained=explained, batch=batch))
 
 
-def evaluating(
+def landscape_steps(
     field: Callable[[Tensor], Tensor], plane: Plane, *, resolution: int, explained: float, batch: int
 ) -> Generator[float, None, Landscape]:
-    """`evaluate`, yielding the share done after every `batch` points."""
+    """`landscape`, yielding the share done after every `batch` points."""
     if resolution < 2:
         raise ValueError(f"resolution must be at least 2, got {resolution}")
     a_low, a_high, b_low, b_high = plane.window

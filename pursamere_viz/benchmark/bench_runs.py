@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
-from pursamere_viz.bench import BenchConfig, bench, engine
-from pursamere_viz.bench.config import CLEAN, Piece, pieces
-from pursamere_viz.bench.pieces import Outcome, attack_config
-from pursamere_viz.bench.pieces import measure as measure_piece
+from pursamere_viz.evaluation import BenchConfig, bench, engine
+from pursamere_viz.evaluation.config import CLEAN, Piece, pieces
+from pursamere_viz.evaluation.pieces import Outcome, attack_config
+from pursamere_viz.evaluation.pieces import measure as measure_piece
 
 CONFIG = BenchConfig(purifiers=("shipped",), attacks=("pgd-10:full",), images=32, batch=4)
 FIRST = BenchConfig(purifiers=("shipped",), attacks=("fgsm",), images=4, batch=1)  # starts every process

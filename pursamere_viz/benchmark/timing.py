@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pursamere_viz.analysis import Plane, evaluate
+from pursamere_viz.analysis import Plane, landscape
 from pursamere_viz.data.loading import data_set
 from pursamere_viz.defences.building import assemble, load_defence
 from pursamere_viz.defences.config import DefenceConfig
@@ -109,7 +109,7 @@ def _landscape(defence: PurifiedClassifier, images: Tensor, device: torch.device
     resolution = 65 if repeats == SMALL[1] else 25
 
     def work() -> None:
-        evaluate(defence.purifier.error, plane, resolution=resolution)
+        landscape(defence.purifier.error, plane, resolution=resolution)
 
     work()
     spent = statistics.median(seconds(work, device) for _ in range(repeats))

@@ -7,12 +7,12 @@ from itertools import pairwise
 
 import plotly.graph_objects as go
 
-from pursamere_viz.analysis.evaluation import RobustAccuracy
-from pursamere_viz.bench.config import CLEAN
-from pursamere_viz.bench.evidence import excluded, more
-from pursamere_viz.bench.tables import WORST
 from pursamere_viz.defences.config import DefenceConfig
 from pursamere_viz.defences.registry import search_config
+from pursamere_viz.evaluation.accuracy import RobustAccuracy
+from pursamere_viz.evaluation.config import CLEAN
+from pursamere_viz.evaluation.evidence import excluded, more
+from pursamere_viz.evaluation.tables import WORST
 from pursamere_viz.figures import theme
 from pursamere_viz.figures.bench_numbers import (
     BARE,

@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import plotly.graph_objects as go
 
-from pursamere_viz.analysis.evaluation import RobustAccuracy
 from pursamere_viz.attacks import AttackConfig
-from pursamere_viz.bench.evidence import excluded, more
+from pursamere_viz.evaluation.accuracy import RobustAccuracy
+from pursamere_viz.evaluation.evidence import excluded, more
 from pursamere_viz.figures import theme
 from pursamere_viz.figures.bench_numbers import BARE, Numbers, called, effort, finished, hover, percent, spread
 

@@ -10,13 +10,13 @@ from typing import Any
 import plotly.graph_objects as go
 import torch
 
-from pursamere_viz.analysis.evaluation import RobustAccuracy
 from pursamere_viz.attacks import AttackConfig
 from pursamere_viz.attacks.names import matching
-from pursamere_viz.bench.config import CLEAN, BenchConfig
-from pursamere_viz.bench.results import BenchResults
-from pursamere_viz.bench.tables import WORST, entries, rules
 from pursamere_viz.defences.registry import traits
+from pursamere_viz.evaluation.accuracy import RobustAccuracy
+from pursamere_viz.evaluation.config import CLEAN, BenchConfig
+from pursamere_viz.evaluation.results import BenchResults
+from pursamere_viz.evaluation.tables import WORST, entries, rules
 from pursamere_viz.figures import theme
 
 HEIGHT = 390  # px

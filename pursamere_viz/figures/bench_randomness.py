@@ -6,9 +6,9 @@ import textwrap
 
 import plotly.graph_objects as go
 
-from pursamere_viz.analysis.evaluation import RobustAccuracy
-from pursamere_viz.bench.evidence import more
 from pursamere_viz.defences.registry import traits
+from pursamere_viz.evaluation.accuracy import RobustAccuracy
+from pursamere_viz.evaluation.evidence import more
 from pursamere_viz.figures import theme
 from pursamere_viz.figures.bench_modes import add_bare, upright
 from pursamere_viz.figures.bench_numbers import BARE, LINE, Numbers, finished, hover, percent, spread

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from pursamere_viz.analysis import Landscape, Plane, TrajectoryMetrics
-from pursamere_viz.analysis.landscapes import evaluating
+from pursamere_viz.analysis.landscapes import landscape_steps
 from pursamere_viz.analysis.metrics import measuring
 from pursamere_viz.attacks import AdversarialExamples
 from pursamere_viz.attacks.adversarial import attack_steps
@@ -62,10 +62,10 @@ def run_steps(
     path = trajectory.points[:, 0]
     plane = Plane.through(parts.x[0], examples.x_adv[0], trajectory.purified[0], path)
     grid: Any = {"resolution": scenario.resolution, "explained": plane.explained(path)}
-    landscape = yield from relay("Mapping the landscape", evaluating(error, plane, **grid, batch=POINTS_AT_ONCE))
+    landscape = yield from relay("Mapping the landscape", landscape_steps(error, plane, **grid, batch=POINTS_AT_ONCE))
     regions = yield from relay(
         "Classifying the landscape",
-        evaluating(lambda points: batched(classifier, points).argmax(-1).float(), plane, **grid, batch=2048),
+        landscape_steps(lambda points: batched(classifier, points).argmax(-1).float(), plane, **grid, batch=2048),
     )
     with torch.no_grad():
         clean, attacked = (classifier(image).softmax(-1).cpu() for image in (parts.x, examples.x_adv))

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from pursamere_viz import Plane, evaluate
+from pursamere_viz import Plane, landscape
 
 
 def flat(*rows):
@@ -131,7 +131,7 @@ def test_rounding_in_line_is_not_taken_for_a_direction():
 
 def test_values_are_the_field_at_the_grid_points_and_rows_are_the_second_axis():
     plane = Plane(flat(1, 2, 3), flat(1, 0, 0), flat(0, 0, 1), (-1.0, 1.0, 0.0, 4.0))
-    found = evaluate(lambda x: 100 * x[:, 0] + x[:, 2], plane, resolution=5, explained=0.25, batch=4)
+    found = landscape(lambda x: 100 * x[:, 0] + x[:, 2], plane, resolution=5, explained=0.25, batch=4)
     assert found.values.shape == (5, 5)
     assert found.a.tolist() == [-1.0, -0.5, 0.0, 0.5, 1.0]
     assert found.b.tolist() == [0.0, 1.0, 2.0, 3.0, 4.0]
@@ -144,7 +144,7 @@ def test_values_are_the_field_at_the_grid_points_and_rows_are_the_second_axis():
 def test_landscape_of_an_error_needs_no_graph(isotropic, make_error):
     error = make_error(isotropic([[0.0, 0.0]], 0.5), 0.5, order=3)
     plane = Plane(torch.zeros(2, dtype=torch.float64), flat(1, 0), flat(0, 1), (-1.0, 1.0, -1.0, 1.0))
-    values = evaluate(error, plane, resolution=9).values
+    values = landscape(error, plane, resolution=9).values
     assert not values.requires_grad
     assert values.argmin().item() == 9 * 4 + 4
     torch.testing.assert_close(values, values.T)
@@ -153,7 +153,7 @@ def test_landscape_of_an_error_needs_no_graph(isotropic, make_error):
 def test_too_few_points_are_named():
     plane = Plane(torch.zeros(2), ORIGIN[:2], ALONG[:2], (0.0, 1.0, 0.0, 1.0))
     with pytest.raises(ValueError, match="resolution must be at least 2, got 1"):
-        evaluate(lambda x: x[:, 0], plane, resolution=1)
+        landscape(lambda x: x[:, 0], plane, resolution=1)
 
 
 def test_margin_is_a_share_of_the_extent_however_small():

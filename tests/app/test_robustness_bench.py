@@ -9,8 +9,8 @@ import pytest
 import bench_controls
 import bench_reading
 import compute
-from pursamere_viz.bench import BenchConfig, BenchResults, Check, bench, probe, summary
-from pursamere_viz.bench.config import fingerprint
+from pursamere_viz.evaluation import BenchConfig, BenchResults, Check, bench, probe, summary
+from pursamere_viz.evaluation.config import fingerprint
 from pursamere_viz.figures import numbers_of
 from pursamere_viz.labs.image_scenario import Scenario
 from pursamere_viz.models import checkpoints

@@ -16,9 +16,9 @@ import pytest
 import torch
 
 from pursamere_viz import AttackConfig, load_defence, load_images
-from pursamere_viz.analysis.evaluation import accuracy, robust_accuracy
 from pursamere_viz.defences import DefenceConfig
 from pursamere_viz.defences.building import load_defence_of
+from pursamere_viz.evaluation.accuracy import accuracy, robust_accuracy
 
 RIVAL = "torchattacks"
 IMAGES = 200

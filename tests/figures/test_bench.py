@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from pursamere_viz import figures
-from pursamere_viz.bench import BenchConfig, BenchResults, summary
-from pursamere_viz.bench.config import CLEAN, cells
+from pursamere_viz.evaluation import BenchConfig, BenchResults, summary
+from pursamere_viz.evaluation.config import CLEAN, table_cells
 from pursamere_viz.figures.bench_numbers import looks
 
 IMAGES = 20
@@ -30,7 +30,7 @@ def make(tmp_path):
     def made(standing, loss=(0.0, 1.0, 1.9, 2.0, 2.0), probes=(), purifiers=PURIFIERS, eps=(0.1, 0.3)):
         config = BenchConfig(purifiers=purifiers, attacks=ATTACKS, eps=eps, images=IMAGES, draws=2)
         outcomes = []
-        for purifier, attack, budget in cells(config):
+        for purifier, attack, budget in table_cells(config):
             stand = standing.get((purifier, attack, budget), IMAGES)
             for image in range(IMAGES):
                 said = 3 if image < stand else 5

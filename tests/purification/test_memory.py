@@ -18,7 +18,7 @@ from pursamere_viz import (
     Purifier,
     PurifierConfig,
     ReconstructionError,
-    evaluate,
+    landscape,
     load_images,
     mean_shift,
 )
@@ -204,11 +204,11 @@ def test_memory_that_runs_out_while_a_kept_graph_is_used(error, x, monkeypatch):
 def test_landscape_mean_shift_and_classes_go_on_in_halves(error, x):
     plane = Plane.through(x[0], x[1], x[2], x)
     small = small_error(error, 4)
-    close(evaluate(small, plane, resolution=5).values, evaluate(error, plane, resolution=5).values)
+    close(landscape(small, plane, resolution=5).values, landscape(error, plane, resolution=5).values)
     judge = nn.Sequential(nn.Flatten(), nn.Linear(64, 3)).double().requires_grad_(False)
     tired = Small(judge, 4, MemoryError)
-    shown = evaluate(lambda points: tired(points)[:, 0], plane, resolution=5).values
-    close(shown, evaluate(lambda points: judge(points)[:, 0], plane, resolution=5).values)
+    shown = landscape(lambda points: tired(points)[:, 0], plane, resolution=5).values
+    close(shown, landscape(lambda points: judge(points)[:, 0], plane, resolution=5).values)
     close(batched(tired, x), judge(x))
     modes = mean_shift(small_error(error, 3).denoiser, x, 0.3, steps=5)
     close(modes.modes, mean_shift(error.denoiser, x, 0.3, steps=5).modes)

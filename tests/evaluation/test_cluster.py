@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 
 from pursamere_viz.__main__ import main
-from pursamere_viz.bench import BenchConfig, BenchResults, summary
+from pursamere_viz.evaluation import BenchConfig, BenchResults, summary
 
 CONFIG = BenchConfig(attacks=("pgd-4:full", "square-20"), images=16, batch=2)
 ARGUMENTS = ["evaluate", "digits", "--images", "16", "--batch", "2", "--attacks", *CONFIG.attacks]

@@ -2,8 +2,8 @@
 
 import pytest
 
-from pursamere_viz.bench import BenchConfig, entries, summary
-from pursamere_viz.bench.config import CLEAN
+from pursamere_viz.evaluation import BenchConfig, entries, summary
+from pursamere_viz.evaluation.config import CLEAN
 
 IMAGES = 60
 ATTACK = "pgd-20:full"

@@ -5,8 +5,8 @@ import torch
 from torch.nn.functional import cross_entropy
 
 from pursamere_viz import GaussianMixture, NoiseRule, PurifierConfig, ReconstructionError, TweedieDenoiser, load_images
-from pursamere_viz.bench import BenchConfig, probe, probes
 from pursamere_viz.defences.registry import make_defence
+from pursamere_viz.evaluation import BenchConfig, probe, probes
 from pursamere_viz.purification import Purifier
 
 CONFIG = BenchConfig(images=4, eps=(0.1,))

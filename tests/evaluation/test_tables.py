@@ -5,9 +5,9 @@ import math
 import pytest
 from scipy.stats import norm
 
-from pursamere_viz.bench import BenchConfig, entries, summary
-from pursamere_viz.bench.config import CLEAN
-from pursamere_viz.bench.tables import WORST, right
+from pursamere_viz.evaluation import BenchConfig, entries, summary
+from pursamere_viz.evaluation.config import CLEAN
+from pursamere_viz.evaluation.tables import WORST, right
 
 RIGHT, WRONG = [1], [0]
 

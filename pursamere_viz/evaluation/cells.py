@@ -11,12 +11,12 @@ import torch
 from joblib import Parallel, delayed, parallel_config
 from torch import Tensor
 
-from pursamere_viz.analysis.evaluation import RobustAccuracy, robust_accuracy
 from pursamere_viz.attacks import AttackConfig
 from pursamere_viz.attacks.names import parse_attack
 from pursamere_viz.data.loading import images_hash, load_images
 from pursamere_viz.defences.building import load_defence_of
 from pursamere_viz.defences.config import DEFENDING, DefenceConfig
+from pursamere_viz.evaluation.accuracy import RobustAccuracy, robust_accuracy
 from pursamere_viz.models.device import default_device
 from pursamere_viz.purification import PurifiedClassifier, Purifier
 

@@ -8,10 +8,10 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from pursamere_viz.bench.config import BenchConfig
-from pursamere_viz.bench.results import BenchResults
 from pursamere_viz.data.loading import load_images
 from pursamere_viz.defences.registry import make_defence, traits
+from pursamere_viz.evaluation.config import BenchConfig
+from pursamere_viz.evaluation.results import BenchResults
 from pursamere_viz.geometry import length, normalize
 from pursamere_viz.purification import IdentityPurifier, PurifiedClassifier, Purifier
 from pursamere_viz.purification.purifiers import purify_step

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from pursamere_viz import AttackConfig
-from pursamere_viz.analysis.evaluation import RobustAccuracy, accuracy, robust_accuracy
+from pursamere_viz.evaluation.accuracy import RobustAccuracy, accuracy, robust_accuracy
 
 EPS = 0.05
 

@@ -7,7 +7,9 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from pursamere_viz.bench.evidence import (
+from pursamere_viz.data.loading import data_set
+from pursamere_viz.defences.registry import CONVERGED, search_config, traits
+from pursamere_viz.evaluation.evidence import (
     DIFFERENCE,
     RISK,
     Evidence,
@@ -19,10 +21,8 @@ from pursamere_viz.bench.evidence import (
     more,
     percent,
 )
-from pursamere_viz.bench.results import BenchResults
-from pursamere_viz.bench.tables import WORST
-from pursamere_viz.data.loading import data_set
-from pursamere_viz.defences.registry import CONVERGED, search_config, traits
+from pursamere_viz.evaluation.results import BenchResults
+from pursamere_viz.evaluation.tables import WORST
 
 ZERO = 0.02  # share that stands where nothing can, above which the attacks have failed
 GREY = 0.5  # how far any pixel is at most from grey: an attacker with that budget can blot out every image

@@ -9,9 +9,9 @@ from torch import Tensor
 
 from pursamere_viz.attacks import AttackConfig
 from pursamere_viz.attacks.names import matching
-from pursamere_viz.bench.config import CLEAN
-from pursamere_viz.bench.results import BenchResults
-from pursamere_viz.bench.tables import WORST, entries
+from pursamere_viz.evaluation.config import CLEAN
+from pursamere_viz.evaluation.results import BenchResults
+from pursamere_viz.evaluation.tables import WORST, entries
 
 SURE = 0.01  # p-value below which a paired difference is not chance
 DIFFERENCE = 0.05  # of accuracy: what counts, so that a check passes only where it is excluded

@@ -11,7 +11,7 @@ from contextlib import suppress
 import pandas as pd
 import pytest
 
-from pursamere_viz.bench import BenchConfig, BenchResults, bench, summary
+from pursamere_viz.evaluation import BenchConfig, BenchResults, bench, summary
 
 SMALL = BenchConfig(attacks=("pgd-2:full", "square-4"), images=16, batch=4)
 KILLED = BenchConfig(attacks=("pgd-4:full", "square-20"), images=32, batch=2)

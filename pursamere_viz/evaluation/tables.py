@@ -7,11 +7,11 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from pursamere_viz.analysis.evaluation import RobustAccuracy
-from pursamere_viz.bench.config import CLEAN, BenchConfig, attacks_on, cells
-from pursamere_viz.bench.pieces import Outcome
-from pursamere_viz.bench.results import BenchResults
 from pursamere_viz.defences.registry import traits
+from pursamere_viz.evaluation.accuracy import RobustAccuracy
+from pursamere_viz.evaluation.config import CLEAN, BenchConfig, attacks_on, table_cells
+from pursamere_viz.evaluation.pieces import Outcome
+from pursamere_viz.evaluation.results import BenchResults
 
 WORST = "worst case"  # the "attack" that is the worst of all
 
@@ -54,7 +54,7 @@ def entries(results: BenchResults) -> list[Entry]:
     """Every number of the table, in its order, as far as the run is finished: an unfinished cell is left out."""
     found: list[Entry] = []
     config = results.config
-    complete = {cell: results.of(cell) for cell in cells(config)}
+    complete = {cell: results.of(cell) for cell in table_cells(config)}
     complete = {cell: outcomes for cell, outcomes in complete.items() if len(outcomes) == config.images}
     for purifier in config.purifiers:
         for rule in rules(results, purifier):

@@ -2,8 +2,8 @@
 
 import pytest
 
-from pursamere_viz.bench import BenchResults, bench
-from pursamere_viz.bench.config import cells, fingerprint
+from pursamere_viz.evaluation import BenchResults, bench
+from pursamere_viz.evaluation.config import fingerprint, table_cells
 
 LABEL = 1
 
@@ -24,7 +24,7 @@ def handmade(tmp_path):
 
     def make(config, said, probes=()):
         outcomes = []
-        for cell in cells(config):
+        for cell in table_cells(config):
             for image in range(config.images):
                 answers = said(cell, image)
                 if answers is not None:

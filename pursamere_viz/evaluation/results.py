@@ -9,9 +9,9 @@ from io import FileIO
 from pathlib import Path
 from typing import Any
 
-from pursamere_viz.bench.config import BenchConfig, Piece, cells
-from pursamere_viz.bench.pieces import Outcome
 from pursamere_viz.data.loading import data_set
+from pursamere_viz.evaluation.config import BenchConfig, Piece, table_cells
+from pursamere_viz.evaluation.pieces import Outcome
 
 Key = tuple[str, str, float, int]
 PARTS = ("config", "weights", "versions")  # of every fingerprint
@@ -139,7 +139,7 @@ def _locked(path: Path) -> Iterator[FileIO]:
 
 def _refuse_impossible(outcomes: list[Outcome], config: BenchConfig) -> None:
     """ValueError for an outcome that the run could not have had."""
-    wanted, classes = set(cells(config)), range(len(data_set(config.data_set).class_names))
+    wanted, classes = set(table_cells(config)), range(len(data_set(config.data_set).class_names))
     for outcome in outcomes:
         *cell, image = key(outcome)
         answers = [outcome["label"], *outcome["predictions"]]  # KeyError where an outcome lacks them

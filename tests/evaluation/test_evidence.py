@@ -7,7 +7,7 @@ import pytest
 import torch
 from scipy.stats import binom, binomtest, multinomial
 
-from pursamere_viz.bench.evidence import (
+from pursamere_viz.evaluation.evidence import (
     DIFFERENCE,
     RISK,
     at_most,

@@ -10,13 +10,13 @@ from typing import Any
 from tqdm import tqdm
 
 from pursamere_viz.attacks import names as attack_names
-from pursamere_viz.bench.checklist import checklist
-from pursamere_viz.bench.config import BenchConfig
-from pursamere_viz.bench.engine import bench, default_jobs
-from pursamere_viz.bench.probes import missing_probes, probe
-from pursamere_viz.bench.results import BenchResults
-from pursamere_viz.bench.tables import summary
 from pursamere_viz.defences import registry
+from pursamere_viz.evaluation.checklist import checklist
+from pursamere_viz.evaluation.config import BenchConfig
+from pursamere_viz.evaluation.engine import bench, default_jobs
+from pursamere_viz.evaluation.probes import missing_probes, probe
+from pursamere_viz.evaluation.results import BenchResults
+from pursamere_viz.evaluation.tables import summary
 
 SIGNS = {"pass": "ok  ", "fail": "FAIL", "open": "open"}
 

@@ -10,9 +10,9 @@ from typing import Any
 
 from joblib import Parallel, delayed, parallel_config
 
-from pursamere_viz.bench.config import BenchConfig, Piece, fingerprint, pieces
-from pursamere_viz.bench.pieces import Outcome, cost, measure
-from pursamere_viz.bench.results import BenchResults
+from pursamere_viz.evaluation.config import BenchConfig, Piece, fingerprint, pieces
+from pursamere_viz.evaluation.pieces import Outcome, cost, measure
+from pursamere_viz.evaluation.results import BenchResults
 from pursamere_viz.models.device import default_device
 
 

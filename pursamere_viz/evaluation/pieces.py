@@ -8,9 +8,9 @@ import torch
 
 from pursamere_viz.attacks import AttackConfig, attack
 from pursamere_viz.attacks.names import parse_attack
-from pursamere_viz.bench.config import CLEAN, BenchConfig, Piece
 from pursamere_viz.data.loading import load_images
 from pursamere_viz.defences.registry import make_defence, traits
+from pursamere_viz.evaluation.config import CLEAN, BenchConfig, Piece
 from pursamere_viz.models.device import default_device
 from pursamere_viz.threads import one_thread
 

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from pursamere_viz.__main__ import main
-from pursamere_viz.bench import BenchConfig, BenchResults, engine, results
-from pursamere_viz.bench.config import Piece, fingerprint
-from pursamere_viz.bench.results import key
 from pursamere_viz.data.loading import images_hash
+from pursamere_viz.evaluation import BenchConfig, BenchResults, engine, results
+from pursamere_viz.evaluation.config import Piece, fingerprint
+from pursamere_viz.evaluation.results import key
 
 CONFIG = BenchConfig(purifiers=("none",), attacks=("fgsm",), images=4, batch=2)
 COMMAND = ["evaluate", "digits", "--purifiers", "none", "--attacks", "fgsm", "--images", "4", "--batch", "2"]

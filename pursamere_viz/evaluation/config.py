@@ -84,7 +84,7 @@ class Piece:
         return self.purifier, self.attack, self.eps
 
 
-def cells(config: BenchConfig) -> Iterator[tuple[str, str, float]]:
+def table_cells(config: BenchConfig) -> Iterator[tuple[str, str, float]]:
     """(purifier, attack, eps) of the table, in its order; those that make no sense are left out."""
     for purifier in config.purifiers:
         yield purifier, CLEAN, 0.0
@@ -106,7 +106,7 @@ def attacks_on(config: BenchConfig, purifier: str) -> list[str]:
 def pieces(config: BenchConfig) -> list[Piece]:
     """All of a run, in the order of the table."""
     edges = range(0, config.images, config.batch)
-    return [Piece(*cell, first, min(first + config.batch, config.images)) for cell in cells(config) for first in edges]
+    return [Piece(*cell, first, min(first + config.batch, config.images)) for cell in table_cells(config) for first in edges]
 
 
 def fingerprint(config: BenchConfig) -> dict[str, Any]:

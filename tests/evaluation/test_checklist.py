@@ -4,10 +4,10 @@ import re
 
 import pytest
 
-from pursamere_viz.bench import BenchConfig, checklist, probe
-from pursamere_viz.bench.config import CLEAN
-from pursamere_viz.bench.evidence import more
-from pursamere_viz.bench.tables import right
+from pursamere_viz.evaluation import BenchConfig, checklist, probe
+from pursamere_viz.evaluation.config import CLEAN
+from pursamere_viz.evaluation.evidence import more
+from pursamere_viz.evaluation.tables import right
 
 ATTACKS = (
     *("fgsm", "pgd-10:blind", "pgd-10:bpda", "pgd-10:full", "pgd-20:full", "pgd-10x3:full"),

@@ -8,10 +8,10 @@ import pytest
 
 from pursamere_viz.__main__ import main
 from pursamere_viz.attacks.names import KNOWN
-from pursamere_viz.bench import BenchConfig, engine
-from pursamere_viz.bench.command import fraction
-from pursamere_viz.bench.config import CLEAN, cells, fingerprint, pieces
 from pursamere_viz.defences.registry import NAMES
+from pursamere_viz.evaluation import BenchConfig, engine
+from pursamere_viz.evaluation.command import fraction
+from pursamere_viz.evaluation.config import CLEAN, fingerprint, pieces, table_cells
 
 REFUSED = {
     "purifier": (["--purifiers", "none", "magic"], f"unknown purifier 'magic'; known: {', '.join(NAMES)}"),
@@ -90,7 +90,7 @@ def test_attacks_that_make_no_sense_are_left_out():
     """With no purifier all modes are one attack, made once; JPEG has no derivative; random search needs none."""
     attacks = ("pgd-5:blind", "pgd-5:bpda", "pgd-5:full", "square-5", "square-5:blind")
     config = BenchConfig(purifiers=("none", "shipped", "jpeg"), attacks=attacks)
-    kept = {name: [attack for purifier, attack, _ in cells(config) if purifier == name] for name in config.purifiers}
+    kept = {name: [attack for purifier, attack, _ in table_cells(config) if purifier == name] for name in config.purifiers}
     assert kept == {
         "none": [CLEAN, "pgd-5:full", "square-5"],
         "shipped": [CLEAN, *attacks],
@@ -100,14 +100,14 @@ def test_attacks_that_make_no_sense_are_left_out():
 
 def test_with_no_purifier_a_blind_attack_is_one_that_knows_everything():
     config = BenchConfig(purifiers=("none",), attacks=("pgd-5:blind", "pgd-5:bpda", "pgd-6:blind"))
-    assert [attack for _, attack, _ in cells(config)] == [CLEAN, "pgd-5:bpda", "pgd-6:blind"]
+    assert [attack for _, attack, _ in table_cells(config)] == [CLEAN, "pgd-5:bpda", "pgd-6:blind"]
 
 
 @pytest.mark.parametrize(("images", "batch"), [(1, 1), (7, 3), (6, 3), (5, 20)])
 def test_the_pieces_cover_every_image_of_every_cell_once(images, batch):
     config = BenchConfig(attacks=("fgsm", "square-5"), eps=(0.1, 0.2), images=images, batch=batch)
     covered = [(piece.cell, image) for piece in pieces(config) for image in range(piece.first, piece.last)]
-    assert covered == [(cell, image) for cell in cells(config) for image in range(images)]
+    assert covered == [(cell, image) for cell in table_cells(config) for image in range(images)]
     assert max(piece.last - piece.first for piece in pieces(config)) <= batch
 
 
