@@ -7,7 +7,7 @@ import torch
 from scipy.ndimage import minimum_filter
 from torch import Tensor
 
-from pursamere_viz.analysis.landscapes import Landscape, Plane, landscape, local_minima
+from pursamere_viz.analysis.landscapes import Landscape, Plane, landscape
 from pursamere_viz.analysis.recovery import Minimisers, certified_minimisers
 from pursamere_viz.attacks.objective import margin
 from pursamere_viz.densities import GaussianMixture
