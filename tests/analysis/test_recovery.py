@@ -8,6 +8,7 @@ import torch
 from pursamere_viz import (
     PRESETS,
     PRESETS_1D,
+    DensityScenario,
     GaussianMixture,
     NoiseRule,
     PurifierConfig,
@@ -24,6 +25,10 @@ from pursamere_viz import (
     purify,
 )
 from pursamere_viz.analysis.recovery import basin_steps, purified
+from pursamere_viz.analysis.sigma_sweep import sigma_sweep
+from pursamere_viz.densities.newton import derivatives, flatten_slope
+from pursamere_viz.labs.density_run import compute_maps
+from pursamere_viz.labs.density_scenario import window
 
 LINE = torch.linspace(-3, 4, 57, dtype=torch.float64)[:, None]
 
@@ -250,19 +255,25 @@ def counted(name, sigma, order=9):
     return certified_minimisers(error, torch.cat([torch.cartesian_prod(axis, axis), density.means]))
 
 
-@pytest.mark.parametrize(
-    ("name", "sigma", "count"),
-    [("ring", 0.25, 12), ("ring", 0.35, 12), ("ring", 0.5, 12), ("ring", 0.7, 12), ("unequal", 0.5, 3)],
-)
-def test_minima_that_are_the_quadratures_own_are_not_certified(name, sigma, count):
-    """Gauss-Hermite with 9 nodes shows 13, 13, 17 and 8 of the ring's; the ring's symmetry tells where the 12 are."""
-    found = counted(name, sigma)
-    assert found.certified and len(found.points) == count
-    assert found.order > 15
-    if name == "ring":
+def test_minima_that_are_the_quadratures_own_are_not_certified():
+    """Gauss-Hermite with 9 nodes shows 13, 13, 17 and 8 minima of the ring's; its symmetry tells where the 12 are."""
+    density = PRESETS["ring"].density
+    area = window(density)
+    swept = finish(sigma_sweep(density, [0.25, 0.35, 0.5, 0.7], (area[:2], area[2:])))
+    for part in swept.slices:
+        found = part.minimisers
+        assert found.certified and found.order > 15
+        assert len(found.points) == 12
         torch.testing.assert_close(found.points.norm(dim=1), found.points[0].norm().expand(12), rtol=1e-3, atol=0)
         angles = torch.atan2(found.points[:, 1], found.points[:, 0]).sort().values
         torch.testing.assert_close(angles.diff(), torch.full((11,), math.pi / 6).double(), rtol=0, atol=0.02)
+
+
+@pytest.mark.parametrize(("name", "sigma", "order", "count"), [("ring", 0.25, 7, 12), ("unequal", 0.5, 7, 3)])
+def test_the_density_lab_counts_certified_minima(name, sigma, order, count):
+    """Whatever rule its maps have: with 49 Gauss-Hermite nodes these show 13 and 4."""
+    found = compute_maps(DensityScenario(preset=name, sigma=sigma, order=order, resolution=61)).minimisers
+    assert len(found.points) == count and found.certified
 
 
 def test_what_no_two_rules_agree_on_is_not_certified():
@@ -283,8 +294,19 @@ def test_a_search_that_rests_on_a_saddle_goes_on(make_error, isotropic):
     assert found.points[:, 0].sort().values.tolist() == pytest.approx([-1.5, 1.5], abs=0.1)
 
 
+def test_nine_gauss_hermite_nodes_have_no_fourth_minimum_of_the_triangle(make_error):
+    """They tilt its shallow centre: positive curvature there, but a slope; where that vanishes close by is a saddle."""
+    error, centre = make_error(PRESETS["triangle"].density, 0.6, order=9), torch.zeros(1, 2, dtype=torch.float64)
+    assert torch.linalg.eigvalsh(derivatives(error, centre)[2]).min() > 0
+    rest = flatten_slope(error, centre)
+    _, slope, hessian = derivatives(error, rest)
+    assert slope.norm() < 1e-12 and 1e-3 < rest.norm() < 1e-2
+    low, high = torch.linalg.eigvalsh(hessian)[0].tolist()
+    assert low < -1e-5 and high > 1e-3
+
+
 def test_the_triangles_fourth_minimum_is_found():
-    """The centre is a minimum at sigma .6, by symmetry and by its Hessian; the search finds it from starts beside it."""
+    """The centre is a minimum of the error at sigma .6: finer rules agree on it, whatever the first one has."""
     found = counted("triangle", 0.6)
     assert found.certified and len(found.points) == 4
     assert found.points.norm(dim=1).min() < 1e-6
