@@ -278,7 +278,7 @@ def _rare(name: str, flags: Tensor, most: float, sentence: str, fault: str) -> C
         return Check(name, "fail", f"{sentence}{fault}.")
     share = f"{100 * most:.0f} %"
     if at_most(int(flags.sum()), len(flags)) < most:
-        return Check(name, "pass", f"{sentence}; {share} of all are excluded.")
+        return Check(name, "pass", f"{sentence}, surely on fewer than {share} of all.")
     needed = _would(images_needed_below(flags, most), len(flags), "do, if as few of them are so")
     return Check(name, "open", f"{sentence}. Too few images to exclude {share} of all: {needed}.")
 
