@@ -23,9 +23,9 @@ from pursamere_viz.density_runs import (
     DensityRun,
     RobustnessReport,
     attack_start,
-    compute_basins,
     compute_maps,
     compute_paths,
+    finding_basins,
     robustness,
     train_denoiser,
 )
@@ -103,7 +103,7 @@ def density_run(scenario: DensityScenario) -> DensityRun:
     if "basins" in scenario.shown():
         key = scenario.only(*BACKGROUND, *PURIFYING, "defended")
         found = _held_or_computed(
-            ("basins", key), lambda: _at_once("Finding the basins", compute_basins, key, maps, denoiser)
+            ("basins", key), lambda: relay("Finding the basins", finding_basins(key, maps, denoiser))
         )
     if "attack" in scenario.shown():
         aimed = scenario.only(*BACKGROUND, *PURIFYING, *ATTACKING)

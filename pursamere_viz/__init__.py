@@ -17,6 +17,7 @@ from pursamere_viz.analysis import (
     match,
     mean_shift,
     measure,
+    minimise,
     predicted_displacement,
     small_noise_limit,
     small_noise_study,
@@ -39,9 +40,12 @@ from pursamere_viz.densities import (
 )
 from pursamere_viz.densities.bayes import BayesClassifier
 from pursamere_viz.density_runs import DensityRun, run_density
-from pursamere_viz.density_scenarios import DensityScenario
+from pursamere_viz.density_scenarios import DensityScenario, window
 from pursamere_viz.models import load_images
+from pursamere_viz.parameters import explained
+from pursamere_viz.progress import finish
 from pursamere_viz.purification import (
+    Denoiser,
     NoiseRule,
     PurifiedClassifier,
     Purifier,
@@ -49,11 +53,17 @@ from pursamere_viz.purification import (
     ReconstructionError,
     Trajectory,
     TweedieDenoiser,
+    first_order_sharpness,
     leading_curvature,
     purify,
 )
 from pursamere_viz.runs import Run, run
 from pursamere_viz.scenarios import Scenario, build, load_defence
+from pursamere_viz.threads import use_threads, wanted_threads
+
+use_threads(wanted_threads())
+for _config in (AttackConfig, DensityScenario, PurifierConfig, Scenario):
+    explained(_config)
 
 __all__ = [
     "PRESETS",
@@ -62,6 +72,7 @@ __all__ = [
     "AttackConfig",
     "Basins",
     "BayesClassifier",
+    "Denoiser",
     "DensityRun",
     "DensityScenario",
     "EmpiricalDensity",
@@ -95,17 +106,21 @@ __all__ = [
     "evaluate",
     "find_minimisers",
     "find_modes",
+    "finish",
+    "first_order_sharpness",
     "leading_curvature",
     "load_defence",
     "load_images",
     "match",
     "mean_shift",
     "measure",
+    "minimise",
     "predicted_displacement",
     "purify",
     "run",
     "run_density",
     "small_noise_limit",
     "small_noise_study",
+    "window",
     "worst_case",
 ]

@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import os
 import sys
 from collections.abc import Iterator
 
@@ -18,6 +19,7 @@ from pursamere_viz.models.downloads import check, download, on_disk, status
 from pursamere_viz.models.recipes import RECIPES, ROLES, recipe, train_network
 from pursamere_viz.scenarios import random_purifier
 from pursamere_viz.searches import TRIED, search
+from pursamere_viz.threads import use_threads, wanted_threads
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -62,6 +64,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _train(chosen: argparse.Namespace) -> None:
+    use_threads(wanted_threads(os.cpu_count() or 1))  # large batches of convolutions, and nobody else in this process
     for role in [chosen.only] if chosen.only else ROLES:
         total = recipe(chosen.data_set, role).training.steps
         with tqdm(total=total, desc=f"{chosen.data_set} {role}", unit="step") as bar:

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from pursamere_viz.analysis.density_maps import DensityMaps, density_maps
 from pursamere_viz.analysis.masking import ATTACKERS, Hits, Masking, attack_hits, diagnose_masking
-from pursamere_viz.analysis.recovery import Basins, basins
+from pursamere_viz.analysis.recovery import Basins, basin_steps
 from pursamere_viz.analysis.worst_case import WorstCase, worst_case_steps
 from pursamere_viz.densities import GaussianMixture
 from pursamere_viz.densities.bayes import BayesClassifier
@@ -110,12 +110,14 @@ def compute_maps(scenario: DensityScenario, denoiser: Denoiser | None = None) ->
     )
 
 
-def compute_basins(scenario: DensityScenario, maps: DensityMaps, denoiser: Denoiser | None = None) -> Basins:
-    """Which minimiser of the error each start reaches under the purifier `defended`."""
+def finding_basins(
+    scenario: DensityScenario, maps: DensityMaps, denoiser: Denoiser | None = None
+) -> Generator[float, None, Basins]:
+    """Which minimiser of the error each start reaches under the purifier `defended`, yielding the share done."""
     parts, effort = build_density(scenario, denoiser), EFFORTS[scenario.score_model]
     config = dataclasses.replace(scenario.purifier_config(scenario.defended), radius=float("inf"))
     targets = maps.smoothed_modes.points if scenario.defended in ("log_density", "tweedie") else maps.minimisers.points
-    return basins(parts.error, config, targets, window=parts.window, resolution=effort.basins)
+    return (yield from basin_steps(parts.error, config, targets, window=parts.window, resolution=effort.basins))
 
 
 def compute_paths(scenario: DensityScenario, modes: Tensor, denoiser: Denoiser | None = None) -> tuple[MethodPath, ...]:
@@ -191,7 +193,7 @@ def _attacks(
 
 def run_density(scenario: DensityScenario) -> DensityRun:
     """Everything at once. Same scenario, same machine: the same bits."""
-    return finish(run_density_steps(scenario))
+    return finish(run_density_steps(scenario), title="Starting")
 
 
 def run_density_steps(scenario: DensityScenario) -> Generator[Progress, None, DensityRun]:
@@ -202,8 +204,8 @@ def run_density_steps(scenario: DensityScenario) -> Generator[Progress, None, De
     yield Progress("Purifying", 0.0)
     paths = compute_paths(scenario, maps.modes.points, denoiser)
     shown = scenario.shown()
-    yield Progress("Finding the basins", 0.0)
-    reached = compute_basins(scenario, maps, denoiser) if "basins" in shown else None
+    basins = relay("Finding the basins", finding_basins(scenario, maps, denoiser))
+    reached = (yield from basins) if "basins" in shown else None
     attacked = (yield from attack_start(scenario, denoiser)) if "attack" in shown else None
     return DensityRun(scenario, scenario.density(), maps, paths, reached, attacked)
 

@@ -3,10 +3,13 @@
 import dataclasses
 import functools
 import math
+import textwrap
 from collections.abc import Mapping
 from typing import Any, Self, TypeVar
 
 Kind = TypeVar("Kind", bound="Described")
+Plain = TypeVar("Plain")
+INDENT: Any = {"initial_indent": 8 * " ", "subsequent_indent": 8 * " "}
 
 
 def number(default: Any, low: float, high: float, step: float, help: str, *, denominator: int = 0) -> Any:
@@ -28,8 +31,8 @@ def several(default: str, options: tuple[str, ...], help: str) -> Any:
     return dataclasses.field(default=default, metadata={"options": options, "several": True, "help": help})
 
 
-def switch(default: bool, help: str) -> Any:
-    """A yes-or-no field."""
+def switch(default: bool | None, help: str) -> Any:
+    """A yes-or-no field; None where the answer follows from something else, which `help` says."""
     return dataclasses.field(default=default, metadata={"help": help})
 
 
@@ -89,6 +92,26 @@ def _parse_number(field: "dataclasses.Field[Any]", text: str) -> Any:
     if not low <= value <= high:  # false for nan too
         raise ValueError(f"{field.name} must be {name} from {low:g} to {high:g}, got {text[:40]!r}")
     return value
+
+
+def explained(described: type[Plain]) -> type[Plain]:
+    """Class decorator: what the fields of a dataclass mean, from their metadata, at the end of its docstring, for help()."""
+    lines = [(described.__doc__ or "").rstrip(), "", "    Fields:"]
+    for field in dataclasses.fields(described):  # type: ignore[arg-type]
+        lines += ["", f"    {field.name} = {field.default!r}", *textwrap.wrap(_meaning(field), 96, **INDENT)]
+    described.__doc__ = "\n".join(lines) + "\n    "
+    return described
+
+
+def _meaning(field: "dataclasses.Field[Any]") -> str:
+    meta = field.metadata
+    parts = [meta.get("help", "")]
+    if "options" in meta:
+        parts.append(f"{'Some' if meta.get('several') else 'One'} of {', '.join(meta['options'])}.")
+    elif "low" in meta:
+        low, high = (as_text(field, meta[name]) for name in ("low", "high"))
+        parts.append(f"The app offers {low} to {high}.")
+    return " ".join(filter(None, parts))
 
 
 def dependent_defaults(described: type[Kind]) -> type[Kind]:

@@ -45,7 +45,7 @@ class Run:
 
 def run(scenario: Scenario, device: torch.device | str | None = None) -> Run:
     """Attack, purify, measure and map one scenario. Same scenario, same machine: the same bits."""
-    return finish(run_steps(scenario, device))
+    return finish(run_steps(scenario, device), title="Starting")
 
 
 def run_steps(

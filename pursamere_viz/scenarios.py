@@ -124,7 +124,7 @@ class Scenario(Described):
 
     def purifier_config(self) -> PurifierConfig:
         """The purifier's part."""
-        return PurifierConfig(**{name: getattr(self, name) for name in PURIFYING})
+        return PurifierConfig(clip=True, **{name: getattr(self, name) for name in PURIFYING})
 
 
 def load_preset(path: Path) -> tuple[str, Scenario]:
@@ -175,7 +175,7 @@ def random_purifier(name: str, device: torch.device | str) -> Purify:
     denoiser = load_denoiser(name, "network", torch.device(device))
 
     def purify(x: Tensor, generator: torch.Generator) -> Tensor:
-        sigma = behind.sigma * (0.6 + float(torch.rand((), generator=generator)))
+        sigma = behind.sigma * (0.6 + float(torch.rand((), generator=generator, dtype=torch.float32)))
         seed = int(torch.randint(0, 10**4, (), generator=generator))
         return make_purifier(replace(behind, sigma=sigma, noise_seed=seed), denoiser)(x)
 

@@ -5,9 +5,11 @@ import math
 import multiprocessing
 from dataclasses import replace
 
+import torch
+
 from pursamere_viz import Scenario, load_defence, load_images
 from pursamere_viz.bench import BenchConfig
-from pursamere_viz.benchmark import bench_runs, memory, timing, views
+from pursamere_viz.benchmark import bench_runs, memory, thread_counts, timing, views
 from pursamere_viz.scenarios import assemble
 
 
@@ -50,6 +52,23 @@ def test_the_stages_of_a_view_add_up_to_it(monkeypatch) -> None:
     [record] = views.measure("digits")
     assert sum(record["stages"].values()) <= record["seconds"] + 0.01 * len(record["stages"])
     assert {"Attacking", "Purifying", "Mapping the landscape"} <= set(record["stages"])
+
+
+def test_two_threads_are_tried_beside_one_and_none_is_left_behind(monkeypatch) -> None:
+    tried: list[int] = []
+
+    def ratio(work, unit, device, repeats):
+        for turn in (work, unit):
+            turn()
+            tried.append(torch.get_num_threads())
+        return {"ratio": 1.0}
+
+    monkeypatch.setattr(thread_counts, "ratio", ratio)
+    monkeypatch.setattr(thread_counts, "MAPS", replace(thread_counts.MAPS, resolution=21, order=3))
+    before = torch.get_num_threads()
+    records = list(thread_counts.measure("digits"))
+    assert len(records) == 5 and tried == [2, 1] * 5
+    assert torch.get_num_threads() == before
 
 
 def test_what_a_bench_run_gets_done_is_counted_and_its_bookkeeping_told(monkeypatch) -> None:

@@ -15,7 +15,7 @@ APP = sorted((ROOT / "app").rglob("*.py"))
 HOUSE = LIBRARY + APP
 # From the ground up: a module imports its own floor and those below.
 FLOORS = (
-    ("geometry", "parameters", "progress"),
+    ("geometry", "parameters", "progress", "threads"),
     ("densities", "models"),
     ("purification",),
     ("attacks",),
@@ -29,10 +29,20 @@ FLOORS = (
     ("benchmark",),
     ("__init__", "__main__"),
 )
-FORBIDDEN = {
-    *("torch.manual_seed", "torch.seed", "torch.cuda.manual_seed", "torch.cuda.manual_seed_all"),
-    *("np.random.seed", "numpy.random.seed", "random.seed", "torch.load", "torch.save"),
+FORBIDDEN = {"torch.load", "torch.save", "torch.set_default_dtype"}
+# Names of the generators that all threads share, however they are reached.
+SHARED = {
+    *("default_generator", "default_generators", "fork_rng", "set_rng_state", "manual_seed_all", "seed_all"),
+    *("RandomState", "get_rng_state"),
 }
+# What draws from torch's global generator unless it is given another one.
+DRAWS = {
+    *("rand", "randn", "randint", "randperm", "normal", "bernoulli", "multinomial", "poisson"),
+    *("uniform_", "normal_", "bernoulli_", "exponential_", "random_", "cauchy_", "geometric_", "log_normal_"),
+    *("rand_like", "randn_like", "randint_like"),
+}
+# A compiled network's dropout on a GPU draws from the GPU's own generator alone: seeded there, and set back.
+GPU = {"pursamere_viz/models/training.py": {"default_generators", "generator.manual_seed"}}
 FLOOR = {name: level for level, names in enumerate(FLOORS) for name in names}
 
 
@@ -157,10 +167,49 @@ def test_functions_are_short(path):
             assert node.end_lineno - node.lineno + 1 <= 45, f"{name(path)}: {node.name}"
 
 
+def shared_randomness(source: ast.Module) -> set[str]:
+    """What touches a generator that all threads share: seeds, states, and draws that name no generator."""
+    found = set()
+    for node in ast.walk(source):
+        if isinstance(node, ast.Attribute | ast.Name | ast.alias):
+            spelt = {ast.Attribute: "attr", ast.Name: "id", ast.alias: "name"}[type(node)]
+            found |= {getattr(node, spelt)} & SHARED
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            found |= {alias.name for alias in node.names} & {"random", "manual_seed", "seed", *DRAWS}
+        if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute):
+            continue
+        called, of, own = ast.unparse(node.func), ast.unparse(node.func.value), {word.arg for word in node.keywords}
+        if node.func.attr in ("manual_seed", "seed") and not of.startswith(("torch.Generator(", "Generator(")):
+            found.add(called)
+        if node.func.attr in DRAWS and (of == "torch" or called.endswith("_")) and "generator" not in own:
+            found.add(called)
+        if of in ("np.random", "numpy.random") and node.func.attr != "default_rng":
+            found.add(called)
+    return found
+
+
 @pytest.mark.parametrize("path", HOUSE, ids=name)
-def test_no_global_seed_no_pickle(path):
+def test_no_shared_randomness_no_pickle(path):
     assert calls(path) & FORBIDDEN == set()
+    assert shared_randomness(tree(path)) <= GPU.get(name(path), set())
     assert not any(module.split(".")[0] == "pickle" for module in imported(path))
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        *("torch.manual_seed(0)", "torch.random.manual_seed(0)", "torch.default_generator.manual_seed(0)"),
+        *("from torch import manual_seed", "from torch.random import fork_rng", "torch.seed()", "import random"),
+        *("torch.randn(3)", "x.uniform_(0, 1)", "torch.rand_like(x)", "np.random.seed(0)", "np.random.rand(3)"),
+    ],
+)
+def test_shared_randomness_is_found_in_every_spelling(line):
+    assert shared_randomness(ast.parse(line))
+
+
+def test_randomness_of_ones_own_is_none_of_it():
+    own = "g = torch.Generator().manual_seed(1); torch.randn(3, generator=g); np.random.default_rng(1).normal(0, 1)"
+    assert not shared_randomness(ast.parse(own))
 
 
 @pytest.mark.parametrize("path", HOUSE, ids=name)

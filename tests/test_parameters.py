@@ -1,10 +1,14 @@
 """Described parameters: text to value and back, and refusals in one sentence."""
 
 import dataclasses
+import inspect
+import pydoc
 
 import pytest
 
-from pursamere_viz.parameters import as_text, choice, inherit, number, parse, switch
+from pursamere_viz import AttackConfig, DensityScenario, PurifierConfig, Scenario
+from pursamere_viz.bench import BenchConfig
+from pursamere_viz.parameters import as_text, choice, explained, inherit, number, parse, switch
 
 
 @dataclasses.dataclass(frozen=True)
@@ -92,3 +96,28 @@ def test_inherit_takes_default_and_metadata_and_replaces_what_is_given():
     assert amount.metadata == FIELDS["count"].metadata
     assert (wide.default, wide.metadata["high"], wide.metadata["low"]) == (4.0, 5.0, 0.0)
     assert FIELDS["size"].metadata["high"] == 2.0
+
+
+@explained
+@dataclasses.dataclass(frozen=True)
+class Explained(Config):
+    """A config.
+
+    More of it.
+    """
+
+
+def test_help_explains_every_field_and_keeps_the_docstring():
+    text = inspect.getdoc(Explained)
+    assert text.startswith("A config.\n\nMore of it.\n\nFields:\n\ncount = 3\n    Whole. The app offers 1 to 10.\n\nsize = 0.5")
+    assert "budget = 0.10196078431372549\n    Written as n/255. The app offers 0/255 to 255/255." in text
+    assert "colour = 'red'\n    One of two. One of red, blue." in text
+    assert text.endswith("note = ''\n    Anything.")
+
+
+@pytest.mark.parametrize("config", [Scenario, DensityScenario, AttackConfig, PurifierConfig, BenchConfig])
+def test_help_of_every_described_config_says_what_each_field_is(config):
+    text = " ".join(pydoc.render_doc(config, renderer=pydoc.plaintext).replace(" | ", " ").split())
+    for field in dataclasses.fields(config):
+        assert field.metadata["help"]
+        assert f"{field.name} = {field.default!r} {' '.join(field.metadata['help'].split())}" in text

@@ -2,7 +2,7 @@
 
 from pursamere_viz.analysis.landscapes import Landscape, Plane, evaluate
 from pursamere_viz.analysis.metrics import MeanShift, TrajectoryMetrics, mean_shift, measure
-from pursamere_viz.analysis.recovery import Basins, Match, Minimisers, basins, find_minimisers, match
+from pursamere_viz.analysis.recovery import Basins, Match, Minimisers, basins, find_minimisers, match, minimise
 from pursamere_viz.analysis.small_noise import (
     Rate,
     SmallNoiseStudy,
@@ -27,6 +27,7 @@ __all__ = [
     "match",
     "mean_shift",
     "measure",
+    "minimise",
     "predicted_displacement",
     "small_noise_limit",
     "small_noise_study",

@@ -82,7 +82,7 @@ def tune(
         for row, candidate in enumerate(candidates):
             values.append(float(clipped_psnr(candidate, x, sigma, seed=seed).mean()))
             yield (column + (row + 1) / len(candidates)) / len(sigmas)
-        chosen[sigma] = candidates[int(torch.tensor(values).nan_to_num(-torch.inf).argmax())]
+        chosen[sigma] = candidates[int(torch.tensor(values, dtype=torch.float64).nan_to_num(-torch.inf).argmax())]
     return Tuned(chosen)
 
 

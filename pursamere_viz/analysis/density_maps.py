@@ -61,7 +61,8 @@ def density_maps(
     def field(values: Callable[[Tensor], Tensor]) -> Landscape:
         return evaluate(values, plane, resolution=resolution)
 
-    spots = plane.points(*(torch.linspace(*ends, ARROWS + 2).double()[1:-1] for ends in (window[:2], window[2:])))
+    sides = (torch.linspace(*ends, ARROWS + 2, dtype=torch.float32) for ends in (window[:2], window[2:]))
+    spots = plane.points(*(side.double()[1:-1] for side in sides))
     landscape = field(error)
     logits = classify(plane.points(landscape.a, landscape.b))
     with torch.no_grad():

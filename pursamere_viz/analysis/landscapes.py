@@ -97,7 +97,7 @@ def _leading_direction(rows: Tensor) -> Tensor:
 
 def _fixed_directions(like: Tensor) -> list[Tensor]:
     # Three smooth images: at most two can be used up, so two orthogonal directions are always left.
-    ramp = torch.linspace(-1, 1, like.numel()).to(like).reshape(like.shape)
+    ramp = torch.linspace(-1, 1, like.numel(), dtype=torch.float32).to(like).reshape(like.shape)
     return [torch.ones_like(like), ramp, ramp.square()]
 
 
@@ -115,8 +115,9 @@ def evaluating(
     if resolution < 2:
         raise ValueError(f"resolution must be at least 2, got {resolution}")
     a_low, a_high, b_low, b_high = plane.window
-    a = torch.linspace(a_low, a_high, resolution).to(plane.origin)
-    b = torch.linspace(b_low, b_high, resolution).to(plane.origin)
+    # float32 whatever torch's default: the same grid for every caller.
+    a = torch.linspace(a_low, a_high, resolution, dtype=torch.float32).to(plane.origin)
+    b = torch.linspace(b_low, b_high, resolution, dtype=torch.float32).to(plane.origin)
     values: list[Tensor] = []
     for chunk in plane.points(a, b).split(batch):
         with torch.no_grad():  # not around the yield: the caller's gradients are its own matter

@@ -1,12 +1,16 @@
 """Where purification ends and what that has to do with modes: minimisers of the error, basins of attraction, matches."""
 
+from collections.abc import Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import partial
 
 import torch
 from torch import Tensor
 
 from pursamere_viz.densities.newton import climb, derivatives, merged
+from pursamere_viz.progress import finish
+from pursamere_viz.purification.denoisers import TweedieDenoiser
 from pursamere_viz.purification.noise import NoiseRule
 from pursamere_viz.purification.purifiers import PurifierConfig, effective, purify_step
 from pursamere_viz.purification.reconstruction import ReconstructionError
@@ -128,6 +132,45 @@ def _same(a: Tensor, b: Tensor, tolerance: float) -> bool:
     return bool((there.distance < tolerance).all()) and len(there.index.unique()) == len(a)
 
 
+def minimise(error: ReconstructionError, starts: Tensor, *, method: str = "error") -> Tensor:
+    """Where a purifier that is given all the steps it needs ends from each start (B, D): (B, D), to a few rounding errors.
+
+    No step size, decay, neighbourhood or box has to be chosen: monotone Newton steps, no longer than sigma, climb what the
+    method climbs, until nothing changes. error: -ERE; stop_gradient: E[log p_s(x + sigma noise)], whose gradient is
+    -drift / sigma^2; log_density: log p_s. nan where a start runs away or rests on no strict maximum of it. The last two need
+    a known density. Two purifiers may part on the border of two basins.
+    """
+    if starts.dim() != 2:
+        raise ValueError(f"starts must have shape (B, D), points of a few dimensions, got {tuple(starts.shape)}")
+    field = _climbed(error, method)
+    x = climb(field, starts.to(torch.float64), largest=error.sigma)
+    _, gradient, hessian = derivatives(field, x)
+    curvature, axes = torch.linalg.eigh(hessian)
+    step = ((axes.mT @ gradient[:, :, None]).squeeze(-1) / curvature).norm(dim=1)
+    good = torch.isfinite(step) & (step < FLAT * error.sigma) & (curvature[:, -1] < 0)
+    return torch.where(good[:, None], x, torch.nan)
+
+
+def _climbed(error: ReconstructionError, method: str) -> Callable[[Tensor], Tensor]:
+    """The field (N, D) -> (N,) that a method climbs."""
+    if method == "error":
+        return lambda x: -error(x)
+    if method not in ("stop_gradient", "log_density"):
+        raise ValueError(f"method must be one of error, stop_gradient, log_density, got {method!r}")
+    if not isinstance(error.denoiser, TweedieDenoiser):
+        raise ValueError(f"{method} can be followed to its end only for a known density (TweedieDenoiser)")
+    smoothed = error.denoiser.smoothed(error.sigma)
+    if method == "log_density":
+        return smoothed.log_prob
+    rule = error.noise
+
+    def averaged(x: Tensor) -> Tensor:
+        noisy = x[:, None] + error.sigma * rule.nodes.to(x)
+        return smoothed.log_prob(noisy.flatten(0, 1)).unflatten(0, noisy.shape[:2]) @ rule.weights.to(x)
+
+    return averaged
+
+
 @dataclass(frozen=True, eq=False)
 class Match:
     """The nearest of some modes for each of some points."""
@@ -140,7 +183,7 @@ def match(points: Tensor, modes: Tensor) -> Match:
     """Nearest row of modes (K, D) for each row of points (N, D)."""
     if len(modes) == 0:
         raise ValueError("modes must have at least one row")
-    distance, index = torch.cdist(points, modes, compute_mode="donot_use_mm_for_euclid_dist").min(1)
+    distance, index = torch.cdist(points.to(modes), modes, compute_mode="donot_use_mm_for_euclid_dist").min(1)
     return Match(index, distance)
 
 
@@ -169,6 +212,20 @@ def basins(
 
     Near is within `tolerance` in L2, by default sigma / 2. Methods, neighbourhood and decay are the configuration's.
     """
+    steps = basin_steps(error, config, targets, window=window, resolution=resolution, tolerance=tolerance)
+    return finish(steps, title="Finding the basins")
+
+
+def basin_steps(
+    error: ReconstructionError,
+    config: PurifierConfig,
+    targets: Tensor,
+    *,
+    window: tuple[float, float, float, float],
+    resolution: int = 101,
+    tolerance: float | None = None,
+) -> Generator[float, None, Basins]:
+    """`basins`, yielding the share done after every step of the purifier."""
     if resolution < 2:
         raise ValueError(f"resolution must be at least 2, got {resolution}")
     if tolerance is None:
@@ -177,7 +234,7 @@ def basins(
     b = torch.linspace(window[2], window[3], resolution, dtype=torch.float64)
     grid_b, grid_a = torch.meshgrid(b, a, indexing="ij")
     starts = torch.stack([grid_a, grid_b], -1).reshape(-1, 2)
-    end = purified(error, starts, config)
+    end = yield from purified_steps(error, starts, config)
     nearest = match(end, targets)
     index = torch.where(nearest.distance <= tolerance, nearest.index, -1)
     shape = (resolution, resolution)
@@ -186,14 +243,21 @@ def basins(
 
 def purified(error: ReconstructionError, x: Tensor, config: PurifierConfig) -> Tensor:
     """The last point of purify(error, x, config) for many x (N, *), in chunks and without the path: (N, *)."""
-    config = effective(config)
+    return finish(purified_steps(error, x, config))
 
-    def run(start: Tensor) -> Tensor:
-        z = start
-        with torch.no_grad():
-            for k in range(config.steps):
-                z = purify_step(error, z, start, config, k).point
-        return z
+
+def purified_steps(error: ReconstructionError, x: Tensor, config: PurifierConfig) -> Generator[float, None, Tensor]:
+    """`purified`, yielding the share done after every step."""
+    config = effective(config)
+    starts = x.detach().split(CHUNK)
+    ends = list(starts)
+
+    def moved(k: int, z: Tensor, start: Tensor) -> Tensor:
+        with torch.no_grad():  # of the pool's thread
+            return purify_step(error, z, start, config, k).point
 
     with ThreadPoolExecutor(WORKERS) as pool:  # PyTorch lets go of the interpreter inside each operation
-        return torch.cat(list(pool.map(run, x.detach().split(CHUNK))))
+        for k in range(config.steps):
+            ends = list(pool.map(partial(moved, k), ends, starts))
+            yield (k + 1) / config.steps
+    return torch.cat(ends)

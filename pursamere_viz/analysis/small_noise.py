@@ -8,7 +8,7 @@ import torch
 from scipy import stats
 from torch import Tensor
 
-from pursamere_viz.analysis.recovery import FLAT, match
+from pursamere_viz.analysis.recovery import FLAT, match, minimise
 from pursamere_viz.densities.modes import KnownDensity, find_modes
 from pursamere_viz.densities.newton import climb, derivatives
 from pursamere_viz.purification.denoisers import TweedieDenoiser
@@ -131,7 +131,7 @@ def small_noise_study(
     start = torch.where(limits.isfinite(), limits, modes)
     for sigma in sigmas.flip(0).tolist():  # from the limit upwards
         error = ReconstructionError(TweedieDenoiser(density), sigma, noise)
-        found = _followed(error, start) if purifier is None else purify(error, start, purifier).purified
+        found = minimise(error, start) if purifier is None else purify(error, start, purifier).purified
         start = torch.where(found.isfinite(), found, start)
         minimisers.append(found)
         smoothed = find_modes(density.smoothed(sigma))
@@ -150,16 +150,6 @@ def small_noise_study(
         rate_to_mode=tuple(fit_rate(sigmas, column) for column in to_mode.T),
         rate_to_limit=tuple(fit_rate(sigmas, column) for column in to_limit.T),
     )
-
-
-def _followed(error: ReconstructionError, start: Tensor) -> Tensor:
-    """Each start's minimiser, (M, D), in the order of the starts; nan where descent runs away."""
-    x = climb(lambda z: -error(z), start, largest=error.sigma)
-    _, gradient, hessian = derivatives(error, x)
-    curvature, axes = torch.linalg.eigh(hessian)
-    step = ((axes.mT @ gradient[:, :, None]).squeeze(-1) / curvature).norm(dim=1)
-    good = torch.isfinite(step) & (step < FLAT * error.sigma) & (curvature[:, 0] > 0)
-    return torch.where(good[:, None], x, torch.nan)
 
 
 def fit_rate(sigmas: Tensor, distances: Tensor) -> Rate:

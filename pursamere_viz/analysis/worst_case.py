@@ -102,7 +102,8 @@ def worst_case(
     resolution: int = 41,
 ) -> WorstCase:
     """The worst case of classifier(purifier(z)) over all z with ||z - x||_norm <= eps: x (N, 2), y (N,); None: no defence."""
-    return finish(worst_case_steps(classifier, purifier, x, y, eps, norm=norm, resolution=resolution))
+    steps = worst_case_steps(classifier, purifier, x, y, eps, norm=norm, resolution=resolution)
+    return finish(steps, title="Trying every point of every ball")
 
 
 def worst_case_steps(

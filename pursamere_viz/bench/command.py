@@ -37,15 +37,10 @@ def add_evaluate(commands: Any) -> None:
         "--eps", nargs="+", type=fraction, default=default.eps, help="budgets, as .1 or 8/255 (default .1)"
     )
     parser.add_argument("--norm", default=default.norm, help="linf or l2")
-    for name, meaning in (
-        ("images", "test images, from the first"),
-        ("seed", "of random starts and noise"),
-        ("draws", "of a randomised purifier, for each verdict"),
-        ("batch", "images of a piece: what a kill can lose"),
-    ):
-        parser.add_argument(
-            f"--{name}", type=int, default=getattr(default, name), help=f"{meaning} (default %(default)s)"
-        )
+    for field in fields(BenchConfig):
+        if isinstance(field.default, int):
+            meaning = f"{field.metadata['help']} (default %(default)s)"
+            parser.add_argument(f"--{field.name}", type=int, default=field.default, help=meaning)
     parser.add_argument(
         "--out",
         type=Path,

@@ -3,7 +3,7 @@
 import math
 import platform
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import joblib
@@ -16,23 +16,29 @@ from pursamere_viz.bench.defences import make_defence, scenario_of, traits
 from pursamere_viz.geometry import check_norm
 from pursamere_viz.models.data import data_set
 from pursamere_viz.models.device import default_device
+from pursamere_viz.parameters import explained
 
 CLEAN = "clean"  # the "attack" of the unattacked images
 
 
+def _field(default: Any, help: str) -> Any:
+    return field(default=default, metadata={"help": help})
+
+
+@explained
 @dataclass(frozen=True)
 class BenchConfig:
     """Everything that decides the outcome of a run; how many processes compute it does not."""
 
-    data_set: str = "digits"
-    purifiers: tuple[str, ...] = ("none", "shipped")
-    attacks: tuple[str, ...] = ("pgd-20:blind", "pgd-20:bpda", "pgd-20:full")
-    eps: tuple[float, ...] = (0.1,)
-    norm: str = "linf"
-    images: int = 100
-    seed: int = 0
-    draws: int = 8  # of a randomised purifier, judged on each adversarial example
-    batch: int = 20  # images of one piece
+    data_set: str = _field("digits", "digits, mnist, fashion_mnist or cifar10")
+    purifiers: tuple[str, ...] = _field(("none", "shipped"), "purifiers by name, settings after a colon")
+    attacks: tuple[str, ...] = _field(("pgd-20:blind", "pgd-20:bpda", "pgd-20:full"), "attacks by name")
+    eps: tuple[float, ...] = _field((0.1,), "budgets, on the scale of [0, 1]")
+    norm: str = _field("linf", "linf or l2, of the budgets")
+    images: int = _field(100, "test images, from the first")
+    seed: int = _field(0, "of random starts and noise")
+    draws: int = _field(8, "of a randomised purifier, for each verdict")
+    batch: int = _field(20, "images of a piece: what a kill can lose")
 
     def __post_init__(self) -> None:
         described = data_set(self.data_set)

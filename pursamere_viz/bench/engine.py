@@ -2,7 +2,7 @@
 
 import math
 import os
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,14 +26,23 @@ class Advance:
     fresh: float  # of `done`, what this process has seen computed: the rest was there
     piece: Piece | None  # the last one
 
+    @property
+    def share(self) -> float:
+        """How much is done, from 0 to 1."""
+        return self.done / self.total
+
 
 def default_jobs() -> int:
     """One process a core, and one where a GPU does the work."""
     return (os.cpu_count() or 1) if default_device().type == "cpu" else 1
 
 
-def bench(config: BenchConfig, path: Path, *, jobs: int = 1, scheduler: str = "") -> Iterator[Advance]:
-    """Measure what the file does not hold yet, yielding after every piece; a stopped or killed run goes on where it was.
+def bench(
+    config: BenchConfig, path: Path, *, jobs: int = 1, scheduler: str = ""
+) -> Generator[Advance, None, BenchResults]:
+    """Measure what the file does not hold yet, yielding after every piece, and return all results.
+
+    A stopped or killed run goes on where it was.
 
     `jobs` processes, or the workers of the Dask cluster whose scheduler's address is given: the outcome is the same. The
     workers only compute; this process alone writes.
@@ -56,6 +65,7 @@ def bench(config: BenchConfig, path: Path, *, jobs: int = 1, scheduler: str = ""
             results.append(outcomes)
             done, fresh = done + costs[piece], fresh + costs[piece]
             yield Advance(results, done, total, fresh, piece)
+    return results
 
 
 def _measured(config: BenchConfig, piece: Piece) -> tuple[Piece, list[Outcome]]:

@@ -1,7 +1,5 @@
 """Measure one piece of a bench run: attack the defence, and judge what was found by draws that the attacker did not see."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -13,6 +11,7 @@ from pursamere_viz.bench.config import CLEAN, BenchConfig, Piece
 from pursamere_viz.bench.defences import make_defence, traits
 from pursamere_viz.models.data import load_images
 from pursamere_viz.models.device import default_device
+from pursamere_viz.threads import one_thread
 
 POINTS = 21  # of a loss curve that are kept
 Outcome = dict[str, Any]  # one line of the results file: an image under one attack on one purifier
@@ -33,7 +32,7 @@ def measure(config: BenchConfig, piece: Piece) -> list[Outcome]:
         draws = config.draws if randomised else 1
         with torch.no_grad():
             said = torch.stack([judge(found.x_adv).argmax(-1) for _ in range(draws)], 1).cpu()
-    keep = torch.linspace(0, len(found.loss) - 1, min(POINTS, len(found.loss))).round().long()
+    keep = torch.linspace(0, len(found.loss) - 1, min(POINTS, len(found.loss)), dtype=torch.float32).round().long()
     curves = found.loss[keep].cpu().double().T
     return [
         {
@@ -69,14 +68,3 @@ def cost(config: BenchConfig, piece: Piece) -> float:
     runs = attack.gradient_steps * attack.restarts * attack.eot
     judged = (config.draws if purifier.randomised else 1) * (calls + 1)
     return (piece.last - piece.first) * (runs * (forward + backward) + judged)
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """Torch on one thread: sums then have one order, however many processes share the machine."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)

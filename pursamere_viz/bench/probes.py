@@ -9,12 +9,12 @@ from torch.nn.functional import cross_entropy
 
 from pursamere_viz.bench.config import BenchConfig
 from pursamere_viz.bench.defences import make_defence, traits
-from pursamere_viz.bench.pieces import one_thread
 from pursamere_viz.bench.results import BenchResults
 from pursamere_viz.geometry import length, normalize
 from pursamere_viz.models.data import load_images
 from pursamere_viz.purification import IdentityPurifier, PurifiedClassifier, Purifier
 from pursamere_viz.purification.purifiers import purify_step
+from pursamere_viz.threads import one_thread
 
 IMAGES = 12
 DIRECTIONS = 4  # random ones, along which derivatives are compared

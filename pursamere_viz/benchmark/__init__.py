@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
-from pursamere_viz.benchmark import bench_runs, density, first_view, memory, timing, views
+from pursamere_viz.benchmark import bench_runs, density, first_view, memory, thread_counts, timing, views
 from pursamere_viz.models.data import data_set
 
 
@@ -12,6 +12,7 @@ def benchmark(name: str = "digits") -> Iterator[dict[str, Any]]:
     yield from timing.measure(name)
     yield from memory.measure(name)
     yield from views.measure(name)
+    yield from thread_counts.measure(name)
     if not data_set(name).large:
         yield from bench_runs.measure()
         yield from density.measure()

@@ -15,14 +15,14 @@ def augment(x: Tensor, config: TrainingConfig, generator: torch.Generator) -> Te
     if config.crop:
         x = _crop(x, config.crop, generator)
     if config.flip:
-        flipped = torch.rand(len(x), generator=generator).to(x) < 0.5
+        flipped = torch.rand(len(x), generator=generator, dtype=torch.float32).to(x) < 0.5
         x = torch.where(per_image(flipped, x), x.flip(-1), x)
     return x
 
 
 def _affine(x: Tensor, config: TrainingConfig, generator: torch.Generator) -> Tensor:
     """Rotation, zoom and shift, bilinear, zero outside."""
-    draw = torch.randn(len(x), 4, generator=generator).to(x)
+    draw = torch.randn(len(x), 4, generator=generator, dtype=torch.float32).to(x)
     angle, zoom = config.rotation * draw[:, 0], (config.scale * draw[:, 1]).exp()
     shift = config.shift * 2 / x.shape[-1] * draw[:, 2:]
     cos, sin = angle.cos() * zoom, angle.sin() * zoom

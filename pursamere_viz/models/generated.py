@@ -40,7 +40,7 @@ def generated_images(name: str, count: int = COUNT, *, seed: int = 0) -> Generat
 
     ValueError for an unknown data set or networks that are not there, in one sentence with the remedy.
     """
-    return finish(generating(name, count, seed=seed))
+    return finish(generating(name, count, seed=seed), title="Drawing images from the score network")
 
 
 def generating(name: str, count: int = COUNT, *, seed: int = 0) -> Generator[float, None, GeneratedImages]:

@@ -48,11 +48,11 @@ def denoising_loss(config: TrainingConfig, std: float) -> Objective:
 
     def loss(model: nn.Module, x: Tensor, y: Tensor, generator: torch.Generator) -> Tensor:
         if config.sigma_spread > 0:
-            normal = torch.randn(len(x), generator=generator).to(x)
+            normal = torch.randn(len(x), generator=generator, dtype=torch.float32).to(x)
             sigma = (config.sigma_median * (config.sigma_spread * normal).exp()).clamp(low, high)
         else:
-            sigma = low * (high / low) ** torch.rand(len(x), generator=generator).to(x)
-        noise = torch.randn(x.shape, generator=generator).to(x)
+            sigma = low * (high / low) ** torch.rand(len(x), generator=generator, dtype=torch.float32).to(x)
+        noise = torch.randn(x.shape, generator=generator, dtype=torch.float32).to(x)
         squared = (model(x + per_image(sigma, x) * noise, sigma) - x).square().flatten(1).mean(1)
         weight = (sigma**2 + std**2) / (sigma * std) ** 2
         return (weight * squared).mean()
@@ -71,8 +71,8 @@ def denoised_loss(denoiser: Callable[[Tensor, Tensor], Tensor], high: float, pur
     """
 
     def loss(model: nn.Module, x: Tensor, y: Tensor, generator: torch.Generator) -> Tensor:
-        sigma = high * torch.rand(len(x), generator=generator).to(x)
-        noisy = x + per_image(sigma, x) * torch.randn(x.shape, generator=generator).to(x)
+        sigma = high * torch.rand(len(x), generator=generator, dtype=torch.float32).to(x)
+        noisy = x + per_image(sigma, x) * torch.randn(x.shape, generator=generator, dtype=torch.float32).to(x)
         quarter = len(x) // 4
         half = 2 * quarter
         with torch.no_grad():

@@ -160,7 +160,7 @@ def train_network(
     checkpoint = path.with_suffix(".training")
     if restart:
         checkpoint.unlink(missing_ok=True)
-    network = _initialised(chosen).to(device)
+    network = make_network(chosen.architecture, chosen.training.seed, **chosen.options).to(device)
     if chosen.start:
         network.load_state_dict(load_network(data_set, chosen.start, device).state_dict())
     x, y = (tensor.to(device) for tensor in load_images(data_set, "train"))
@@ -180,10 +180,3 @@ def train_network(
     }
     save_tensors(path, network.state_dict(), card)
     checkpoint.unlink(missing_ok=True)
-
-
-def _initialised(chosen: Recipe) -> torch.nn.Module:
-    """A fresh network; torch's layers draw from the global generator, so a fork of it is seeded and the original left as it was."""
-    with torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(chosen.training.seed)
-        return make_network(chosen.architecture, **chosen.options)

@@ -22,9 +22,8 @@ class ScoreNetwork(nn.Module):
         self.mean: Tensor
         self.register_buffer("mean", torch.as_tensor(mean, dtype=torch.float32), persistent=False)
         self.frequencies: Tensor
-        self.register_buffer(
-            "frequencies", torch.exp(torch.linspace(0, math.log(32), embedding // 2)), persistent=False
-        )
+        octaves = torch.linspace(0, math.log(32), embedding // 2, dtype=torch.float32)
+        self.register_buffer("frequencies", octaves.exp(), persistent=False)
 
     def inner(self, h: Tensor, embedding: Tensor) -> Tensor:
         """F: (B, *), embedding (1 or B, E) -> (B, *)."""

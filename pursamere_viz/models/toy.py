@@ -5,7 +5,6 @@ from collections.abc import Generator
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-import torch
 from torch import Tensor, nn
 
 from pursamere_viz.models.networks import make_network
@@ -45,14 +44,12 @@ def train_toy(density: Sampled, config: ToyConfig | None = None) -> Generator[Re
     x = density.sample(config.samples, config.seed).float()
     mean, std = x.mean(0), float(x.std(0).square().mean().sqrt())
     options: dict[str, Any] = {"channels": x.shape[1], "size": 1, "width": config.width, "blocks": config.blocks}
-    with torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(config.seed)
-        network = make_network("mlp_score_network", **options, mean=mean.tolist(), std=std)
+    network = make_network("mlp_score_network", config.seed, **options, mean=mean.tolist(), std=std)
     training = TrainingConfig(
         steps=config.steps, batch=config.batch, learning_rate=config.learning_rate, weight_decay=1e-4, warmup=100,
         ema=0.99, sigma_low=config.sigma_low, sigma_high=config.sigma_high, seed=config.seed,
     )  # fmt: skip
-    yield from train(network, x, torch.zeros(len(x)), denoising_loss(training, std), training)
+    yield from train(network, x, x.new_zeros(len(x)), denoising_loss(training, std), training)
     return network.double().eval().requires_grad_(False)
 
 

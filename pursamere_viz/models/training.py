@@ -3,6 +3,7 @@
 import math
 import time
 from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from pursamere_viz.models.augmentation import augment
 from pursamere_viz.models.checkpoints import load_tensors, save_tensors
 from pursamere_viz.models.device import reduced_precision
+from pursamere_viz.models.networks import DrawnFrom
 from pursamere_viz.models.objectives import Objective, TrainingConfig
 
 
@@ -43,7 +45,7 @@ def train(
     """Train model in place on images x (N, C, H, W) or vectors (N, D), labels y (N,); in the end it holds the averaged weights.
 
     Images are augmented, vectors are not; validation images, if given, are looked at whenever a checkpoint is due.
-    Draws come from one generator, dropout included only through torch's own state, which is forked and seeded here. With a
+    Draws come from one generator, those of dropout from one a step; torch's global generator is left alone. With a
     checkpoint file the run goes on where a killed one stopped.
     """
     run = _Run(model, objective, config, x.device)
@@ -86,17 +88,12 @@ class _Run:
 
     def optimize(self, x: Tensor, y: Tensor) -> float:
         """One step on a random batch; its loss."""
-        config, generator, cuda = self.config, self.generator, x.is_cuda
+        config, generator = self.config, self.generator
         for group in self.optimizer.param_groups:
             group["lr"] = config.learning_rate * _schedule(self.step, config)
         index = torch.randint(len(x), (config.batch,), generator=generator).to(x.device)
         images, labels = x[index], y[index]
-        # Dropout draws from the device's global generator: a fork of it is seeded, the original left as it was.
-        with torch.random.fork_rng(devices=[x.device] if cuda else []):
-            seed = config.seed * 1_000_003 + self.step
-            torch.default_generator.manual_seed(seed)
-            if cuda:
-                torch.cuda.default_generators[x.device.index or 0].manual_seed(seed)
+        with self._dropout_drawn(config.seed * 1_000_003 + self.step, x.device):
             if images.dim() == 4:
                 images = augment(images, config, generator).contiguous(memory_format=torch.channels_last)
             with reduced_precision(x.device, config.bf16):
@@ -108,6 +105,14 @@ class _Run:
         self.average.update_parameters(self.model)
         self.step += 1
         return float(loss.detach())
+
+    def _dropout_drawn(self, seed: int, device: torch.device) -> AbstractContextManager[Any]:
+        """A context in which the network's dropout, if it has any, draws from this seed."""
+        if not any(isinstance(layer, nn.Dropout) and layer.p > 0 for layer in self.model.modules()):
+            return nullcontext()
+        if device.type == "cuda":
+            return _seeded(torch.cuda.default_generators[device.index or 0], seed)
+        return DrawnFrom(torch.Generator().manual_seed(seed))
 
     def validate(self, x: Tensor, y: Tensor) -> float:
         """Mean objective of the averaged network; the same draws every time."""
@@ -148,6 +153,17 @@ class _Run:
         self.generator.set_state(tensors["generator"])
         self.step, self.seconds = int(described["step"]), float(described["seconds"])
         self.curve = tuple((int(step), float(loss)) for step, loss in described["curve"])
+
+
+@contextmanager
+def _seeded(generator: torch.Generator, seed: int) -> Iterator[None]:
+    """A GPU's own generator, seeded and then set back: a compiled network draws from no other."""
+    before = generator.get_state()
+    generator.manual_seed(seed)
+    try:
+        yield
+    finally:
+        generator.set_state(before)
 
 
 def _schedule(step: int, config: TrainingConfig) -> float:

@@ -22,8 +22,9 @@ DECAYS = ("linear", "cosine", "none")
 class PurifierConfig:
     """How to search. Every field is this project's choice where the abstract of arXiv 2602.06269 is silent.
 
-    The metadata of each field (range, help) is what the app's controls are made from; only values that cannot work are
-    refused here, so that a researcher may leave the range.
+    The box [0, 1] belongs to images, so it comes with the shape of what is purified; say clip=False for images on another
+    scale and clip=True for flattened ones. The metadata of each field (range, help) is what the app's controls are made from;
+    only values that cannot work are refused here, so that a researcher may leave the range.
     """
 
     method: str = choice(
@@ -48,7 +49,9 @@ class PurifierConfig:
         "its gradient from attackers, as that of a sign is 0).",
     )
     decay: str = choice("linear", DECAYS, "How rho and the step size fall to zero over the steps.")
-    clip: bool = switch(True, "Keep every point in [0, 1].")
+    clip: bool | None = switch(
+        None, "Keep every point in [0, 1]. None: images (B, C, H, W) are kept in it, points of any other shape are not."
+    )
 
     def __post_init__(self) -> None:
         check_norm(self.norm)
@@ -116,7 +119,8 @@ def purify_step(error: ReconstructionError, z: Tensor, x: Tensor, config: Purifi
     if config.step_rule != "gradient":
         direction = normalize(direction, "linf" if config.step_rule == "sign" else "l2")
     moved = project(z - factor * config.step_size * direction, x, config.radius, config.norm)
-    return Step(moved.clamp(0, 1) if config.clip else moved, ascent, value, length(gradient))
+    boxed = z.dim() == 4 if config.clip is None else config.clip
+    return Step(moved.clamp(0, 1) if boxed else moved, ascent, value, length(gradient))
 
 
 def effective(config: PurifierConfig) -> PurifierConfig:

@@ -17,10 +17,12 @@ from pursamere_viz import (
     basins,
     find_minimisers,
     find_modes,
+    finish,
     match,
+    minimise,
     purify,
 )
-from pursamere_viz.analysis.recovery import purified
+from pursamere_viz.analysis.recovery import basin_steps, purified
 
 LINE = torch.linspace(-3, 4, 57, dtype=torch.float64)[:, None]
 
@@ -179,3 +181,62 @@ def test_49_nodes_make_no_minimum_of_their_own(make_error, name):
     few, many = (find_minimisers(make_error(preset.density, preset.sigma, order), starts) for order in (7, 21))
     assert len(few.points) == len(many.points)
     assert match(few.points, many.points).distance.max() < 0.1 * preset.sigma
+
+
+@pytest.mark.parametrize("method", ["error", "stop_gradient", "log_density"])
+def test_the_converged_end_in_one_gaussian_is_its_mean(isotropic, make_error, draw, method):
+    mean = [0.3, -1.2]
+    error = make_error(isotropic([mean], 0.05), 0.8, order=5)
+    ends = minimise(error, 3 * draw(6, 2), method=method)
+    torch.testing.assert_close(ends, torch.tensor([mean], dtype=torch.float64).expand(6, 2), rtol=0, atol=1e-9)
+
+
+@pytest.mark.parametrize(("sigma", "bias"), [(0.8, 0.306), (0.4, 0.127), (0.2, 0.038), (0.1, 0.010), (0.05, 0.0025)])
+def test_the_converged_bias_of_stop_gradient_needs_no_step_size(make_error, sigma, bias):
+    error = make_error(PRESETS_1D["gumbel"].density, sigma, order=30)
+    ends = minimise(error, column([-1.5, 0.5, 3.0]).float(), method="stop_gradient")  # float32: computed in float64 all the same
+    assert ends.dtype == torch.float64
+    assert error.drift(ends).abs().max() < 1e-12
+    assert ends.flatten().tolist() == pytest.approx([bias] * 3, abs=6e-4 if sigma > 0.05 else 6e-5)
+
+
+def test_the_converged_error_goes_to_minus_log_2_and_a_mode_is_no_minimum(make_error):
+    ends = [minimise(make_error(PRESETS_1D["gumbel"].density, sigma, 30), column([0.0])).item() for sigma in (0.1, 0.05, 0.025)]
+    gaps = [end + math.log(2) for end in ends]
+    assert gaps == pytest.approx([gaps[0] / 4**k for k in range(3)], rel=0.05)  # falls as sigma^2
+
+
+def test_the_converged_end_is_where_a_patient_purifier_ends(tilted, make_error):
+    error, starts = make_error(tilted, 0.5, order=9), tilted.means + 0.1
+    for method in ("error", "stop_gradient", "log_density"):
+        patient = PurifierConfig(method=method, steps=600, step_size=0.5, radius=math.inf, decay="none")
+        slow = purify(error, starts, patient).purified
+        torch.testing.assert_close(minimise(error, starts, method=method), slow, rtol=0, atol=1e-6)
+
+
+def test_a_start_that_runs_away_has_no_end(make_error):
+    ends = minimise(make_error(StudentT(3.0), 0.1, order=20), column([0.5, 4.0]))
+    assert ends[0].abs().item() < 1e-9
+    assert ends[1].isnan()
+
+
+def test_what_cannot_be_followed_to_its_end_is_named(isotropic, make_error):
+    error = make_error(isotropic([[0.0, 0.0]], 0.5), 0.5, order=3)
+    with pytest.raises(ValueError, match="method must be one of error, stop_gradient, log_density, got 'tweedie'"):
+        minimise(error, torch.zeros(1, 2), method="tweedie")
+    with pytest.raises(ValueError, match=r"starts must have shape \(B, D\), points of a few dimensions, got \(1, 1, 8, 8\)"):
+        minimise(error, torch.zeros(1, 1, 8, 8))
+    learned = ReconstructionError(lambda y, sigma: y, 0.5, error.noise)
+    with pytest.raises(ValueError, match=r"stop_gradient can be followed to its end only for a known density"):
+        minimise(learned, torch.zeros(1, 2), method="stop_gradient")
+
+
+def test_basins_say_how_far_they_are(isotropic, make_error, monkeypatch):
+    monkeypatch.setattr("pursamere_viz.analysis.recovery.CHUNK", 7)
+    error = make_error(isotropic([[0.0, 0.0]], 0.5), 0.5, order=3)
+    config, where = PurifierConfig(steps=4), {"window": (-2, 2, -2, 2), "resolution": 5}
+    target = torch.zeros(1, 2)  # float32, beside ends in float64
+    steps = basin_steps(error, config, target, **where)
+    shares = [next(steps) for _ in range(4)]
+    assert shares == [0.25, 0.5, 0.75, 1.0]
+    assert torch.equal(finish(steps).end, basins(error, config, target, **where).end)

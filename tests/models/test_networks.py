@@ -1,19 +1,26 @@
 """Networks: preconditioning in its limits, shapes, and what the shipped weights must be good for."""
 
 import copy
+import threading
 
 import pytest
 import torch
 from torch import nn
 
 from pursamere_viz import EmpiricalDensity, TweedieDenoiser, load_images
+from pursamere_viz.densities.presets import PRESETS
+from pursamere_viz.models import load_network
 from pursamere_viz.models.networks import (
+    ARCHITECTURES,
     ConvClassifier,
+    DrawnFrom,
     ImageClassifier,
     MLPScoreNetwork,
     UNetScoreNetwork,
     make_network,
 )
+from pursamere_viz.models.recipes import RECIPES, recipe
+from pursamere_viz.models.toy import ToyConfig, trained_toy
 
 
 def mlp():
@@ -155,3 +162,63 @@ def test_the_convolutional_classifier_sees_each_image_alone(channels, size):
     assert together.shape == (5, 10)
     torch.testing.assert_close(together, torch.cat([network(image[None]) for image in x]), rtol=1e-4, atol=1e-5)
     assert not torch.allclose(together, network(x.flip(0)))
+
+
+@pytest.mark.parametrize(("data_set", "role"), [(name, role) for name in RECIPES for role in ("classifier", "score")])
+def test_a_fresh_network_has_the_bits_that_the_global_generator_gives_after_the_same_seed(data_set, role):
+    chosen = recipe(data_set, role)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(5)
+        expected = ARCHITECTURES[chosen.architecture](**chosen.options).state_dict()
+    found = make_network(chosen.architecture, 5, **chosen.options).state_dict()
+    assert all(torch.equal(found[key], expected[key]) for key in expected) and found.keys() == expected.keys()
+    other = make_network(chosen.architecture, 6, **chosen.options).state_dict()
+    assert any(not torch.equal(found[key], other[key]) for key in found)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_dropout_has_the_bits_that_the_global_generator_gives_after_the_same_seed(dtype):
+    x, layer = torch.arange(1.0, 4001.0, dtype=dtype).reshape(4, 1000), nn.Dropout(0.3)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(9)
+        expected = layer(x)
+    with DrawnFrom(torch.Generator().manual_seed(9)):
+        found = layer(x)
+    assert torch.equal(found, expected)
+    assert 0.25 < float((found == 0).double().mean()) < 0.35
+    with DrawnFrom(torch.Generator().manual_seed(9)):
+        assert torch.equal(layer.eval()(x), x)
+
+
+def test_making_and_loading_networks_leaves_the_global_generator_alone():
+    before = torch.get_rng_state()
+    load_network("digits", "classifier")
+    make_network("mlp_score_network", channels=2, size=1)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_threads_that_make_and_load_networks_do_not_disturb_one_another():
+    """Sessions are threads of one process: one trains a network for the plane while others load theirs and draw."""
+    density, tiny = PRESETS["three"].density, ToyConfig(samples=64, steps=2, batch=16, width=8, blocks=1)
+    expected, found, enough = trained_toy(density, tiny).state_dict(), [], threading.Event()
+
+    def disturb():
+        while not enough.is_set():
+            load_network("digits", "classifier")
+            torch.manual_seed(1)  # an outside program, in a thread of its own
+            torch.rand(3)
+
+    def train():
+        found.extend(trained_toy(density, tiny).state_dict() for _ in range(10))
+
+    with torch.random.fork_rng(devices=[]):
+        disturbing, training = threading.Thread(target=disturb), [threading.Thread(target=train) for _ in range(2)]
+        disturbing.start()
+        for thread in training:
+            thread.start()
+        for thread in training:
+            thread.join()
+        enough.set()
+        disturbing.join()
+    assert len(found) == 20
+    assert all(torch.equal(one[key], expected[key]) for one in found for key in expected)

@@ -6,16 +6,23 @@ import math
 import os
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 import torch
 
 from pursamere_viz import (
+    PRESETS,
+    PRESETS_1D,
     EmpiricalDensity,
     NoiseRule,
+    Purifier,
     PurifierConfig,
     ReconstructionError,
     TweedieDenoiser,
+    basins,
+    find_minimisers,
+    load_images,
     mean_shift,
     purify,
 )
@@ -256,3 +263,33 @@ def test_two_runs_compute_the_same_bits(crowd):
         path = purify(crowd, x, PurifierConfig(rho=0.3))
         hashes.add(hashlib.sha256(path.points.numpy().tobytes() + path.error.numpy().tobytes()).hexdigest())
     assert len(hashes) == 1
+
+
+def test_the_box_comes_with_images_and_not_with_points(crowd, make_error):
+    """Stop-gradient descent from -1.5 on Gumbel's density ends at -.494; in a box around images it would be above 0."""
+    error = make_error(PRESETS_1D["gumbel"].density, 0.4, order=30)
+    x = torch.tensor([[-1.5]], dtype=torch.float64)
+    path = purify(error, x, PurifierConfig(method="stop_gradient"))
+    assert path.purified.item() == pytest.approx(-0.494, abs=5e-4)
+    assert torch.equal(path.points, purify(error, x, PurifierConfig(method="stop_gradient", clip=False)).points)
+    images = torch.rand(3, 1, 2, 2, generator=torch.Generator().manual_seed(1), dtype=torch.float64).round()
+    far = PurifierConfig(step_size=2.0, step_rule="normalized", rho=0.3)
+    assert torch.equal(purify(crowd, images, far).points, purify(crowd, images, replace(far, clip=True)).points)
+    assert not torch.equal(purify(crowd, images, far).points, purify(crowd, images, replace(far, clip=False)).points)
+
+
+def test_what_a_user_writes_for_images_and_for_the_plane(classifier, score_network):
+    """No field says so: shipped networks stay in the box, the wells of a mixture outside it are reached."""
+    x = load_images("digits", "test", slice(0, 2))[0]
+    noise = NoiseRule.antithetic((1, 8, 8), 1, 0)
+    images = Purifier(ReconstructionError(score_network, 0.25, noise), PurifierConfig(steps=2, step_size=2.0))
+    assert images(x).min() >= 0 and images(x).max() <= 1
+    preset = PRESETS["narrow_wide"]
+    error = ReconstructionError(TweedieDenoiser(preset.density), preset.sigma, NoiseRule.gauss_hermite(2, 7))
+    wells = find_minimisers(error, preset.density.means)
+    found = basins(
+        error, PurifierConfig(steps=30, step_size=0.7, radius=9.0), wells.points,
+        window=(-2.2, 3.2, -2.0, 2.0), resolution=9, tolerance=0.4,
+    )  # fmt: skip
+    assert found.end.min() < 0 and found.end.max() > 1
+    assert {0, 1} <= set(found.index.flatten().tolist())
