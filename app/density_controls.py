@@ -69,9 +69,10 @@ def _purifiers() -> None:
 
 
 def take_preset() -> None:
-    """A new preset brings the noise level and the radius that show it, and no edits."""
+    """A new preset brings the noise level, the radius and whatever else shows its story, and no edits."""
     chosen = PRESETS[page["preset"]]
-    page.put(mixture="", sigma=chosen.sigma, radius=chosen.radius)
+    others = {name: page.fields[name].default for preset in PRESETS.values() for name in preset.settings}
+    page.put(mixture="", sigma=chosen.sigma, radius=chosen.radius, **(others | dict(chosen.settings)))
 
 
 def layers() -> None:

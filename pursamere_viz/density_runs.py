@@ -216,7 +216,7 @@ def density_npz(result: DensityRun) -> bytes:
     arrays: dict[str, Tensor] = {"x": maps.error.a, "y": maps.error.b}
     arrays |= {name: getattr(maps, name).values for name in ("log_prob", "smoothed", "error", "sharpness", "classes")}
     arrays |= {"modes": maps.modes.points, "smoothed_modes": maps.smoothed_modes.points}
-    arrays |= {"minimisers": maps.minimisers.points}
+    arrays |= {"minimisers": maps.minimisers.points, "minimisers_certified": torch.tensor(maps.minimisers.certified)}
     for path in result.paths:
         for field in ("points", "error", "log_prob", "mode_distance", "probabilities"):
             arrays[f"{path.method}_{field}"] = getattr(path, field)

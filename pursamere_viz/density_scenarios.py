@@ -58,12 +58,10 @@ class DensityScenario(Described):
     )
     sigma: float = number(PRESETS[FIRST].sigma, 0.02, 3.0, 0.01, "Noise level of the expected reconstruction error.")
     order: int = number(
-        9,
-        3,
-        21,
-        1,
-        "Noise nodes in each direction, of a trapezoid rule; maps and paths take the expectation over their square, the minima are counted with more.",
-    )
+        9, 3, 21, 1,
+        "Nodes of the trapezoid rule in each direction: maps and paths take the expectation over their square; "
+        "minima are counted with more.",
+    )  # fmt: skip
     methods: str = several(",".join(METHODS), METHODS, "Purifiers that start from the same point.")
     rho: float = inherit(PurifierConfig, "rho", default=0.1)
     radius: float = inherit(PurifierConfig, "radius", default=PRESETS[FIRST].radius, high=12.0)

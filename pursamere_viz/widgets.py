@@ -68,6 +68,12 @@ def explore(density: GaussianMixture, *, sigma: float = 0.3, **settings: Any) ->
 
     Numbers of the mixture are rounded to 6 significant digits. ValueError for a mixture or a setting that cannot be.
     """
+    if not isinstance(density, GaussianMixture):
+        raise ValueError(f"explore draws a GaussianMixture in the plane, got {type(density).__name__}")
+    if "layers" in settings:
+        raise ValueError(
+            f"explore always shows the layers {LAYERS}: leave layers out, or use DensityScenario with run_density"
+        )
     chosen: dict[str, Any] = {"methods": "sam,log_density", "resolution": 41} | settings
     return Explorer(DensityScenario(mixture=to_text(density), sigma=sigma, layers=LAYERS, **chosen))
 

@@ -5,6 +5,7 @@ import torch
 
 from pursamere_viz import (
     PRESETS,
+    Gumbel,
     NoiseRule,
     PurifierConfig,
     ReconstructionError,
@@ -35,7 +36,7 @@ def drawn(explorer, name):
 
 def by_hand(start, sigma, method="error", rho=0.2):
     """The last point, from the purifier itself."""
-    error = ReconstructionError(TweedieDenoiser(PRESETS["three"].density), sigma, NoiseRule.gauss_hermite(2, 5))
+    error = ReconstructionError(TweedieDenoiser(PRESETS["three"].density), sigma, NoiseRule.trapezoid(2, 5))
     settings = {name: value for name, value in SETTINGS.items() if name not in ("order", "rho")}
     config = PurifierConfig(method=method, rho=rho, clip=False, **settings)
     return purify(error, torch.tensor([start], dtype=torch.float64), config).purified[0]
@@ -71,7 +72,7 @@ def test_moving_sigma_moves_end_contour_and_minima_but_not_the_start(explorer):
     torch.testing.assert_close(path[-1], by_hand([0.9, 0.4], 0.5), atol=1e-4, rtol=0)
     assert (explorer.figure.data[0].z != contour).any()
     assert drawn(explorer, "mode of p").tolist() == modes.tolist()
-    error = ReconstructionError(TweedieDenoiser(PRESETS["three"].density), 0.5, NoiseRule.gauss_hermite(2, 5))
+    error = ReconstructionError(TweedieDenoiser(PRESETS["three"].density), 0.5, NoiseRule.trapezoid(2, 35))
     now = drawn(explorer, "minimum of the error")
     expected = find_minimisers(error, now).points
     assert torch.cdist(now, expected).amin(1).max() < 1e-3
@@ -111,3 +112,7 @@ def test_what_cannot_be_is_refused():
         explore(PRESETS["three"].density, sigma=-1.0)
     with pytest.raises(TypeError, match="colour"):
         explore(PRESETS["three"].density, colour="red")
+    with pytest.raises(ValueError, match="GaussianMixture in the plane, got Gumbel"):
+        explore(Gumbel())
+    with pytest.raises(ValueError, match="leave layers out"):
+        explore(PRESETS["three"].density, layers="error")

@@ -4,6 +4,8 @@ import streamlit as st
 
 import compute
 import density_controls
+from pursamere_viz.analysis import Minimisers
+from pursamere_viz.analysis.sigma_sweep import SigmaSweep
 from pursamere_viz.densities.presets import PRESETS, PRESETS_1D
 from pursamere_viz.density_runs import EFFORTS, DensityRun, RobustnessReport, density_npz, density_snippet
 from pursamere_viz.density_scenarios import METHOD_TITLES, DensityScenario
@@ -75,9 +77,9 @@ def facts(result: DensityRun) -> str:
     score = "exact" if scenario.score_model == "exact" else "learned from samples"
     bodies = (
         f"{story} Click the picture to start somewhere else; to reach a mode is to end within sigma / 2 of it. "
-        f"Score model: {score}. Noise: {scenario.order}² Gauss-Hermite nodes. "
+        f"Score model: {score}. Noise: {scenario.order}² nodes of a trapezoid rule. "
         f"p has {len(maps.modes.points)} modes, p smoothed with sigma {scenario.sigma:g} has {len(maps.smoothed_modes.points)}, "
-        f"the error {len(maps.minimisers.points)} minima. Purified within {scenario.norm} {scenario.radius:g} of the start, "
+        f"the error {minima(maps.minimisers)}. Purified within {scenario.norm} {scenario.radius:g} of the start, "
         f"{scenario.steps} steps, {scenario.step_rule} with step size {scenario.step_size:g}, decay {scenario.decay}."
     )
     if result.basins is not None:
@@ -87,6 +89,14 @@ def facts(result: DensityRun) -> str:
             f"{result.basins.tolerance:.2g}), its neighbourhood unlimited; no colour where at none."
         )
     return f"{bodies} {attack_story(result)}".strip()
+
+
+def minima(found: Minimisers) -> str:
+    """How many minima there are, and how sure that is."""
+    count = f"{len(found.points)} {'minimum' if len(found.points) == 1 else 'minima'}"
+    if found.certified:
+        return f"{count} (certified: two noise rules agree, the finer one with {found.order}² nodes)"
+    return f"{count} (not certified: the finest noise rules, of up to {found.order}² nodes, do not agree on them)"
 
 
 def attack_story(result: DensityRun) -> str:
@@ -137,8 +147,16 @@ def _sweep(scenario: DensityScenario) -> None:
     plain_text("density_sweep_chart")
     about = "Minima of the error and modes as sigma grows."
     st.plotly_chart(sigma_sweep_figure(swept), key="density_sweep_chart", config=BARE, alt=about)
-    exact = "The score model is exact here, whichever is chosen above. "
+    exact = "The score model is exact here, whichever is chosen above. " + uncertified(swept)
     st.caption(exact + ("" if chosen == here else PRESETS_1D[chosen].story))
+
+
+def uncertified(swept: SigmaSweep) -> str:
+    """At which noise levels no two noise rules agree on the minima."""
+    levels = [f"{part.sigma:.3g}" for part in swept.slices if not part.minimisers.certified]
+    if not levels:
+        return "All minima are certified: two noise rules agree on them. "
+    return f"The minima are not certified at sigma {', '.join(levels)}: no two noise rules agree on them. "
 
 
 def _robustness(scenario: DensityScenario) -> None:

@@ -2,7 +2,16 @@
 
 from pursamere_viz.analysis.landscapes import Landscape, Plane, evaluate
 from pursamere_viz.analysis.metrics import MeanShift, TrajectoryMetrics, mean_shift, measure
-from pursamere_viz.analysis.recovery import Basins, Match, Minimisers, basins, find_minimisers, match, minimise
+from pursamere_viz.analysis.recovery import (
+    Basins,
+    Match,
+    Minimisers,
+    basins,
+    certified_minimisers,
+    find_minimisers,
+    match,
+    minimise,
+)
 from pursamere_viz.analysis.small_noise import (
     Rate,
     SmallNoiseStudy,
@@ -22,6 +31,7 @@ __all__ = [
     "SmallNoiseStudy",
     "TrajectoryMetrics",
     "basins",
+    "certified_minimisers",
     "evaluate",
     "find_minimisers",
     "match",

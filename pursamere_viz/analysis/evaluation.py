@@ -60,7 +60,9 @@ def robust_accuracy(
                 if len(standing) == 0:
                     break
                 with reduced_precision(x.device, bf16):
-                    found = attack(model, images[standing], labels[standing], once, stop_at_success=content, first=restart)
+                    found = attack(
+                        model, images[standing], labels[standing], once, stop_at_success=content, first=restart
+                    )
                 robust[standing] = stands = _correct(model, found.x_adv, labels[standing])
                 standing = standing[stands & found.success]
         done.append(robust.cpu())

@@ -14,6 +14,10 @@ from pursamere_viz.purification.purifiers import Trajectory
 from pursamere_viz.purification.reconstruction import ReconstructionError, denoise
 from pursamere_viz.purification.sharpness import curvatures, first_order_sharpness
 
+MOST = 300  # steps of mean shift where each is a call of a network
+MOST_EXACT = 3000  # where the score is exact, and cheap
+SETTLED = 1e-4  # mean shift rests: its last move is at most so long in L2
+
 
 @dataclass(frozen=True, eq=False)
 class TrajectoryMetrics:
@@ -23,7 +27,9 @@ class TrajectoryMetrics:
     sharpness: Tensor  # (T+1, B), first-order, in an L2 ball of radius sharpness_rho
     curvature: Tensor  # (T+1, B), largest Hessian eigenvalue of the error
     score_norm: Tensor  # (T+1, B), sigma ||grad log p_s||: the score in units of 1/sigma
-    mode_distance: Tensor  # (T+1, B), L2 distance to the mode of p_s that mean shift reaches from there
+    mode_distance: Tensor  # (T+1, B), L2 to where mean shift from there ends: a mode of p_s where it settles
+    mode_residual: Tensor  # (T+1, B), its last move ||D(z) - z|| over its way so far
+    mode_settled: Tensor  # (T+1, B) bool, whether it came to rest; where not, mode_distance is none to a mode
     log_prob: Tensor | None  # (T+1, B), log p_s where the density is known
     probabilities: Tensor  # (T+1, B, C), the classifier's
     linf_clean: Tensor  # (T+1, B), distances to the clean image
@@ -38,16 +44,18 @@ class MeanShift:
     """Where mean shift ends."""
 
     modes: Tensor  # (B, *)
-    residual: Tensor  # (B,), last move in L2; a mode is certified only where this is below the tolerance
+    residual: Tensor  # (B,), last move in L2; a mode is certified only where this is at most the tolerance
 
 
-def mean_shift(denoiser: Denoiser, x: Tensor, sigma: float, *, steps: int = 300, tolerance: float = 1e-4) -> MeanShift:
+def mean_shift(
+    denoiser: Denoiser, x: Tensor, sigma: float, *, steps: int = MOST, tolerance: float = SETTLED
+) -> MeanShift:
     """Iterate x <- D(x), ascent on log p_s (Cheng 1995), each image until it moves by at most `tolerance` in L2: (B, *)."""
     return finish(mean_shifting(denoiser, x, sigma, steps=steps, tolerance=tolerance))
 
 
 def mean_shifting(
-    denoiser: Denoiser, x: Tensor, sigma: float, *, steps: int = 300, tolerance: float = 1e-4
+    denoiser: Denoiser, x: Tensor, sigma: float, *, steps: int = MOST, tolerance: float = SETTLED
 ) -> Generator[float, None, MeanShift]:
     """`mean_shift`, yielding the share of the steps done at most (it may end before)."""
     moved = torch.full((len(x),), torch.inf, dtype=x.dtype, device=x.device)
@@ -83,8 +91,9 @@ def measuring(
     def distance(norm: str, origin: Tensor) -> Tensor:
         return table(length((trajectory.points - origin).flatten(0, 1), norm))
 
-    shift = mean_shifting(error.denoiser, points, error.sigma)
-    modes = (yield from part(shift, 0.0, 0.5)).modes
+    most = MOST_EXACT if isinstance(error.denoiser, TweedieDenoiser) else MOST
+    shift = yield from part(mean_shifting(error.denoiser, points, error.sigma, steps=most), 0.0, 0.5)
+    away = length(points - shift.modes)
     largest = []
     for curvature in curvatures(error, points):
         largest.append(curvature)
@@ -97,7 +106,9 @@ def measuring(
         sharpness=table(first_order_sharpness(error, points, sharpness_rho)),
         curvature=table(torch.stack(largest)[:, 0]),
         score_norm=table(error.sigma * length(score)),
-        mode_distance=table(length(points - modes)),
+        mode_distance=table(away),
+        mode_residual=table(shift.residual / away.clamp_min(SETTLED)),
+        mode_settled=table(shift.residual <= SETTLED),
         log_prob=_log_prob(error, points, table),
         probabilities=table(probabilities),
         linf_clean=distance("linf", x),

@@ -43,6 +43,7 @@ class SmallNoiseStudy:
     displacement_smoothed: Tensor  # (S, M), L2 from the minimiser to the nearest mode of p_s
     limits: Tensor  # (M, D), minimiser of 2 Lap l + ||grad l||^2 that descent reaches from the mode; nan where there is none
     predicted: Tensor  # (M, D), the predicted displacement of the limit from the mode
+    reasons: tuple[str, ...]  # (M) sentences that say why what is nan is nan; "" where nothing is
     rate_to_mode: tuple[Rate, ...]  # (M) of |minimiser - mode|
     rate_to_limit: tuple[Rate, ...]  # (M) of |minimiser - limit|
 
@@ -137,6 +138,7 @@ def small_noise_study(
         smoothed = find_modes(density.smoothed(sigma))
         nearest.append(smoothed.points[match(start, smoothed.points).index])
     followed, nearby = torch.stack(minimisers).flip(0), torch.stack(nearest).flip(0)
+    predicted = predicted_displacement(density, modes)
     to_mode, to_limit = (followed - modes).norm(dim=2), (followed - limits).norm(dim=2)
     return SmallNoiseStudy(
         sigmas=sigmas,
@@ -146,10 +148,40 @@ def small_noise_study(
         displacement=to_mode,
         displacement_smoothed=(followed - nearby).norm(dim=2),
         limits=limits,
-        predicted=predicted_displacement(density, modes),
+        predicted=predicted,
+        reasons=_reasons(density, modes, limits, predicted, sigmas, followed),
         rate_to_mode=tuple(fit_rate(sigmas, column) for column in to_mode.T),
         rate_to_limit=tuple(fit_rate(sigmas, column) for column in to_limit.T),
     )
+
+
+def _reasons(
+    density: KnownDensity, modes: Tensor, limits: Tensor, predicted: Tensor, sigmas: Tensor, followed: Tensor
+) -> tuple[str, ...]:
+    """For each mode, one sentence for each thing that is nan."""
+    field = "2 Lap l + ||grad l||^2"
+    slope = derivatives(lambda x: small_noise_field(density, x), modes)[1].norm(dim=1)
+    said: list[str] = []
+    for mode in range(len(modes)):
+        parts = []
+        if predicted[mode].isnan().any():
+            parts.append(
+                "No displacement is predicted: (Hess l)^2 + Hess(Lap l) is not positive definite at the mode, so that the "
+                f"field {field} is not convex there."
+            )
+        if limits[mode].isnan().any() and slope[mode] < FLAT:
+            parts.append(
+                f"No limit: the mode is a critical point of {field} but no minimum; descent rests on it, and the minima lie "
+                "beside it."
+            )
+        elif limits[mode].isnan().any():
+            parts.append(f"No limit: descent on {field} from the mode comes to rest at no minimum.")
+        lost = sigmas[followed[:, mode].isnan().any(1)].tolist()
+        if lost:
+            shown = ", ".join(f"{sigma:g}" for sigma in lost)
+            parts.append(f"No minimiser at sigma {shown}: descent on the error from there comes to rest at no minimum.")
+        said.append(" ".join(parts))
+    return tuple(said)
 
 
 def fit_rate(sigmas: Tensor, distances: Tensor) -> Rate:

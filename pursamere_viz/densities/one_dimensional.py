@@ -13,7 +13,8 @@ from pursamere_viz.densities.quadrature import FAR, NEAR, SmoothedDerivative, ar
 
 BISECTIONS = 40
 TINY = 1e-150  # in place of 0 where it divides: its square is a number too
-EDGE = tuple(4.0**-power for power in range(20))  # panels towards the end of a support, where u^(k - 1) has no Taylor series
+# Panels towards the end of a support, where u^(k - 1) has no Taylor series.
+EDGE = tuple(4.0**-power for power in range(20))
 
 
 @dataclass(frozen=True)

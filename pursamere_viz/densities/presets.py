@@ -1,8 +1,8 @@
 """Named densities: each shows one thing about the expected reconstruction error and comes with settings that show it."""
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -20,6 +20,7 @@ class Preset:
     story: str  # what it shows, one or two sentences
     sigma: float  # noise level to begin with
     radius: float  # L2 radius of the neighbourhood to begin with
+    settings: Mapping[str, float] = field(default_factory=dict)  # other fields of DensityScenario that the story needs
 
 
 def _round(
@@ -91,9 +92,28 @@ PRESETS: dict[str, Preset] = {
     "narrow_wide": Preset(
         "Narrow beside wide",
         _round([[-1.0, 0.0], [1.3, 0.0]], [0.2, 0.6], [0, 1]),
-        "The narrowest mode is the deepest minimum of the error; sharpness-aware steps push the other way, to the flat well.",
+        "The narrowest mode is the deepest minimum of the error. Sharpness-aware steps with a large rho leave it, but the wide "
+        "well gains nothing: they come to rest on the ridge between the two.",
         0.4,
         2.0,
+    ),
+    "ridge": Preset(
+        "SAM that rests on the ridge",
+        _round([[-1.0, 0.0], [1.3, 0.0]], [0.2, 0.6], [0, 1]),
+        "With rho larger than the distance to the ridge between the wells, the ascent point lies across it and its gradient pushes "
+        "back up: SAM climbs to the ridge and rests there, where plain descent reaches the wide well. A rho of .2 is safe here.",
+        0.4,
+        3.0,
+        {"start_x": 0.6, "start_y": 0.3, "rho": 1.0},
+    ),
+    "symmetric": Preset(
+        "The symmetric mode that is not recovered",
+        _round([[-0.8, 0.0], [0.8, 0.0]], 1.0, [0, 1]),
+        "Symmetry is not enough: two wide components make one symmetric mode, at 0, and little noise; yet the minima of the "
+        "error are beside it, at 1.09 to the left and to the right, and none is at the mode.",
+        0.1,
+        2.0,
+        {"start_x": 0.3, "start_y": 0.8},
     ),
     "unequal": Preset(
         "Unequal weights",

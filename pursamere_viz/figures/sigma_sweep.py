@@ -119,7 +119,11 @@ def count_layers(sweep: SigmaSweep) -> list[Layer]:
         layers.append(
             Layer(go.Scatter(x=sigmas, y=counts, mode="lines", line=line, showlegend=False, hoverinfo="skip"), 1, 2)
         )
-    return layers
+    doubtful = [part for part in sweep.slices if not part.minimisers.certified]
+    marks = mark("circle-open", ERROR, "minima not certified").update(
+        x=[part.sigma for part in doubtful], y=[len(part.minimisers.points) for part in doubtful]
+    )
+    return [*layers, Layer(marks, 1, 2)] if doubtful else layers
 
 
 def heights(sweep: SigmaSweep) -> tuple[float, float]:

@@ -28,11 +28,22 @@ class Line:
     dash: str = "solid"
     secondary: bool | None = None
     word: str = "number"
+    known: tuple[bool, ...] | None = None  # at which steps there is a value; None is all
+
+    def has(self, step: int) -> bool:
+        """Whether there is a value at a step."""
+        return self.known is None or self.known[step]
+
+    def drawn(self) -> list[float | None]:
+        """The values with a gap where there is none."""
+        return [value if self.has(step) else None for step, value in enumerate(self.values)]
 
     def reading(self, step: int) -> str:
         """The line's key and its value at a step: legend and readout in one."""
         key = theme.coloured("<b>━</b>" if self.dash == "solid" else "<b>╍</b>", self.colour)
         value = self.values[step]
+        if not self.has(step):
+            return f"{key} {self.name} <b>not settled</b>"
         return f"{key} {self.name} <b>{theme.percent(value) if self.word == 'percent' else theme.short(value)}</b>"
 
 
@@ -51,7 +62,7 @@ def chart_lines(run: Run) -> dict[str, list[Line]]:
         ],
         "mode": [
             Line("σ‖score‖", values("score_norm"), first),
-            Line("L2 to mode", values("mode_distance"), second, "dash"),
+            Line("L2 to mode", values("mode_distance"), second, "dash", known=tuple(of.mode_settled[:, 0].tolist())),
         ],
         "confidence": confidence_lines(run),
     }
@@ -85,8 +96,16 @@ def line_layer(line: Line, chart: str) -> Layer:
     value = "%{y:.1%}" if line.word == "percent" else "%{y:.4g}"
     hover = f"step %{{x}}: {line.name} {value}<extra></extra>"
     steps, mode = list(range(len(line.values))), "lines" if len(line.values) > 1 else "markers"
+    if line.known is not None and not all(line.known):
+        mode = "lines+markers"  # a value between two gaps has no line
     trace = go.Scatter(
-        x=steps, y=line.values, mode=mode, line=look, marker={"color": line.colour}, name=line.name, hovertemplate=hover
+        x=steps,
+        y=line.drawn(),
+        mode=mode,
+        line=look,
+        marker={"color": line.colour},
+        name=line.name,
+        hovertemplate=hover,
     )
     return Layer(trace, *CELLS[chart], secondary=line.secondary)
 
@@ -110,7 +129,7 @@ def moving_layers(lines: list[Line], chart: str) -> list[Layer]:
 
 def dots(lines: list[Line]) -> Callable[[int], dict]:
     """Where the dots are at a step."""
-    return lambda step: {"x": [step] * len(lines), "y": [line.values[step] for line in lines]}
+    return lambda step: {"x": [step] * len(lines), "y": [line.drawn()[step] for line in lines]}
 
 
 def reading(lines: list[Line], step: int) -> str:
@@ -151,7 +170,7 @@ def axis_range(chart: str, lines: list[Line], *, secondary: bool) -> tuple[tuple
     """The fixed range of a value axis and whether it is logarithmic: axes that jump with the step would mislead."""
     if chart == "confidence":
         return (-0.05, 1.05), False
-    values = [value for line in lines if bool(line.secondary) == secondary for value in line.values]
+    values = [v for line in lines if bool(line.secondary) == secondary for v in line.drawn() if v is not None]
     log = theme.is_log(values)
     return theme.padded_range(values, log), log
 

@@ -71,6 +71,7 @@ class ReconstructionError:
 
         The gradient can itself be differentiated when x requires a gradient and gradients are enabled.
         """
+        self._check(x)
         if not (torch.is_grad_enabled() and x.requires_grad):
             x = x.detach()
         value, gradient = self._field(x, ReconstructionError._slope, most=self.nodes_at_once)
@@ -132,6 +133,9 @@ class ReconstructionError:
         return rule.weights, self.denoiser(noisy.flatten(0, 1), self.sigma).unflatten(0, noisy.shape[:2])
 
     def _check(self, x: Tensor) -> None:
+        if not isinstance(x, Tensor):
+            shape = tuple(self.noise.nodes.shape[1:])
+            raise TypeError(f"x must be a torch tensor of shape (B, *{shape}), got {type(x).__name__}")
         if self.noise.nodes.shape[1:] != x.shape[1:]:
             raise ValueError(f"x must have shape (B, *{tuple(self.noise.nodes.shape[1:])}), got {tuple(x.shape)}")
 

@@ -83,3 +83,21 @@ def test_an_unfinished_mean_shift_says_so(isotropic):
     pair = TweedieDenoiser(isotropic([[-1.0], [1.0]], 0.3))
     found = mean_shift(pair, torch.tensor([[0.01]], dtype=torch.float64), 0.6, steps=2)
     assert found.residual.item() > 1e-4
+
+
+def test_what_has_not_settled_is_marked(isotropic, make_error, monkeypatch):
+    """A network's mean shift is cut short: from far away its end is no mode; beside the mode it is."""
+    monkeypatch.setattr("pursamere_viz.analysis.metrics.MOST", 40)
+    exact = make_error(isotropic([[0.0, 0.0]], 1.0), 0.2, order=3)
+    learned = type(exact)(lambda y, sigma: exact.denoiser(y, sigma), exact.sigma, exact.noise)
+    judge, x = nn.Linear(2, 3).double().requires_grad_(False), torch.tensor([[3.0, 0.0], [1e-3, 0.0]]).double()
+    path = purify(learned, x, PurifierConfig(steps=1, step_size=0.0, radius=9.0, clip=False))
+    found = measure(judge, learned, path, x, sharpness_rho=RHO)
+    assert found.mode_settled.tolist() == [[False, True]] * 2
+    assert found.mode_distance[0, 0] < 2.5 and found.mode_residual[0, 0] > 1e-3
+    shrink = 1 / (1 + 0.2**2)
+    assert found.mode_residual[0, 0].item() == pytest.approx(shrink**39 * (1 - shrink) / (1 - shrink**40), rel=1e-9)
+    whole = measure(
+        judge, exact, purify(exact, x, PurifierConfig(steps=1, clip=False, radius=9.0)), x, sharpness_rho=RHO
+    )
+    assert whole.mode_settled.all()  # the exact score is cheap: it goes on until it rests

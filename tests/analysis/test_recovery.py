@@ -15,6 +15,7 @@ from pursamere_viz import (
     StudentT,
     TweedieDenoiser,
     basins,
+    certified_minimisers,
     find_minimisers,
     find_modes,
     finish,
@@ -194,14 +195,19 @@ def test_the_converged_end_in_one_gaussian_is_its_mean(isotropic, make_error, dr
 @pytest.mark.parametrize(("sigma", "bias"), [(0.8, 0.306), (0.4, 0.127), (0.2, 0.038), (0.1, 0.010), (0.05, 0.0025)])
 def test_the_converged_bias_of_stop_gradient_needs_no_step_size(make_error, sigma, bias):
     error = make_error(PRESETS_1D["gumbel"].density, sigma, order=30)
-    ends = minimise(error, column([-1.5, 0.5, 3.0]).float(), method="stop_gradient")  # float32: computed in float64 all the same
+    ends = minimise(
+        error, column([-1.5, 0.5, 3.0]).float(), method="stop_gradient"
+    )  # float32: computed in float64 all the same
     assert ends.dtype == torch.float64
     assert error.drift(ends).abs().max() < 1e-12
     assert ends.flatten().tolist() == pytest.approx([bias] * 3, abs=6e-4 if sigma > 0.05 else 6e-5)
 
 
 def test_the_converged_error_goes_to_minus_log_2_and_a_mode_is_no_minimum(make_error):
-    ends = [minimise(make_error(PRESETS_1D["gumbel"].density, sigma, 30), column([0.0])).item() for sigma in (0.1, 0.05, 0.025)]
+    ends = [
+        minimise(make_error(PRESETS_1D["gumbel"].density, sigma, 30), column([0.0])).item()
+        for sigma in (0.1, 0.05, 0.025)
+    ]
     gaps = [end + math.log(2) for end in ends]
     assert gaps == pytest.approx([gaps[0] / 4**k for k in range(3)], rel=0.05)  # falls as sigma^2
 
@@ -224,7 +230,9 @@ def test_what_cannot_be_followed_to_its_end_is_named(isotropic, make_error):
     error = make_error(isotropic([[0.0, 0.0]], 0.5), 0.5, order=3)
     with pytest.raises(ValueError, match="method must be one of error, stop_gradient, log_density, got 'tweedie'"):
         minimise(error, torch.zeros(1, 2), method="tweedie")
-    with pytest.raises(ValueError, match=r"starts must have shape \(B, D\), points of a few dimensions, got \(1, 1, 8, 8\)"):
+    with pytest.raises(
+        ValueError, match=r"starts must have shape \(B, D\), points of a few dimensions, got \(1, 1, 8, 8\)"
+    ):
         minimise(error, torch.zeros(1, 1, 8, 8))
     learned = ReconstructionError(lambda y, sigma: y, 0.5, error.noise)
     with pytest.raises(ValueError, match=r"stop_gradient can be followed to its end only for a known density"):
@@ -240,3 +248,50 @@ def test_basins_say_how_far_they_are(isotropic, make_error, monkeypatch):
     shares = [next(steps) for _ in range(4)]
     assert shares == [0.25, 0.5, 0.75, 1.0]
     assert torch.equal(finish(steps).end, basins(error, config, target, **where).end)
+
+
+def counted(name, sigma, order=9):
+    """The certified minima from a grid of starts and the components, as the Density lab searches them."""
+    density, axis = PRESETS[name].density, torch.linspace(-2.2, 2.2, 9, dtype=torch.float64)
+    error = ReconstructionError(TweedieDenoiser(density), sigma, NoiseRule.trapezoid(2, order))
+    return certified_minimisers(error, torch.cat([torch.cartesian_prod(axis, axis), density.means]))
+
+
+@pytest.mark.parametrize(
+    ("name", "sigma", "count"),
+    [("ring", 0.25, 12), ("ring", 0.35, 12), ("ring", 0.5, 12), ("ring", 0.7, 12), ("unequal", 0.5, 3)],
+)
+def test_minima_that_are_the_quadratures_own_are_not_certified(name, sigma, count):
+    """Gauss-Hermite with 9 nodes shows 13, 13, 17 and 8 of the ring's; the ring's symmetry tells where the 12 are."""
+    found = counted(name, sigma)
+    assert found.certified and len(found.points) == count
+    assert found.order > 15
+    if name == "ring":
+        torch.testing.assert_close(found.points.norm(dim=1), found.points[0].norm().expand(12), rtol=1e-3, atol=0)
+        angles = torch.atan2(found.points[:, 1], found.points[:, 0]).sort().values
+        torch.testing.assert_close(angles.diff(), torch.full((11,), math.pi / 6).double(), rtol=0, atol=0.02)
+
+
+def test_what_no_two_rules_agree_on_is_not_certified():
+    density, means = PRESETS["ring"].density, PRESETS["ring"].density.means
+    error = ReconstructionError(TweedieDenoiser(density), 0.7, NoiseRule.trapezoid(2, 9))
+    found = certified_minimisers(error, means, orders=(9, 15))
+    assert not found.certified and found.order == 15
+    assert not find_minimisers(error, means).certified
+    with pytest.raises(ValueError, match="1 to 3 dimensions, these starts have 4"):
+        certified_minimisers(error, torch.zeros(1, 4))
+
+
+def test_a_search_that_rests_on_a_saddle_goes_on(make_error, isotropic):
+    """The centre of two components is a saddle that their axis of symmetry leads to."""
+    pair = isotropic([[-1.5, 0.0], [1.5, 0.0]], 0.4)
+    error = make_error(pair, 0.4, order=15)
+    found = find_minimisers(error, torch.tensor([[0.0, 0.7], [0.0, 0.0]], dtype=torch.float64))
+    assert found.points[:, 0].sort().values.tolist() == pytest.approx([-1.5, 1.5], abs=0.1)
+
+
+def test_the_triangles_fourth_minimum_is_found():
+    """The centre is a minimum at sigma .6, by symmetry and by its Hessian; the search finds it from starts beside it."""
+    found = counted("triangle", 0.6)
+    assert found.certified and len(found.points) == 4
+    assert found.points.norm(dim=1).min() < 1e-6

@@ -8,6 +8,7 @@ import torch
 
 from pursamere_viz import (
     PRESETS,
+    PRESETS_1D,
     Gamma,
     GaussianMixture,
     Gumbel,
@@ -136,3 +137,22 @@ def test_with_a_purifier_its_ends_are_studied():
     assert float(ascended.displacement_smoothed.max()) < 1e-6
     stopped = small_noise_study(Gumbel(), sigmas, replace(slow, method="stop_gradient"), order=20)
     assert stopped.displacement[:, 0].tolist() == pytest.approx([0.306, 0.127, 0.038], abs=1e-3)
+
+
+def test_nan_is_given_a_reason(isotropic):
+    """Two equal N(+-.8, 1): one symmetric mode, the field's maximum; and the pair of presets, smoothed until its modes merge."""
+    pair, merged = isotropic([[-0.8], [0.8]], 1.0), PRESETS_1D["overshoot"].density.smoothed(0.96)
+    for density in (pair, merged):
+        study = small_noise_study(density, [0.2, 0.1])
+        assert study.limits.isnan().all() and study.predicted.isnan().all() and study.minimisers.isnan().all()
+        [reason] = study.reasons
+        assert "not positive definite" in reason and "no minimum" in reason and "sigma 0.2, 0.1" in reason
+    x = torch.tensor([[0.0], [1.088]], dtype=torch.float64)
+    value = ReconstructionError(TweedieDenoiser(pair), 0.1, NoiseRule.gauss_hermite(1, 40))(x) / 0.01
+    assert value.tolist() == pytest.approx([0.9927, 0.9895], abs=5e-5)
+
+
+def test_nothing_is_said_where_nothing_is_nan():
+    assert set(small_noise_study(PRESETS["skewed"].density, [0.05, 0.025]).reasons) == {""}
+    [gumbel] = small_noise_study(Gumbel(), [0.1], order=20).reasons
+    assert gumbel.startswith("No displacement is predicted") and "limit" not in gumbel

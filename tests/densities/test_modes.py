@@ -121,3 +121,13 @@ def test_starts_decide_what_is_found_and_their_shape_is_checked(isotropic):
     assert find_modes(pair, torch.tensor([[1.8, 0.1]])).points[:, 0].tolist() == pytest.approx([2.0], abs=1e-3)
     with pytest.raises(ValueError, match=r"starts must have shape \(S, \*\(2,\)\), got \(4, 3\)"):
         find_modes(pair, torch.zeros(4, 3))
+
+
+@pytest.mark.parametrize("far", [3.0, 20.0, 1000.0])
+def test_a_far_component_hides_no_mode(far):
+    """The smoothed triangle has four modes; one component more, wherever it is, adds one."""
+    near = triangle(0.52)
+    means = torch.cat([near.means, torch.tensor([[far, -far]], dtype=torch.float64)])
+    modes = find_modes(GaussianMixture([1.0] * 4, means, torch.cat([near.covariances, near.covariances[:1]]))).points
+    assert len(modes) == 5
+    assert modes.norm(dim=1).min() < 1e-3

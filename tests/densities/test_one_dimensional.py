@@ -2,6 +2,7 @@
 
 import math
 
+import mpmath  # SymPy's, which torch brings
 import numpy as np
 import pytest
 import torch
@@ -158,3 +159,23 @@ def test_samples_follow_the_law_and_repeat_for_a_seed(density):
 def test_impossible_values_are_named(make, message):
     with pytest.raises(ValueError, match=message):
         make()
+
+
+@pytest.mark.parametrize("k", [1.0, 1.1, 1.5, 2.3, 2.9, 5.0])
+@pytest.mark.parametrize("sigma", [1e-3, 0.05, 0.3, 2.0, 10.0])
+def test_smoothed_gamma_is_a_parabolic_cylinder_function(k, sigma):
+    """p_s = sigma^(k-1) exp(-x^2 / (2 sigma^2) + z^2 / 4) D_-k(z) / sqrt(2 pi), z = sigma - x / sigma (Gradshteyn 3.462.1)."""
+    places = column([-30 * sigma, -8 * sigma, -sigma, 0.0, 0.3 * sigma, k - 1, k + 2])
+    smoothed = Gamma(k).smoothed(sigma)
+    value, score = smoothed.log_prob(places), smoothed.score(places)[:, 0]
+    with mpmath.workdps(30):
+        for i, x in enumerate(map(mpmath.mpf, places[:, 0].tolist())):
+            s, shape = mpmath.mpf(sigma), mpmath.mpf(k)
+            z = s - x / s
+            here, next_one = mpmath.pcfd(-shape, z), mpmath.pcfd(-shape - 1, z)
+            log_prob = -x * x / (2 * s * s) + (shape - 1) * mpmath.log(s) + z * z / 4 + mpmath.log(here)
+            assert value[i].item() == pytest.approx(
+                float(log_prob - mpmath.log(2 * mpmath.pi) / 2), abs=1e-9, rel=1e-12
+            )
+            slope = -x / s**2 + shape / s * next_one / here
+            assert score[i].item() == pytest.approx(float(slope), rel=1e-8, abs=1e-8 / sigma)

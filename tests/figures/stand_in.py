@@ -60,6 +60,7 @@ def make_run(shape=(1, 8, 8), steps=6, eps=32 / 255, classes=10, grid=13, decade
             curvature=torch.linspace(2.0, -0.1, steps + 1)[:, None],
             score_norm=falling(steps, 3.0, 0.002),
             mode_distance=falling(steps, 1.5, 0.02),
+            mode_settled=torch.ones(steps + 1, 1, dtype=torch.bool),
             probabilities=probabilities,
         ),
         clean_probabilities=torch.nn.functional.one_hot(torch.tensor([true]), classes) * 0.9 + 0.01,

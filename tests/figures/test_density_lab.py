@@ -142,6 +142,18 @@ def test_sweep_in_the_plane_counts_minima_and_modes():
     assert len(figure.frames) == 2
 
 
+def test_minima_that_are_not_certified_are_marked_in_the_sweep():
+    sweep = finish(sigma_sweep(PRESETS["triangle"].density, [0.2, 1.0], ((-2.5, 2.5), (-2.5, 2.5)), resolution=21))
+    assert all(part.minimisers.certified for part in sweep.slices)
+    assert "minima not certified" not in {trace.name for trace in sigma_sweep_figure(sweep).data}
+    doubtful = dataclasses.replace(sweep.slices[1].minimisers, certified=False)
+    changed = dataclasses.replace(
+        sweep, slices=(sweep.slices[0], dataclasses.replace(sweep.slices[1], minimisers=doubtful))
+    )
+    [mark] = [trace for trace in sigma_sweep_figure(changed).data if trace.name == "minima not certified"]
+    assert mark.x == (sweep.slices[1].sigma,) and mark.y == (len(doubtful.points),)
+
+
 def test_levels_are_spaced_by_equal_ratios():
     levels = log_spaced(0.1, 1.6, 5)
     assert levels == pytest.approx([0.1, 0.2, 0.4, 0.8, 1.6])

@@ -188,3 +188,25 @@ def test_slider_is_optional_and_starts_at_the_last_step(run, figure):
     assert with_slider.sliders[0].active == STEPS
     assert [step.args[0] for step in with_slider.sliders[0].steps] == [(str(step),) for step in range(STEPS + 1)]
     assert with_slider.height > figure.layout.height
+
+
+def test_a_mode_distance_that_has_not_settled_is_not_drawn(make_run):
+    run = make_run(steps=STEPS)
+    run.metrics.mode_settled[0] = False
+    figure = image_lab(run, slider=False)
+    [curve] = [
+        trace for trace in figure.data if trace.type == "scatter" and "L2 to mode" in (trace.hovertemplate or "")
+    ]
+    assert curve.y[0] is None or math.isnan(curve.y[0])
+    assert list(curve.y[1:]) == pytest.approx(run.metrics.mode_distance[1:, 0].tolist())
+    for step in range(STEPS + 1):
+        texts = [part.text[0] for _, part in moving(figure, step) if part.type == "scatter" and part.text]
+        [reading] = [text for text in texts if "L2 to mode" in text]
+        assert ("not settled" in reading) == (step == 0)
+        heights = [
+            y
+            for trace, part in moving(figure, step)
+            if trace.type == "scatter" and trace.marker.size == 11
+            for y in part.y
+        ]
+        assert sum(y is None for y in heights) == (step == 0)

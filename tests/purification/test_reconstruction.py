@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import numpy as np
 import pytest
 import torch
 from scipy.optimize import brentq
@@ -267,3 +268,11 @@ def test_wrong_shape_is_named(isotropic, make_error):
     error = make_error(isotropic([[0.0, 0.0]], 1.0), 0.5, order=2)
     with pytest.raises(ValueError, match=r"x must have shape \(B, \*\(2,\)\), got \(4, 3\)"):
         error(torch.zeros(4, 3))
+
+
+@pytest.mark.parametrize("x", [0.5, np.zeros((1, 1))])
+def test_what_is_no_tensor_is_refused_in_one_sentence(isotropic, x):
+    error = ReconstructionError(TweedieDenoiser(isotropic([[0.0]], 1.0)), 0.3, NoiseRule.gauss_hermite(1, 3))
+    for call in (error, error.value_and_gradient, error.drift):
+        with pytest.raises(TypeError, match=r"x must be a torch tensor of shape \(B, \*\(1,\)\), got (float|ndarray)"):
+            call(x)
