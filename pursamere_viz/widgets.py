@@ -30,7 +30,8 @@ class Explorer(VBox):
         self.x = _slider("x", scenario.start_x, math.ceil(100 * x0) / 100, math.floor(100 * x1) / 100)
         self.y = _slider("y", scenario.start_y, math.ceil(100 * y0) / 100, math.floor(100 * y1) / 100)
         self.sigma = _slider("sigma", scenario.sigma, 0.05, max(1.0, scenario.sigma))
-        self.figure = FigureWidget(density_plane(self.run))
+        # A white sheet in both themes of JupyterLab: the text is navy.
+        self.figure = FigureWidget(density_plane(self.run).update_layout(paper_bgcolor="white", plot_bgcolor="white"))
         self.figure.data[-1].on_click(self._clicked)
         self.found = HTML(_sentence(self.run))
         super().__init__([HBox([self.x, self.y, self.sigma]), self.figure, self.found])
@@ -52,6 +53,8 @@ class Explorer(VBox):
         with self.figure.batch_update():
             for trace, fresh in zip(self.figure.data[:-1], drawn.data[:-1], strict=True):
                 trace.update(fresh.to_plotly_json())
+        # Plotly keeps what a page that is opened later will draw only when the figure itself is displayed, not inside a box.
+        self.figure._repr_mimebundle_()
         self.found.value = _sentence(self.run)
 
     def _computed(self, scenario: DensityScenario, before: DensityRun | None = None) -> DensityRun:

@@ -1,17 +1,96 @@
-"""The notebooks run from top to bottom, and what they print is, in substance, what is committed."""
+"""The notebooks run from top to bottom, print what is committed, and say in prose only what their cells compute.
 
+A measured number stands in prose as `0.693<!-- gumbel -->`, and a cell sets `facts["gumbel"]`: readers see the number alone.
+`python tests/test_notebooks.py [notebook ...]` runs notebooks (all, if none is named) and writes outputs and such numbers anew.
+"""
+
+import json
 import re
+import sys
 from pathlib import Path
 
 import nbformat
 import pytest
+from jupyter_client.kernelspec import get_kernel_spec
 from nbclient import NotebookClient
+from nbformat import NotebookNode
 
 NOTEBOOKS = sorted((Path(__file__).resolve().parents[1] / "notebooks").glob("*.ipynb"))
 NUMBER = re.compile(r"[-+]?\d+\.?\d*(?:e[-+]?\d+)?")
+FACT = re.compile(rf"({NUMBER.pattern})<!-- (.+?) -->")
+FREE = re.compile(r"(?<![\w.])\d+(?:\.\d+)?(?:e[-+]?\d+)?(?!\w|-[A-Za-z]|\.\d)")  # not the 8 of 8x8, not the 2 of 2-D
+# Formulas, names of code, addresses of links, the numbers of headings and the years of papers.
+NO_PROSE = re.compile(r"\$\$.*?\$\$|\$.*?\$|`.*?`|\]\(.*?\)|^#+ \d+\.|et al\. \d{4}", re.DOTALL | re.MULTILINE)
+WIDGET = "application/vnd.jupyter.widget-view+json"
+WIDTH = 100  # characters of a line of code that JupyterLab shows without scrolling at 1280 px
+TELL = "import json\nprint(json.dumps({name: float(value) for name, value in facts.items()}))"
 
 
-def printed(notebook: nbformat.NotebookNode) -> list[str]:
+def unit(text: str) -> float:
+    """One unit of the last digit of a printed number: 0.01 for 0.69, 1e-11 for 6.5e-10."""
+    mantissa, _, exponent = text.partition("e")
+    return float(f"1e{int(exponent or 0) - len(mantissa.partition('.')[2])}")
+
+
+def agrees(text: str, value: float) -> bool:
+    """Whether a printed number is the value, to one unit of its last digit."""
+    return abs(float(text) - value) <= 1.0001 * unit(text)
+
+
+def printed_as(text: str, value: float) -> str:
+    """The value with as many digits as the text."""
+    mantissa, exponent, _ = text.partition("e")
+    return f"{value:.{len(mantissa.partition('.')[2])}{exponent or 'f'}}"
+
+
+def wrong(prose: str, facts: dict[str, float]) -> list[str]:
+    """The measured numbers of a text that are not what was computed."""
+    return [
+        f"{name}: {text} said, {facts[name]} found"
+        for text, name in FACT.findall(prose)
+        if not agrees(text, facts[name])
+    ]
+
+
+def unmeasured(prose: str, code: str) -> list[str]:
+    """The numbers of a text that are neither measured nor settings in the code."""
+    settings = {float(text) for text in NUMBER.findall(code)}
+    return [text for text in FREE.findall(NO_PROSE.sub(" ", FACT.sub(" ", prose))) if float(text) not in settings]
+
+
+def filled(prose: str, facts: dict[str, float]) -> str:
+    """The text with its measured numbers as they are now."""
+    return FACT.sub(lambda match: f"{printed_as(match[1], facts[match[2]])}<!-- {match[2]} -->", prose)
+
+
+def sources(notebook: NotebookNode, kind: str) -> str:
+    return "\n\n".join(cell.source for cell in notebook.cells if cell.cell_type == kind)
+
+
+def executed(path: Path) -> tuple[NotebookNode, dict[str, float]]:
+    """The notebook, run in a fresh kernel, and its facts."""
+    notebook = nbformat.read(path, as_version=4)
+    notebook.cells.append(nbformat.v4.new_code_cell(TELL))
+    folder = {"metadata": {"path": str(path.parent)}}
+    NotebookClient(notebook, timeout=600, kernel_name="python3", resources=folder, store_widget_state=False).execute()
+    return notebook, json.loads(notebook.cells.pop().outputs[0].text)
+
+
+def refresh(path: Path) -> None:
+    """Run a notebook and keep its outputs and the numbers of its prose; nothing that changes from run to run, no widgets."""
+    notebook, facts = executed(path)
+    for cell in notebook.cells:
+        cell.metadata.pop("execution", None)
+        if cell.cell_type == "code":
+            cell.outputs = [output for output in cell.outputs if WIDGET not in output.get("data", {})]
+        else:
+            cell.source = filled(cell.source, facts)
+    spec = get_kernel_spec("python3")  # as JupyterLab would write it: another name and opening the file changes it
+    notebook.metadata.kernelspec = {"display_name": spec.display_name, "language": spec.language, "name": "python3"}
+    nbformat.write(notebook, path)
+
+
+def printed(notebook: NotebookNode) -> list[str]:
     """The text that each code cell printed or returned; pictures and widgets have none that could be compared."""
     texts = []
     for cell in notebook.cells:
@@ -26,19 +105,44 @@ def test_there_are_notebooks() -> None:
     assert NOTEBOOKS
 
 
+def test_a_number_is_held_to_its_own_digits() -> None:
+    facts = {"gap": 6.52e-10, "share": 12.3}
+    assert wrong("6.5e-10<!-- gap --> and 12.3<!-- share -->, 12<!-- share -->", facts) == []
+    assert len(wrong("6.7e-10<!-- gap -->, 0.02<!-- gap -->, 12.5<!-- share -->, -12<!-- share -->", facts)) == 4
+    assert filled("8e-9<!-- gap --> of 1.0<!-- share --> %", facts) == "7e-10<!-- gap --> of 12.3<!-- share --> %"
+
+
+def test_a_number_that_no_cell_computes_is_found() -> None:
+    code = "sigmas = (0.2, 40)"
+    assert (
+        unmeasured("## 1. Of 8x8 in 2-D\n\n$x^7$ `f(9)` [text](p12) et al. 2023: 40 at 0.20, 0.5<!-- a -->.", code)
+        == []
+    )
+    assert unmeasured("41 per cent, 0.21, 3e-5", code) == ["41", "0.21", "3e-5"]
+
+
 # jupyter_client and ipykernel remark on how they are run; the notebooks' own warnings stay errors inside the kernel's output.
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::RuntimeWarning", "ignore::ResourceWarning", "ignore::DeprecationWarning")
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
-def test_a_fresh_run_prints_what_is_committed(path: Path) -> None:
-    notebook = nbformat.read(path, as_version=4)
-    committed = printed(notebook)
-    NotebookClient(notebook, timeout=300, kernel_name="python3", resources={"metadata": {"path": str(path.parent)}}).execute()
-    for fresh, before in zip(printed(notebook), committed, strict=True):
+def test_a_fresh_run_finds_what_is_committed_and_said(path: Path) -> None:
+    committed = nbformat.read(path, as_version=4)
+    notebook, facts = executed(path)
+    assert wrong(sources(notebook, "markdown"), facts) == []
+    for fresh, before in zip(printed(notebook), printed(committed), strict=True):
         assert NUMBER.sub("#", fresh) == NUMBER.sub("#", before)
-        numbers = [[float(text) for text in NUMBER.findall(out)] for out in (fresh, before)]
-        assert numbers[0] == pytest.approx(numbers[1], rel=0.02, abs=0.02)
+        for now, then in zip(NUMBER.findall(fresh), NUMBER.findall(before), strict=True):
+            assert agrees(then, float(now)), f"{then} committed, {now} printed"
     errors = [o.text for c in notebook.cells if c.cell_type == "code" for o in c.outputs if o.get("name") == "stderr"]
     assert not errors
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_prose_says_no_number_that_no_cell_computes(path: Path) -> None:
+    notebook = nbformat.read(path, as_version=4)
+    prose, code = sources(notebook, "markdown"), sources(notebook, "code")
+    assert FACT.search(prose)
+    assert unmeasured(prose, code) == []
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
@@ -47,6 +151,22 @@ def test_notebooks_are_prose_and_calls(path: Path) -> None:
     assert notebook.cells[0].cell_type == "markdown" and notebook.cells[-1].cell_type == "markdown"
     for cell in notebook.cells:
         if cell.cell_type == "code":
-            assert "def " not in cell.source and cell.outputs is not None
+            assert "def " not in cell.source and "default_dtype" not in cell.source and cell.outputs is not None
+            assert max(map(len, cell.source.splitlines())) <= WIDTH
     assert any(cell.outputs for cell in notebook.cells if cell.cell_type == "code")
     assert path.stat().st_size < 500_000
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_opening_a_notebook_changes_nothing(path: Path) -> None:
+    """JupyterLab writes the kernel's name into a notebook that has another one; times and widgets differ with every run."""
+    notebook = nbformat.read(path, as_version=4)
+    spec = get_kernel_spec("python3")
+    assert notebook.metadata.kernelspec == {"display_name": spec.display_name, "language": "python", "name": "python3"}
+    assert set(notebook.metadata) == {"kernelspec", "language_info"}
+    assert not any("execution" in cell.metadata for cell in notebook.cells)
+
+
+if __name__ == "__main__":
+    for name in sys.argv[1:] or NOTEBOOKS:
+        refresh(Path(name).resolve())

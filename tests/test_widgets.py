@@ -79,6 +79,20 @@ def test_moving_sigma_moves_end_contour_and_minima_but_not_the_start(explorer):
     assert torch.cdist(minima, now).amin(1).max() > 0.05
 
 
+def test_a_page_that_opens_later_is_sent_what_is_shown_now(explorer):
+    """A browser that reloads asks for the widget's state; Plotly writes it when a figure is displayed by itself, never in a box."""
+    explorer.sigma.value, explorer.x.value = 0.5, -0.9
+    kept, shown = explorer.figure.get_state()["_widget_data"], explorer.figure.data
+    assert (torch.tensor(kept[0]["z"]) == torch.tensor(shown[0].z)).all()
+    paths = [i for i, trace in enumerate(shown) if trace.legendgroup == "sam"]
+    assert paths and all(list(kept[i]["x"]) == list(shown[i].x) for i in paths)
+
+
+def test_text_can_be_read_in_the_dark_theme(explorer):
+    layout = explorer.figure.layout
+    assert layout.paper_bgcolor == layout.plot_bgcolor == "white" != layout.template.layout.font.color
+
+
 def test_a_click_moves_the_start(explorer):
     """FigureWidget tells Python of a click in exactly this way."""
     target, index = len(explorer.figure.data) - 1, 700

@@ -200,14 +200,19 @@ def test_the_converged_end_in_one_gaussian_is_its_mean(isotropic, make_error, dr
 @pytest.mark.parametrize(("sigma", "bias"), [(0.8, 0.306), (0.4, 0.127), (0.2, 0.038), (0.1, 0.010), (0.05, 0.0025)])
 def test_the_converged_bias_of_stop_gradient_needs_no_step_size(make_error, sigma, bias):
     error = make_error(PRESETS_1D["gumbel"].density, sigma, order=30)
-    ends = minimise(error, column([-1.5, 0.5, 3.0]).float(), method="stop_gradient")  # float32: computed in float64 all the same
+    ends = minimise(
+        error, column([-1.5, 0.5, 3.0]).float(), method="stop_gradient"
+    )  # float32: computed in float64 all the same
     assert ends.dtype == torch.float64
     assert error.drift(ends).abs().max() < 1e-12
     assert ends.flatten().tolist() == pytest.approx([bias] * 3, abs=6e-4 if sigma > 0.05 else 6e-5)
 
 
 def test_the_converged_error_goes_to_minus_log_2_and_a_mode_is_no_minimum(make_error):
-    ends = [minimise(make_error(PRESETS_1D["gumbel"].density, sigma, 30), column([0.0])).item() for sigma in (0.1, 0.05, 0.025)]
+    ends = [
+        minimise(make_error(PRESETS_1D["gumbel"].density, sigma, 30), column([0.0])).item()
+        for sigma in (0.1, 0.05, 0.025)
+    ]
     gaps = [end + math.log(2) for end in ends]
     assert gaps == pytest.approx([gaps[0] / 4**k for k in range(3)], rel=0.05)  # falls as sigma^2
 
@@ -230,7 +235,9 @@ def test_what_cannot_be_followed_to_its_end_is_named(isotropic, make_error):
     error = make_error(isotropic([[0.0, 0.0]], 0.5), 0.5, order=3)
     with pytest.raises(ValueError, match="method must be one of error, stop_gradient, log_density, got 'tweedie'"):
         minimise(error, torch.zeros(1, 2), method="tweedie")
-    with pytest.raises(ValueError, match=r"starts must have shape \(B, D\), points of a few dimensions, got \(1, 1, 8, 8\)"):
+    with pytest.raises(
+        ValueError, match=r"starts must have shape \(B, D\), points of a few dimensions, got \(1, 1, 8, 8\)"
+    ):
         minimise(error, torch.zeros(1, 1, 8, 8))
     learned = ReconstructionError(lambda y, sigma: y, 0.5, error.noise)
     with pytest.raises(ValueError, match=r"stop_gradient can be followed to its end only for a known density"):
