@@ -8,7 +8,7 @@ import torch
 
 from pursamere_viz import figures
 from pursamere_viz.evaluation import BenchConfig, BenchResults, summary
-from pursamere_viz.evaluation.config import CLEAN
+from pursamere_viz.evaluation.config import CLEAN, table_cells
 from pursamere_viz.figures.bench_numbers import looks
 
 IMAGES = 20
