@@ -26,6 +26,20 @@ from pursamere_viz.threads import use_threads, wanted_threads
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command; a mistake of the user's ends in one sentence and exit status 2."""
+    chosen = command_parser().parse_args(arguments)
+    try:
+        chosen.command(chosen)
+    except (ValueError, OSError) as problem:
+        print(problem, file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("stopped; the same command goes on from what is finished", file=sys.stderr)
+        return 130
+    return 0
+
+
+def command_parser() -> argparse.ArgumentParser:
+    """What reads the command line: the commands, and the function of each as `command`."""
     parser = argparse.ArgumentParser(prog="python -m pursamere_viz", description="PurSAMERE Explorer")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     training = commands.add_parser(
@@ -55,16 +69,7 @@ def main(arguments: list[str] | None = None) -> int:
     timing = commands.add_parser("benchmark", help="print what things cost, as JSON lines")
     timing.add_argument("data_set", nargs="?", choices=sorted(RECIPES), default="digits")
     timing.set_defaults(command=_benchmark)
-    chosen = parser.parse_args(arguments)
-    try:
-        chosen.command(chosen)
-    except (ValueError, OSError) as problem:
-        print(problem, file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("stopped; the same command goes on from what is finished", file=sys.stderr)
-        return 130
-    return 0
+    return parser
 
 
 def _train(chosen: argparse.Namespace) -> None:

@@ -8,10 +8,12 @@ machine for large convolutions alone: PURSAMERE_THREADS=4 python -m pursamere_vi
 """
 
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import torch
+
+Result = TypeVar("Result")
 
 
 def wanted_threads(otherwise: int = 1) -> int:
@@ -30,15 +32,16 @@ def use_threads(count: int) -> None:
         torch.set_num_threads(count)
 
 
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """Torch on one thread: sums then have one order, whatever PURSAMERE_THREADS says.
+def on_one_thread(work: Callable[..., Result], *arguments: Any) -> Result:
+    """Return work(*arguments), computed with one thread: here where torch has one, else in a process of its own.
 
-    Where it says more than one, a Python thread that first computes meanwhile stays with one.
+    Sums then have one order, whatever PURSAMERE_THREADS says, and the other threads of this process keep theirs. The process
+    is kept for the next call; `work` must be found there by its name.
     """
-    before = torch.get_num_threads()
-    use_threads(1)
-    try:
-        yield
-    finally:
-        use_threads(before)
+    if torch.get_num_threads() == 1:
+        return work(*arguments)
+    from joblib.externals.loky import get_reusable_executor
+
+    executor = get_reusable_executor(max_workers=1, timeout=60, env={"PURSAMERE_THREADS": "1"})
+    result: Result = executor.submit(work, *arguments).result()
+    return result

@@ -1,12 +1,13 @@
 """One place says how many threads torch computes with, and a bench piece leaves no trace of its own choice."""
 
+import json
 import os
 import subprocess
 import sys
-import threading
 
 import pytest
 import torch
+from pursamere_viz.models.data import data_set
 
 from pursamere_viz import threads
 
@@ -44,29 +45,64 @@ def test_only_whole_numbers_from_1(monkeypatch, text):
         threads.wanted_threads()
 
 
-def test_one_thread_ends_with_its_block():
-    before = torch.get_num_threads()
-    try:
-        torch.set_num_threads(2)
-        with threads.one_thread():
-            assert torch.get_num_threads() == 1
-        assert torch.get_num_threads() == 2
-    finally:
-        torch.set_num_threads(before)
+MEASURING = """
+import json, threading, torch
+from pursamere_viz.bench import BenchConfig, probe
+from pursamere_viz.bench.config import pieces
+from pursamere_viz.bench.pieces import measure
+
+config = BenchConfig(purifiers=("shipped:steps=2,pairs=1",), attacks=("pgd-4:full",), images=4, batch=4)
+said, found = [], []
+def work():
+    found.extend(measure(config, piece) for piece in pieces(config))
+    found.append(probe(config, config.purifiers[0]))
+measuring = threading.Thread(target=work)
+measuring.start()
+while measuring.is_alive():
+    born = threading.Thread(target=lambda: said.append(torch.get_num_threads()))
+    born.start()
+    born.join()
+    measuring.join(.01)
+print(json.dumps([sorted(set(said)), torch.get_num_threads(), found]))
+"""
 
 
-def test_what_is_set_already_is_not_set_again(monkeypatch):
+def measured(count: int) -> tuple[list[int], int, list]:
+    environment = os.environ | {"PURSAMERE_THREADS": str(count)}
+    command = [sys.executable, "-c", MEASURING]
+    answer = subprocess.run(command, capture_output=True, text=True, timeout=600, env=environment, check=True)
+    return tuple(json.loads(answer.stdout))
+
+
+@pytest.mark.slow
+def test_measuring_takes_no_thread_from_others_and_no_bit_changes():
+    """A thread born meanwhile computes with as many as ever: what it computes may be kept for others to see."""
+    alone, two = measured(1), measured(2)
+    assert alone[:2] == ([1], 1)
+    assert two[:2] == ([2], 2)
+    assert alone[2] == two[2]
+
+
+def test_on_one_thread_nothing_is_set_and_no_process_is_begun(monkeypatch):
     """Setting reaches into threads that are only being born; by default nothing is ever set after the import."""
     before = torch.get_num_threads()
     try:
         torch.set_num_threads(1)
         monkeypatch.setattr(torch, "set_num_threads", lambda count: pytest.fail("was set"))
-        found = []
-        with threads.one_thread():
-            born = threading.Thread(target=lambda: found.append(torch.get_num_threads()))
-            born.start()
-            born.join()
-        assert found == [1]
+        assert threads.on_one_thread(os.getpid) == os.getpid()
     finally:
         monkeypatch.undo()
+        torch.set_num_threads(before)
+
+
+def test_with_more_threads_the_work_is_done_elsewhere_with_one():
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(2)
+        assert threads.on_one_thread(os.getpid) != os.getpid()
+        assert threads.on_one_thread(torch.get_num_threads) == 1
+        assert torch.get_num_threads() == 2
+        with pytest.raises(ValueError, match="unknown data set 'abacus'"):
+            threads.on_one_thread(data_set, "abacus")
+    finally:
         torch.set_num_threads(before)

@@ -2,7 +2,7 @@
 
 import math
 import platform
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
@@ -114,7 +114,16 @@ def fingerprint(config: BenchConfig) -> dict[str, Any]:
 
     ValueError where an image of the run is not on this machine.
     """
-    images = {"sha256": images_hash(config.data_set, "test", np.arange(config.images))}
+    listed = {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(config).items()}
+    return {"config": listed} | _made_of(config, config.purifiers, 0, config.images)
+
+
+def fingerprint_of(config: BenchConfig, piece: Piece) -> dict[str, Any]:
+    """What one piece is measured with on the machine that asks: its images, its weights, and what computes."""
+    return _made_of(config, (piece.purifier,), piece.first, piece.last)
+
+
+def _made_of(config: BenchConfig, purifiers: Iterable[str], first: int, last: int) -> dict[str, Any]:
     versions = {
         "python": platform.python_version(),
         "torch": torch.__version__,
@@ -122,10 +131,14 @@ def fingerprint(config: BenchConfig) -> dict[str, Any]:
         "joblib": joblib.__version__,
         "device": default_device().type,
     }
-    listed = {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(config).items()}
-    return {"config": listed, "images": images, "weights": weights_of(config), "versions": versions}
+    images = {"sha256": images_hash(config.data_set, "test", np.arange(first, last))}
+    return {"images": images, "weights": _weights(config.data_set, purifiers), "versions": versions}
 
 
 def weights_of(config: BenchConfig) -> dict[str, list[str]]:
     """The hashes of the weights of each purifier on this machine."""
-    return {name: make_defence(name, config.data_set)[1] for name in config.purifiers}
+    return _weights(config.data_set, config.purifiers)
+
+
+def _weights(data_set: str, purifiers: Iterable[str]) -> dict[str, list[str]]:
+    return {name: make_defence(name, data_set)[1] for name in purifiers}

@@ -10,10 +10,11 @@ from typing import Any
 
 from joblib import Parallel, delayed, parallel_config
 
-from pursamere_viz.evaluation.config import BenchConfig, Piece, fingerprint, pieces
+from pursamere_viz.evaluation.config import BenchConfig, Piece, fingerprint, fingerprint_of, pieces
 from pursamere_viz.evaluation.pieces import Outcome, cost, measure
-from pursamere_viz.evaluation.results import BenchResults
+from pursamere_viz.evaluation.results import BenchResults, refuse_difference
 from pursamere_viz.models.device import default_device
+from pursamere_viz.threads import use_threads
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,15 +62,28 @@ def bench(
         # A single process has nobody to wait for, and shows its first numbers early.
         todo.sort(key=costs.__getitem__, reverse=jobs > 1 or bool(scheduler))
         run = Parallel(return_as="generator_unordered", batch_size=1, pre_dispatch="2*n_jobs")
-        for piece, outcomes in run(delayed(_measured)(config, piece) for piece in todo):
+        work = delayed(_measured if jobs == 1 and not scheduler else _by_worker)
+        for piece, made_of, outcomes in run(work(config, piece) for piece in todo):
+            _refuse_worker(made_of, fingerprint_of(config, piece))
             results.append(outcomes)
             done, fresh = done + costs[piece], fresh + costs[piece]
             yield Advance(results, done, total, fresh, piece)
     return results
 
 
-def _measured(config: BenchConfig, piece: Piece) -> tuple[Piece, list[Outcome]]:
-    return piece, measure(config, piece)
+def _measured(config: BenchConfig, piece: Piece) -> tuple[Piece, dict[str, Any], list[Outcome]]:
+    return piece, fingerprint_of(config, piece), measure(config, piece)
+
+
+def _by_worker(config: BenchConfig, piece: Piece) -> tuple[Piece, dict[str, Any], list[Outcome]]:
+    use_threads(1)  # for good: the process is there for this run alone
+    return _measured(config, piece)
+
+
+def _refuse_worker(made_of: dict[str, Any], here: dict[str, Any]) -> None:
+    """ValueError where a worker measured with other images, weights or libraries than the run says."""
+    remedy = "so give every worker the files and packages of this machine"
+    refuse_difference(made_of, here, "a worker", "this machine has", remedy)
 
 
 @contextmanager

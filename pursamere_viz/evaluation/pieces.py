@@ -12,7 +12,7 @@ from pursamere_viz.data.loading import load_images
 from pursamere_viz.defences.registry import make_defence, traits
 from pursamere_viz.evaluation.config import CLEAN, BenchConfig, Piece
 from pursamere_viz.models.device import default_device
-from pursamere_viz.threads import one_thread
+from pursamere_viz.threads import on_one_thread
 
 POINTS = 21  # of a loss curve that are kept
 Outcome = dict[str, Any]  # one line of the results file: an image under one attack on one purifier
@@ -22,17 +22,20 @@ BACKWARD = 4.0  # what the full gradient costs, in purifications (`benchmark` me
 
 def measure(config: BenchConfig, piece: Piece) -> list[Outcome]:
     """The outcomes of a piece's images. The same bits in every process: one thread, and noise from the piece's own seeds."""
-    with one_thread():
-        device, rows = default_device(), np.arange(piece.first, piece.last)
-        x, y = (tensor.to(device) for tensor in load_images(config.data_set, "test", rows))
-        seed, randomised = 2 * (config.seed + piece.first), traits(piece.purifier, config.data_set).randomised
-        attacker = make_defence(piece.purifier, config.data_set, seed, device)[0]
-        # The attacker's fresh noise is his own; noise that everybody knows is the same for both.
-        judge = make_defence(piece.purifier, config.data_set, seed + 1, device)[0] if randomised else attacker
-        found = attack(attacker, x, y, attack_config(config, piece))
-        draws = config.draws if randomised else 1
-        with torch.no_grad():
-            said = torch.stack([judge(found.x_adv).argmax(-1) for _ in range(draws)], 1).cpu()
+    return on_one_thread(_measure, config, piece)
+
+
+def _measure(config: BenchConfig, piece: Piece) -> list[Outcome]:
+    device, rows = default_device(), np.arange(piece.first, piece.last)
+    x, y = (tensor.to(device) for tensor in load_images(config.data_set, "test", rows))
+    seed, randomised = 2 * (config.seed + piece.first), traits(piece.purifier, config.data_set).randomised
+    attacker = make_defence(piece.purifier, config.data_set, seed, device)[0]
+    # The attacker's fresh noise is his own; noise that everybody knows is the same for both.
+    judge = make_defence(piece.purifier, config.data_set, seed + 1, device)[0] if randomised else attacker
+    found = attack(attacker, x, y, attack_config(config, piece))
+    draws = config.draws if randomised else 1
+    with torch.no_grad():
+        said = torch.stack([judge(found.x_adv).argmax(-1) for _ in range(draws)], 1).cpu()
     keep = torch.linspace(0, len(found.loss) - 1, min(POINTS, len(found.loss)), dtype=torch.float32).round().long()
     curves = found.loss[keep].cpu().double().T
     return [

@@ -15,7 +15,7 @@ from pursamere_viz.evaluation.results import BenchResults
 from pursamere_viz.geometry import length, normalize
 from pursamere_viz.purification import IdentityPurifier, PurifiedClassifier, Purifier
 from pursamere_viz.purification.purifiers import purify_step
-from pursamere_viz.threads import one_thread
+from pursamere_viz.threads import on_one_thread
 
 IMAGES = 12
 DIRECTIONS = 4  # random ones, along which derivatives are compared
@@ -32,24 +32,27 @@ def probe(config: BenchConfig, purifier: str) -> Probe:
     loss's gradient through every step and of the bare classifier's; jacobian (T): median spectral norm of each step; slices:
     the loss along the sign of the gradient and along a random sign, from -2 eps to 2 eps, before and after purification.
     """
-    with one_thread():
-        count = min(IMAGES, config.images)
-        x, y = load_images(config.data_set, "test", np.arange(count))
-        x = x.double()
-        # Fixed noise even where it is fresh otherwise: a derivative exists for one draw at a time.
-        fixed = purifier + "_fixed" if traits(purifier, config.data_set).randomised else purifier
-        defence = copy.deepcopy(make_defence(fixed, config.data_set, device="cpu")[0]).double()
-        bare = PurifiedClassifier(defence.classifier, IdentityPurifier())
-        found: Probe = {"purifier": purifier, "images": count, "eps": config.eps[0], "norm": config.norm}
-        if defence.purifier.differentiable:
-            gradient = _gradient(defence, x, y)
-            found["disagreement"] = _disagreement(defence, x, y, gradient, config.seed)
-            found["gradient"] = length(gradient).tolist()
-            found["bare_gradient"] = length(_gradient(bare, x, y)).tolist()
-            found["slices"] = _slices(defence, bare, x, y, gradient, config)
-        if isinstance(defence.purifier, Purifier):
-            found["jacobian"] = _step_norms(defence.purifier, x, config.seed)
-        return found
+    return on_one_thread(_probe, config, purifier)
+
+
+def _probe(config: BenchConfig, purifier: str) -> Probe:
+    count = min(IMAGES, config.images)
+    x, y = load_images(config.data_set, "test", np.arange(count))
+    x = x.double()
+    # Fixed noise even where it is fresh otherwise: a derivative exists for one draw at a time.
+    fixed = purifier + "_fixed" if traits(purifier, config.data_set).randomised else purifier
+    defence = copy.deepcopy(make_defence(fixed, config.data_set, device="cpu")[0]).double()
+    bare = PurifiedClassifier(defence.classifier, IdentityPurifier())
+    found: Probe = {"purifier": purifier, "images": count, "eps": config.eps[0], "norm": config.norm}
+    if defence.purifier.differentiable:
+        gradient = _gradient(defence, x, y)
+        found["disagreement"] = _disagreement(defence, x, y, gradient, config.seed)
+        found["gradient"] = length(gradient).tolist()
+        found["bare_gradient"] = length(_gradient(bare, x, y)).tolist()
+        found["slices"] = _slices(defence, bare, x, y, gradient, config)
+    if isinstance(defence.purifier, Purifier):
+        found["jacobian"] = _step_norms(defence.purifier, x, config.seed)
+    return found
 
 
 def missing_probes(results: BenchResults) -> list[str]:

@@ -94,14 +94,9 @@ class BenchResults:
                 f"{self.path} does not say which images it was measured on, as runs did not at first: it can be shown, "
                 "but not gone on with, so name another file"
             )
-        for part in (*PARTS, IMAGES):
-            for name in {**self.fingerprint[part], **wanted[part]}:
-                here, there = self.fingerprint[part].get(name), wanted[part].get(name)
-                if here != there:
-                    raise ValueError(
-                        f"{self.path} was measured with {part} {name} = {_short(here)}, now it is {_short(there)}: "
-                        "results are not mixed, so name another file or the same settings"
-                    )
+        refuse_difference(
+            self.fingerprint, wanted, f"{self.path} was", "now it is", "so name another file or the same settings"
+        )
 
     def has(self, piece: Piece) -> bool:
         """Whether all of a piece is there."""
@@ -172,6 +167,18 @@ def key(outcome: Outcome) -> Key:
 
 def _as_tuples(config: dict[str, Any]) -> dict[str, Any]:
     return {name: tuple(value) if isinstance(value, list) else value for name, value in config.items()}
+
+
+def refuse_difference(held: dict[str, Any], wanted: dict[str, Any], who: str, against: str, remedy: str) -> None:
+    """ValueError naming the first value in which two fingerprints with the same parts differ."""
+    for part in (name for name in (*PARTS, IMAGES) if name in wanted):
+        for name in {**held[part], **wanted[part]}:
+            here, there = held[part].get(name), wanted[part].get(name)
+            if here != there:
+                raise ValueError(
+                    f"{who} measured with {part} {name} = {_short(here)}, {against} {_short(there)}: "
+                    f"results are not mixed, {remedy}"
+                )
 
 
 def _short(value: Any) -> str:

@@ -82,7 +82,7 @@ def _shipped(name: str, made_of: dict[str, Any]) -> GeneratedImages | None:
     path = weights_path(name, "generated")
     if not path.is_file():
         return None
-    tensors, described = load_tensors(path, f"python -m pursamere_viz evaluate {name}")
+    tensors, described = load_tensors(path, f"python -m pursamere_viz card {name}")
     if any(described[key] != value for key, value in made_of.items()):
         return None
     return GeneratedImages(tensors["x"].float() / 255, tensors["y"], tensors["confidence"], described["drawn"])

@@ -14,7 +14,8 @@ import pandas as pd
 import pytest
 
 from pursamere_viz.__main__ import main
-from pursamere_viz.evaluation import BenchConfig, BenchResults, summary
+from pursamere_viz.evaluation import BenchConfig, BenchResults, bench, engine, summary
+from pursamere_viz.progress import finish
 
 CONFIG = BenchConfig(attacks=("pgd-4:full", "square-20"), images=16, batch=2)
 ARGUMENTS = ["evaluate", "digits", "--images", "16", "--batch", "2", "--attacks", *CONFIG.attacks]
@@ -49,6 +50,31 @@ def test_where_no_scheduler_answers_the_command_says_so(address, tmp_path):
     [line] = finished.stderr.strip().splitlines()
     assert line.startswith(f"no Dask scheduler answers at {address}")
     assert not file.exists()
+
+
+@pytest.mark.parametrize(
+    ("part", "name", "value", "said"),
+    [
+        ("weights", "shipped", ["0" * 64] * 2, "weights shipped = (0000000000000000, 0000000000000000)"),
+        ("versions", "torch", "2.6.0", "versions torch = 2.6.0"),
+        ("images", "sha256", "f" * 64, "images sha256 = ffff"),
+    ],
+)
+def test_a_worker_with_other_weights_versions_or_images_is_refused(part, name, value, said, monkeypatch, tmp_path):
+    path, honest = tmp_path / "run.jsonl", engine._measured
+
+    def elsewhere(config, piece):
+        piece, made_of, outcomes = honest(config, piece)
+        return piece, made_of | {part: made_of[part] | {name: value}}, outcomes
+
+    config = BenchConfig(purifiers=("shipped",), attacks=("fgsm",), images=4, batch=2)
+    monkeypatch.setattr(engine, "_measured", elsewhere)
+    with pytest.raises(ValueError, match=r"^a worker measured with .* results are not mixed, so give every worker") as caught:
+        finish(bench(config, path))
+    assert said in str(caught.value) and "this machine has" in str(caught.value)
+    assert not BenchResults.load(path).held
+    monkeypatch.undo()
+    assert len(finish(bench(config, path)).held) == 8  # the run goes on with workers that agree
 
 
 @contextmanager

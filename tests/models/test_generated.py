@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from pursamere_viz.models import generated
+from pursamere_viz.models import checkpoints, generated
 from pursamere_viz.models.generated import CONFIDENT, COUNT, SPARE, choose, generate, generated_images, generating
 from pursamere_viz.models.networks import make_network
 from pursamere_viz.progress import finish
@@ -97,3 +97,12 @@ def test_what_cannot_be_made_is_refused():
         generated_images("letters")
     with pytest.raises(ValueError, match="count must be at least 1, got 0"):
         generated_images("digits", 0)
+
+
+def test_a_damaged_file_names_the_command_that_makes_it_again(tmp_path, monkeypatch):
+    for path in checkpoints.ASSETS.glob("digits_*.safetensors"):
+        (tmp_path / path.name).write_bytes(b"nonsense" if "generated" in path.name else path.read_bytes())
+    monkeypatch.setattr(checkpoints, "ASSETS", tmp_path)
+    monkeypatch.setattr(generated, "_kept", {})
+    with pytest.raises(ValueError, match=r"is damaged; make it again with: python -m pursamere_viz card digits$"):
+        generated_images("digits")
