@@ -47,9 +47,9 @@ def test_only_whole_numbers_from_1(monkeypatch, text):
 
 MEASURING = """
 import json, threading, torch
-from pursamere_viz.bench import BenchConfig, probe
-from pursamere_viz.bench.config import pieces
-from pursamere_viz.bench.pieces import measure
+from pursamere_viz.evaluation import BenchConfig, probe
+from pursamere_viz.evaluation.config import pieces
+from pursamere_viz.evaluation.pieces import measure
 
 config = BenchConfig(purifiers=("shipped:steps=2,pairs=1",), attacks=("pgd-4:full",), images=4, batch=4)
 said, found = [], []
