@@ -13,7 +13,7 @@ from contextlib import contextmanager
 import pandas as pd
 import pytest
 
-from pursamere_viz.__main__ import main
+from pursamere_viz.cli import main
 from pursamere_viz.evaluation import BenchConfig, BenchResults, bench, engine, summary
 from pursamere_viz.progress import finish
 

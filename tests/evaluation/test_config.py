@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from pursamere_viz.__main__ import main
 from pursamere_viz.attacks.names import KNOWN
+from pursamere_viz.cli import main
 from pursamere_viz.defences.registry import NAMES
 from pursamere_viz.evaluation import BenchConfig, engine
 from pursamere_viz.evaluation.command import fraction

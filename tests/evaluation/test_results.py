@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from pursamere_viz.__main__ import main
+from pursamere_viz.cli import main
 from pursamere_viz.data.loading import images_hash
 from pursamere_viz.evaluation import BenchConfig, BenchResults, engine, results
 from pursamere_viz.evaluation.config import Piece, fingerprint

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from pursamere_viz.__main__ import main
+from pursamere_viz.cli import main
 from pursamere_viz.data import downloads
 from pursamere_viz.data.files import write_data_file
 from pursamere_viz.models import checkpoints
@@ -101,6 +101,6 @@ def test_an_interrupt_ends_in_one_sentence(monkeypatch, capsys):
     def interrupted(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("pursamere_viz.__main__.benchmark", interrupted)
+    monkeypatch.setattr("pursamere_viz.cli.benchmark", interrupted)
     assert main(["benchmark"]) == 130
     assert capsys.readouterr().err == "stopped; the same command goes on from what is finished\n"

@@ -114,7 +114,7 @@ def attacked_cell(row: Row, budget: Budget, mode: str, images: int) -> Cell:
     return Cell(row.title, row.config, attacked, names, norm, eps, row.bare, piece=plan.piece)
 
 
-def cells(name: str, images: int) -> Iterator[Cell]:
+def card_cells(name: str, images: int) -> Iterator[Cell]:
     """All that a card needs, for `images` test images, what tells most first."""
     plan, table = PLANS[name], rows(name)
     yield from (clean_cell(row, images) for row in table)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pursamere_viz import cards, plans, searches
+from pursamere_viz.cards import plans, searches, text
 from pursamere_viz.data import DATA_SETS
 from pursamere_viz.defences import DefenceConfig
 from pursamere_viz.defences.building import load_defence_of
@@ -45,15 +45,15 @@ def test_worst_counts_what_no_attack_breaks(small: Path) -> None:
 
 
 def test_the_card_shows_what_was_tried_best_first(small: Path) -> None:
-    assert cards._search("digits") == ""
+    assert text._search("digits") == ""
     list(searches.search("digits"))
-    lines = [line for line in cards._search("digits").splitlines() if line.startswith("|")][2:]
+    lines = [line for line in text._search("digits").splitlines() if line.startswith("|")][2:]
     assert len(lines) == 3
     assert sum("**" in line for line in lines) == 1  # the shipped one
     worst = [float(line.split("|")[-2].strip(" *")) for line in lines]
     assert worst == sorted(worst, reverse=True)
     bare = Journal(searches.path("digits")).outcome(searches.bare("digits"), load_defence_of(DefenceConfig(), "cpu")[1])
-    assert bare is not None and f"bare classifier has {cards.percent(bare.worst)} without" in cards._search("digits")
+    assert bare is not None and f"bare classifier has {text.percent(bare.worst)} without" in text._search("digits")
 
 
 def test_a_line_cut_short_is_not_a_result_and_bricks_nothing(small: Path) -> None:
@@ -72,14 +72,14 @@ def test_every_data_set_has_a_plan(name: str) -> None:
     assert table[0].config == DefenceConfig(data_set=name)
     assert any(row.config.method == "tweedie" and row.config.sigma == table[0].config.sigma for row in table)
     assert any(row.bare for row in table)
-    for cell in plans.cells(name, 1000):
+    for cell in plans.card_cells(name, 1000):
         assert cell.split == "test" and cell.images <= 1000
         kinds = {attack.kind for _, attack, _ in stages(cell)}
         assert not cell.attacks or {"pgd", "apgd_ce", "apgd_dlr"} <= kinds  # no number rests on one loss
 
 
 def test_the_key_of_a_cell_is_all_that_decides_it() -> None:
-    cell = next(cell for cell in plans.cells("digits", 10) if cell.attacks)
+    cell = next(cell for cell in plans.card_cells("digits", 10) if cell.attacks)
     described = cell.described(["a", "b"])
     same = replace(cell, title="another title", images=9)
     assert same.described(["a", "b"]) == described

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from pursamere_viz import cards, load_defence, plans
-from pursamere_viz.__main__ import main
+from pursamere_viz import load_defence
+from pursamere_viz.cards import plans, text
+from pursamere_viz.cli import main
 from pursamere_viz.data import load_images
 from pursamere_viz.defences.building import load_defence_of
 from pursamere_viz.evaluation import cells
@@ -39,24 +40,24 @@ def small(monkeypatch, tmp_path: Path) -> Path:
 
 def test_a_killed_evaluation_goes_on_where_it_stopped(small: Path) -> None:
     journal = small / "digits_evaluation.jsonl"
-    steps = cards.evaluate_defence("digits", 6)
+    steps = text.evaluate_defence("digits", 6)
     for _ in range(5):
         next(steps)
     steps.close()
     done = journal.read_text()
     assert done.count("\n") == 5
     journal.write_text(done + done.splitlines()[0][:50])  # killed in the middle of a line
-    list(cards.evaluate_defence("digits", 6))
+    list(text.evaluate_defence("digits", 6))
     resumed = journal.read_text()
-    assert resumed.startswith(done) and list(cards.evaluate_defence("digits", 6)) == []
+    assert resumed.startswith(done) and list(text.evaluate_defence("digits", 6)) == []
     journal.unlink()
-    list(cards.evaluate_defence("digits", 6))
+    list(text.evaluate_defence("digits", 6))
     assert journal.read_text() == resumed
 
 
 @pytest.mark.slow
 def test_two_processes_measure_what_one_does(small: Path) -> None:
-    cell = next(cell for cell in plans.cells("digits", 6) if cell.attacks)
+    cell = next(cell for cell in plans.card_cells("digits", 6) if cell.attacks)
     lines = [
         sorted(
             (line for _, line, *_ in measure_cells("digits", [cell], small / name, jobs=jobs)),
@@ -68,7 +69,7 @@ def test_two_processes_measure_what_one_does(small: Path) -> None:
 
 
 def test_the_worst_is_what_no_attack_breaks_and_later_attacks_see_only_what_stands(small: Path) -> None:
-    cell = next(cell for cell in plans.cells("digits", 6) if cell.attacks)
+    cell = next(cell for cell in plans.card_cells("digits", 6) if cell.attacks)
     list(measure_cells("digits", [cell], small / "one.jsonl"))
     outcome = Journal(small / "one.jsonl").outcome(cell, load_defence_of(cell.config, "cpu")[1])
     assert outcome is not None and list(outcome.attacks) == ["pgd-2:full", "apgd_dlr-2:full", "+apgd_ce-4"]
@@ -78,7 +79,7 @@ def test_the_worst_is_what_no_attack_breaks_and_later_attacks_see_only_what_stan
 
 
 def test_other_images_are_not_mixed_in(small: Path, monkeypatch) -> None:
-    cell = replace(next(cell for cell in plans.cells("digits", 6) if cell.attacks), attacks=("fgsm",))
+    cell = replace(next(cell for cell in plans.card_cells("digits", 6) if cell.attacks), attacks=("fgsm",))
     assert len(list(measure_cells("digits", [cell], small / "one.jsonl"))) == 2
     assert list(measure_cells("digits", [cell], small / "one.jsonl")) == []
     x = load_images("digits", "test")[0]
@@ -87,12 +88,12 @@ def test_other_images_are_not_mixed_in(small: Path, monkeypatch) -> None:
 
 
 def test_cells_of_other_weights_are_not_mixed_in(small: Path) -> None:
-    list(cards.evaluate_defence("digits", 4))
+    list(text.evaluate_defence("digits", 4))
     path = checkpoints.weights_path("digits", "score")
     tensors, card = checkpoints.load_tensors(path, "")
     card.pop("sha256")
     checkpoints.save_tensors(path, {name: tensor + 1e-3 for name, tensor in tensors.items()}, card)
-    assert "not measured" in cards.write_card("digits", 4).read_text()
+    assert "not measured" in text.write_card("digits", 4).read_text()
 
 
 def test_the_shipped_card_is_of_the_shipped_weights() -> None:

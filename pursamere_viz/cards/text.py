@@ -5,17 +5,17 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from pursamere_viz import searches
 from pursamere_viz.analysis.contact_sheets import contact_sheet
 from pursamere_viz.analysis.denoising import denoising_psnr
 from pursamere_viz.attacks.config import MODES
+from pursamere_viz.cards import searches
+from pursamere_viz.cards.plans import PLANS, Budget, Row, attacked_cell, card_cells, clean_cell, rows
 from pursamere_viz.defences.building import load_defence_of
 from pursamere_viz.defences.config import DefenceConfig
 from pursamere_viz.evaluation.accuracy import RobustAccuracy
 from pursamere_viz.evaluation.cells import REST, Cell, Journal, Outcome, measure_cells
 from pursamere_viz.models import checkpoints, generated
 from pursamere_viz.models.recipes import OPTIONAL, ROLES
-from pursamere_viz.plans import PLANS, Budget, Row, attacked_cell, cells, clean_cell, rows
 from pursamere_viz.progress import finish
 
 SIGNS = (
@@ -30,7 +30,7 @@ def results_path(name: str) -> Path:
 
 def evaluate_defence(name: str, images: int, *, jobs: int = 1) -> Iterator[tuple[Cell, dict[str, Any], int, int]]:
     """Measure every cell of the card on the first test images, yielding what `measure_cells` does."""
-    yield from measure_cells(name, cells(name, images), results_path(name), jobs=jobs)
+    yield from measure_cells(name, card_cells(name, images), results_path(name), jobs=jobs)
 
 
 def write_card(name: str, images: int) -> Path:

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from pursamere_viz.attacks.config import MODES
+from pursamere_viz.cards.plans import PLANS
 from pursamere_viz.defences.config import DefenceConfig
 from pursamere_viz.evaluation.accuracy import RobustAccuracy
 from pursamere_viz.evaluation.cells import Cell, Journal, measure_cells
 from pursamere_viz.models import checkpoints
-from pursamere_viz.plans import PLANS
 
 STEPS = 10  # of the attack
 SIZES = {
@@ -50,7 +50,7 @@ def configs(name: str) -> list[DefenceConfig]:
     return list(dict.fromkeys([default, *(replace(default, **changes) for changes in TRIED.get(name, []))]))
 
 
-def cells(name: str, config: DefenceConfig) -> dict[str, Cell]:
+def tried_cells(name: str, config: DefenceConfig) -> dict[str, Cell]:
     """clean, blind, bpda and full of one defence."""
     norm, eps = PLANS[name].main
     clean, attacked = SIZES[name]
@@ -67,13 +67,13 @@ def bare(name: str) -> Cell:
 
 def search(name: str, *, jobs: int = 1) -> Iterator[tuple[Cell, dict[str, Any], int, int]]:
     """Measure what was not measured yet, yielding what `measure_cells` does."""
-    wanted = (cell for config in configs(name) for cell in cells(name, config).values())
+    wanted = (cell for config in configs(name) for cell in tried_cells(name, config).values())
     return measure_cells(name, itertools.chain([bare(name)], wanted), path(name), jobs=jobs)
 
 
 def outcomes(name: str, config: DefenceConfig, journal: Journal, weights: list[str]) -> dict[str, RobustAccuracy] | None:
     """What was measured of a defence, with "worst" (no attack of the three breaks the image); None if not all of it was."""
-    found = {mode: journal.outcome(cell, weights) for mode, cell in cells(name, config).items()}
+    found = {mode: journal.outcome(cell, weights) for mode, cell in tried_cells(name, config).items()}
     measured = {mode: outcome.worst for mode, outcome in found.items() if outcome is not None}
     if len(measured) < len(found):
         return None

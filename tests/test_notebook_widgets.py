@@ -13,7 +13,7 @@ from pursamere_viz import (
     find_minimisers,
     purify,
 )
-from pursamere_viz.widgets import explore
+from pursamere_viz.notebook_widgets import explore
 
 SETTINGS = {"rho": 0.2, "radius": 1.2, "steps": 25, "step_size": 0.1, "step_rule": "normalized", "order": 5}
 

@@ -1,0 +1,139 @@
+"""Command line: python -m pursamere_viz download | train | search | card | evaluate | benchmark."""
+
+import argparse
+import json
+import os
+import sys
+import time
+from collections.abc import Iterator
+from typing import Any
+
+from tqdm import tqdm
+
+from pursamere_viz.benchmark import benchmark
+from pursamere_viz.cards import budget_text, evaluate_defence, results_path, write_card
+from pursamere_viz.cards.searches import TRIED, search
+from pursamere_viz.data.downloads import check, download, on_disk, status
+from pursamere_viz.data.loading import DATA_SETS
+from pursamere_viz.defences.building import random_purifier
+from pursamere_viz.evaluation.cells import Cell
+from pursamere_viz.evaluation.command import add_evaluate
+from pursamere_viz.evaluation.engine import default_jobs
+from pursamere_viz.models.device import default_device
+from pursamere_viz.models.recipes import RECIPES, ROLES, recipe, train_network
+from pursamere_viz.threads import use_threads, wanted_threads
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command; a mistake of the user's ends in one sentence and exit status 2."""
+    chosen = command_parser().parse_args(arguments)
+    try:
+        chosen.command(chosen)
+    except (ValueError, OSError) as problem:
+        print(problem, file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("stopped; the same command goes on from what is finished", file=sys.stderr)
+        return 130
+    return 0
+
+
+def command_parser() -> argparse.ArgumentParser:
+    """What reads the command line: the commands, and the function of each as `command`."""
+    parser = argparse.ArgumentParser(prog="python -m pursamere_viz", description="PurSAMERE Explorer")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    training = commands.add_parser(
+        "train", help="train the networks of a data set (goes on where a killed run stopped)"
+    )
+    training.add_argument("data_set", choices=sorted(RECIPES))
+    training.add_argument("--only", choices=ROLES, help="one of the networks")
+    training.add_argument("--restart", action="store_true", help="forget a killed run's checkpoint")
+    training.set_defaults(command=_train)
+    carding = commands.add_parser("card", help="measure the shipped defence under attack and write its model card")
+    carding.add_argument("data_set", choices=sorted(RECIPES))
+    carding.add_argument("--images", type=_positive, default=360, help="how many test images (default 360)")
+    carding.add_argument("--jobs", type=_positive, default=default_jobs(), help="processes (default %(default)s)")
+    carding.add_argument("--again", action="store_true", help="measure anew what is already measured")
+    carding.set_defaults(command=_card)
+    add_evaluate(commands)
+    trying = commands.add_parser(
+        "search", help="measure on validation images what the defence's defaults were chosen from"
+    )
+    trying.add_argument("data_set", choices=sorted(TRIED))
+    trying.add_argument("--jobs", type=_positive, default=default_jobs(), help="processes (default %(default)s)")
+    trying.set_defaults(command=_search)
+    fetching = commands.add_parser("download", help="get a data set from OpenML")
+    fetching.add_argument("data_set", choices=[name for name, described in DATA_SETS.items() if described.openml])
+    fetching.add_argument("--again", action="store_true", help="fetch anew what is already on disk")
+    fetching.set_defaults(command=_download)
+    timing = commands.add_parser("benchmark", help="print what things cost, as JSON lines")
+    timing.add_argument("data_set", nargs="?", choices=sorted(RECIPES), default="digits")
+    timing.set_defaults(command=_benchmark)
+    return parser
+
+
+def _train(chosen: argparse.Namespace) -> None:
+    use_threads(wanted_threads(os.cpu_count() or 1))  # large batches of convolutions, and nobody else in this process
+    for role in [chosen.only] if chosen.only else ROLES:
+        total = recipe(chosen.data_set, role).training.steps
+        with tqdm(total=total, desc=f"{chosen.data_set} {role}", unit="step") as bar:
+            device = default_device()
+            purify = random_purifier(chosen.data_set, device) if role == "purified_classifier" else None
+            for record in train_network(chosen.data_set, role, device=device, restart=chosen.restart, purify=purify):
+                bar.update(record.step - bar.n)
+                bar.set_postfix(loss=f"{record.loss:.4f}")
+
+
+def _positive(text: str) -> int:
+    if not text.isdigit() or int(text) == 0:
+        raise argparse.ArgumentTypeError(f"must be a whole number of at least 1, got {text!r}")
+    return int(text)
+
+
+def _card(chosen: argparse.Namespace) -> None:
+    if chosen.again:
+        results_path(chosen.data_set).unlink(missing_ok=True)
+    _show(evaluate_defence(chosen.data_set, chosen.images, jobs=chosen.jobs))
+    print(f"written: {write_card(chosen.data_set, chosen.images)}")
+
+
+def _search(chosen: argparse.Namespace) -> None:
+    _show(search(chosen.data_set, jobs=chosen.jobs))
+    print("measured; `card` writes the model card anew")
+
+
+def _show(measured: Iterator[tuple[Cell, dict[str, Any], int, int]]) -> None:
+    began = time.monotonic()
+    for cell, line, done, pieces in measured:
+        standing = (line["clean"], *line["attacks"].values())
+        robust = sum(set(image) == {"1"} for image in zip(*standing, strict=True))
+        where = (
+            f"{cell.attacks[0].partition(':')[2]}, {budget_text((cell.norm, cell.eps))}" if cell.attacks else "clean"
+        )
+        left = (time.monotonic() - began) * (pieces - done) / done / 60
+        print(
+            f"{cell.title}, {where}: {robust} of {len(line['clean'])} from image {line['first']} on; "
+            f"piece {done} of {pieces}, about {left:.0f} min left",
+            flush=True,
+        )
+
+
+def _download(chosen: argparse.Namespace) -> None:
+    if not chosen.again and on_disk(chosen.data_set):
+        try:
+            check(chosen.data_set)
+        except ValueError as problem:
+            print(f"{problem}\nfetching it anew", file=sys.stderr)
+        else:
+            print(f"{chosen.data_set} is already {status(chosen.data_set)}; --again fetches it anew")
+            return
+    with tqdm(total=1, bar_format="{desc} {percentage:.0f} %|{bar}| {elapsed}") as bar:
+        for progress in download(chosen.data_set):
+            bar.n = progress.share
+            bar.set_description(progress.stage)
+    print(f"{chosen.data_set} is {status(chosen.data_set)}")
+
+
+def _benchmark(chosen: argparse.Namespace) -> None:
+    for record in benchmark(chosen.data_set):
+        print(json.dumps(record), flush=True)
