@@ -12,7 +12,7 @@ from plotly.graph_objects import FigureWidget
 
 from pursamere_viz.densities import GaussianMixture
 from pursamere_viz.densities.rows import to_text
-from pursamere_viz.figures.density_plane import density_plane
+from pursamere_viz.figures.density_lab.plane import density_plane
 from pursamere_viz.labs.density_run import DensityRun, compute_maps, compute_paths, train_denoiser
 from pursamere_viz.labs.density_scenario import DensityScenario
 from pursamere_viz.progress import finish

@@ -18,7 +18,7 @@ from pursamere_viz.evaluation.checklist import POINTS
 from pursamere_viz.evaluation.command import command_line
 from pursamere_viz.evaluation.evidence import RISK, SURE
 from pursamere_viz.figures import Numbers, theme
-from pursamere_viz.figures.bench_numbers import called
+from pursamere_viz.figures.evaluation.numbers import called
 from state import robustness_bench as state
 from transport import escaped, plain_text
 

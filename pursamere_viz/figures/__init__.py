@@ -1,17 +1,17 @@
 """Result objects in, Plotly figures out: the only place that imports plotly, and it computes no science."""
 
-from pursamere_viz.figures.bench import accuracy_curves, effort_lines, radius_lines
-from pursamere_viz.figures.bench_modes import mode_bars
-from pursamere_viz.figures.bench_numbers import Numbers, numbers_of
-from pursamere_viz.figures.bench_probe import jacobian_lines, loss_curves, slice_lines
-from pursamere_viz.figures.bench_randomness import randomness_bars
-from pursamere_viz.figures.bench_sheet import bench_sheet, fates
-from pursamere_viz.figures.density_lab import density_lab, picked_start
+from pursamere_viz.figures.density_lab.figure import density_lab, picked_start
+from pursamere_viz.figures.density_lab.sigma_sweep import sigma_sweep_figure
+from pursamere_viz.figures.evaluation.accuracy import accuracy_curves, effort_lines, radius_lines
+from pursamere_viz.figures.evaluation.gradients import jacobian_lines, loss_curves, slice_lines
+from pursamere_viz.figures.evaluation.modes import mode_bars
+from pursamere_viz.figures.evaluation.numbers import Numbers, numbers_of
+from pursamere_viz.figures.evaluation.randomness import randomness_bars
+from pursamere_viz.figures.evaluation.sheet import bench_sheet, fates
 from pursamere_viz.figures.export import to_html, transport_source
 from pursamere_viz.figures.gallery import gallery, picked
-from pursamere_viz.figures.image_lab import image_lab
-from pursamere_viz.figures.sigma_sweep import sigma_sweep_figure
-from pursamere_viz.figures.surface import surface
+from pursamere_viz.figures.image_lab.figure import image_lab
+from pursamere_viz.figures.image_lab.surface import surface
 
 __all__ = [
     "Numbers",

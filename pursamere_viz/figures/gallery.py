@@ -9,7 +9,7 @@ import plotly.graph_objects as go
 import torch
 
 from pursamere_viz.figures import theme
-from pursamere_viz.figures.image_panels import png
+from pursamere_viz.figures.image_lab.panels import png
 
 CELL = 72  # px: side of an image with its gap, and the caption below it
 CAPTION = 20

@@ -12,8 +12,8 @@ from pursamere_viz import DensityScenario, run_density
 from pursamere_viz.analysis.sigma_sweep import log_spaced, sigma_sweep
 from pursamere_viz.densities.presets import PRESETS, PRESETS_1D
 from pursamere_viz.figures import density_lab, picked_start, sigma_sweep_figure, to_html
-from pursamere_viz.figures.density_lab import CHARTS, GRID, LOOKS
-from pursamere_viz.figures.density_layers import layer_traces
+from pursamere_viz.figures.density_lab.figure import CHARTS, GRID, LOOKS
+from pursamere_viz.figures.density_lab.layers import layer_traces
 from pursamere_viz.labs.density_scenario import LAYERS
 from pursamere_viz.progress import finish
 

@@ -10,7 +10,7 @@ from pursamere_viz.attacks import AttackConfig
 from pursamere_viz.evaluation.accuracy import RobustAccuracy
 from pursamere_viz.evaluation.evidence import excluded, more
 from pursamere_viz.figures import theme
-from pursamere_viz.figures.bench_numbers import BARE, Numbers, called, effort, finished, hover, percent, spread
+from pursamere_viz.figures.evaluation.numbers import BARE, Numbers, called, effort, finished, hover, percent, spread
 
 ROOM = 12  # bars that are wide enough for a number
 MOST = 4  # purifiers of which all modes are shown

@@ -9,7 +9,7 @@ import torch
 from pursamere_viz import figures
 from pursamere_viz.evaluation import BenchConfig, BenchResults, summary
 from pursamere_viz.evaluation.config import CLEAN, table_cells
-from pursamere_viz.figures.bench_numbers import looks
+from pursamere_viz.figures.evaluation.numbers import looks
 
 IMAGES = 20
 ATTACKS = ("fgsm", "pgd-5:blind", "pgd-5:bpda", "pgd-5:full", "pgd-10:full", "square-30")

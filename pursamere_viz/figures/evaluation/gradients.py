@@ -9,7 +9,7 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from pursamere_viz.figures import theme
-from pursamere_viz.figures.bench_numbers import BARE, DASHES, Look, Numbers, called, faint, finished, looks
+from pursamere_viz.figures.evaluation.numbers import BARE, DASHES, Look, Numbers, called, faint, finished, looks
 
 LINES = (theme.VERMILLION, theme.BLUE, theme.ORANGE, theme.GREEN, theme.PURPLE, theme.SKY)
 STILL = 0.2  # share of the rise in the last half of the iterations above which the loss is still rising

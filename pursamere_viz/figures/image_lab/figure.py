@@ -8,10 +8,10 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from pursamere_viz.figures import theme
-from pursamere_viz.figures.error_plane import plane_layers, style_plane_axes
-from pursamere_viz.figures.image_panels import image_layers, style_image_axes
+from pursamere_viz.figures.image_lab.error_plane import plane_layers, style_plane_axes
+from pursamere_viz.figures.image_lab.panels import image_layers, style_image_axes
+from pursamere_viz.figures.image_lab.step_charts import chart_layers, confidence_lines, style_chart_axes
 from pursamere_viz.figures.layers import add_layers, add_slider
-from pursamere_viz.figures.step_charts import chart_layers, confidence_lines, style_chart_axes
 
 if TYPE_CHECKING:
     from pursamere_viz.labs.image_run import Run

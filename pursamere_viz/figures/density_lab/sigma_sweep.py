@@ -9,7 +9,7 @@ import torch
 from plotly.subplots import make_subplots
 
 from pursamere_viz.figures import theme
-from pursamere_viz.figures.density_layers import BLACK, WHITE, packed
+from pursamere_viz.figures.density_lab.layers import BLACK, WHITE, packed
 from pursamere_viz.figures.layers import Layer, add_layers, add_slider
 
 if TYPE_CHECKING:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import plotly.graph_objects as go
 
 from pursamere_viz.figures import theme
-from pursamere_viz.figures.density_lab import path_layers, start_layer, targets
-from pursamere_viz.figures.density_layers import layer_traces
+from pursamere_viz.figures.density_lab.figure import path_layers, start_layer, targets
+from pursamere_viz.figures.density_lab.layers import layer_traces
 
 if TYPE_CHECKING:
     from pursamere_viz.labs.density_run import DensityRun

@@ -11,7 +11,7 @@ import plotly.graph_objects as go
 import torch
 
 from pursamere_viz.figures import theme
-from pursamere_viz.figures.error_plane import label_spot
+from pursamere_viz.figures.image_lab.error_plane import label_spot
 
 if TYPE_CHECKING:
     from pursamere_viz.analysis import Landscape

@@ -14,7 +14,7 @@ from pursamere_viz.evaluation.config import CLEAN
 from pursamere_viz.evaluation.evidence import excluded, more
 from pursamere_viz.evaluation.tables import WORST
 from pursamere_viz.figures import theme
-from pursamere_viz.figures.bench_numbers import (
+from pursamere_viz.figures.evaluation.numbers import (
     BARE,
     Numbers,
     called,

@@ -8,7 +8,7 @@ import plotly.graph_objects as go
 import torch
 
 from pursamere_viz.figures import theme
-from pursamere_viz.figures.error_plane import shown_error, ways
+from pursamere_viz.figures.image_lab.error_plane import shown_error, ways
 
 if TYPE_CHECKING:
     from pursamere_viz.labs.image_run import Run

@@ -11,7 +11,7 @@ import torch
 from plotly.subplots import make_subplots
 
 from pursamere_viz.figures import theme
-from pursamere_viz.figures.density_layers import KEPT, WHITE, layer_traces, packed
+from pursamere_viz.figures.density_lab.layers import KEPT, WHITE, layer_traces, packed
 from pursamere_viz.figures.gallery import picked
 from pursamere_viz.figures.layers import Layer, add_layers, add_slider
 

@@ -10,8 +10,8 @@ from pursamere_viz.defences.registry import traits
 from pursamere_viz.evaluation.accuracy import RobustAccuracy
 from pursamere_viz.evaluation.evidence import more
 from pursamere_viz.figures import theme
-from pursamere_viz.figures.bench_modes import add_bare, upright
-from pursamere_viz.figures.bench_numbers import BARE, LINE, Numbers, finished, hover, percent, spread
+from pursamere_viz.figures.evaluation.modes import add_bare, upright
+from pursamere_viz.figures.evaluation.numbers import BARE, LINE, Numbers, finished, hover, percent, spread
 
 FRESH, FIXED = "fresh, one draw", "fixed and known"
 COLOURS = (theme.SKY, theme.ORANGE, theme.PURPLE, theme.VERMILLION)
