@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pursamere_viz.__main__ import command_parser
+from pursamere_viz.cli import command_parser
 
 ROOT = Path(__file__).resolve().parents[1]
 WRITTEN = (".py", ".md", ".txt", ".toml", ".ipynb", ".html", "Makefile")
@@ -58,7 +58,7 @@ def test_every_command_that_is_named_is_there():
 
 
 def test_the_line_of_usage_names_every_command():
-    [usage] = [said for name, said in named() if name == "pursamere_viz/__main__.py" and "|" in said]
+    [usage] = [said for name, said in named() if name == "pursamere_viz/cli.py" and "|" in said]
     assert set(usage.rstrip(".").split(" | ")) == commands().keys()
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import nbformat
 import pytest
-from pursamere_viz.widgets import explore
+from pursamere_viz.notebook_widgets import explore
 
 from pursamere_viz import PRESETS
 from pursamere_viz.benchmark.first_view import BROWSERS, FLAGS
