@@ -14,10 +14,10 @@ from pathlib import Path
 
 import nbformat
 import pytest
-from pursamere_viz.notebook_widgets import explore
 
 from pursamere_viz import PRESETS
 from pursamere_viz.benchmark.first_view import BROWSERS, FLAGS
+from pursamere_viz.notebook_widgets import explore
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 BROWSER = next((path for path in map(shutil.which, BROWSERS) if path), None)
