@@ -157,11 +157,6 @@ def test_importing_the_library_loads_no_plotly():
 
 
 @pytest.mark.parametrize("path", HOUSE, ids=name)
-def test_files_are_short(path):
-    assert len(path.read_text(encoding="utf-8").splitlines()) <= 250
-
-
-@pytest.mark.parametrize("path", HOUSE, ids=name)
 def test_functions_are_short(path):
     for node in ast.walk(tree(path)):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
@@ -184,7 +179,7 @@ def shared_randomness(source: ast.Module) -> set[str]:
             found.add(called)
         if node.func.attr in DRAWS and (of == "torch" or called.endswith("_")) and "generator" not in own:
             found.add(called)
-        if of in ("np.random", "numpy.random") and node.func.attr != "default_rng":
+        if of in ("np.random", "numpy.random") and node.func.attr not in ("default_rng", "SeedSequence"):
             found.add(called)
     return found
 

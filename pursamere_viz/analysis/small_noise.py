@@ -135,11 +135,10 @@ def small_noise_study(
         found = minimise(error, start) if purifier is None else purify(error, start, purifier).purified
         start = torch.where(found.isfinite(), found, start)
         minimisers.append(found)
-        smoothed = find_modes(density.smoothed(sigma))
-        nearest.append(smoothed.points[match(start, smoothed.points).index])
+        smoothed = find_modes(density.smoothed(sigma)).points
+        nearest.append(smoothed[match(start, smoothed).index])
     followed, nearby = torch.stack(minimisers).flip(0), torch.stack(nearest).flip(0)
-    predicted = predicted_displacement(density, modes)
-    to_mode, to_limit = (followed - modes).norm(dim=2), (followed - limits).norm(dim=2)
+    predicted, to_mode = predicted_displacement(density, modes), (followed - modes).norm(dim=2)
     return SmallNoiseStudy(
         sigmas=sigmas,
         modes=modes,
@@ -151,7 +150,7 @@ def small_noise_study(
         predicted=predicted,
         reasons=_reasons(density, modes, limits, predicted, sigmas, followed),
         rate_to_mode=tuple(fit_rate(sigmas, column) for column in to_mode.T),
-        rate_to_limit=tuple(fit_rate(sigmas, column) for column in to_limit.T),
+        rate_to_limit=tuple(fit_rate(sigmas, column) for column in (followed - limits).norm(dim=2).T),
     )
 
 

