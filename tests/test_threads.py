@@ -7,7 +7,7 @@ import sys
 
 import pytest
 import torch
-from pursamere_viz.models.data import data_set
+from pursamere_viz.data.loading import data_set
 
 from pursamere_viz import threads
 
