@@ -55,7 +55,7 @@ def test_the_keys_work_after_an_example_was_chosen(browser, address) -> None:
     page.wait_for_function("() => location.search.includes('image=')", timeout=60_000)
     page.wait_for_selector(IDLE, timeout=60_000)
     page.keyboard.press("Home")
-    page.wait_for_selector("text=step 0 / 8", timeout=10_000)
+    page.wait_for_selector("text=step 0 / 8", timeout=40_000)
     page.close()
 
 

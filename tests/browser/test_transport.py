@@ -108,7 +108,7 @@ def is_at(page: Page, step: int, last: int = 8) -> None:
     """The bar and everything that the figure draws stand at the step."""
     expect(page.locator("output")).to_have_text(f"step {step} / {last}")
     expect(page.locator(".transport")).to_have_attribute("data-step", str(step))
-    page.wait_for_function(f"JSON.stringify(({SHOWN})()) === '[{step}]'", timeout=10_000)
+    page.wait_for_function(f"JSON.stringify(({SHOWN})()) === '[{step}]'", timeout=40_000)
 
 
 def pixels_match(page: Page, step: int, **options: int) -> None:
