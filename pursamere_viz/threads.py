@@ -9,6 +9,7 @@ machine for large convolutions alone: PURSAMERE_THREADS=4 python -m pursamere_vi
 
 import os
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any, TypeVar
 
 import torch
@@ -40,8 +41,13 @@ def on_one_thread(work: Callable[..., Result], *arguments: Any) -> Result:
     """
     if torch.get_num_threads() == 1:
         return work(*arguments)
-    from joblib.externals.loky import get_reusable_executor
-
-    executor = get_reusable_executor(max_workers=1, timeout=60, env={"PURSAMERE_THREADS": "1"})
-    result: Result = executor.submit(work, *arguments).result()
+    result: Result = _executor().submit(work, *arguments).result()
     return result
+
+
+@lru_cache(maxsize=1)
+def _executor() -> Any:
+    """The process of `on_one_thread`. Not loky's reusable executor: joblib would take it for its own, which holds more."""
+    from joblib.externals.loky import ProcessPoolExecutor
+
+    return ProcessPoolExecutor(max_workers=1, timeout=60, env={"PURSAMERE_THREADS": "1"})

@@ -106,3 +106,15 @@ def test_with_more_threads_the_work_is_done_elsewhere_with_one():
             threads.on_one_thread(data_set, "abacus")
     finally:
         torch.set_num_threads(before)
+
+
+def test_a_process_of_ones_own_is_not_taken_for_joblibs() -> None:
+    """joblib reuses whatever executor loky keeps for all, and fails on one that is not its own."""
+    program = (
+        "from joblib import Parallel, delayed; from math import sqrt; from pursamere_viz.threads import on_one_thread;"
+        "print(on_one_thread(sqrt, 4.0), Parallel(2)(delayed(sqrt)(x) for x in (1.0, 9.0)), on_one_thread(sqrt, 16.0))"
+    )
+    environment = os.environ | {"PURSAMERE_THREADS": "2"}
+    command = [sys.executable, "-c", program]
+    said = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=120, check=False)
+    assert said.stdout.strip() == "2.0 [1.0, 3.0] 4.0", said.stderr
