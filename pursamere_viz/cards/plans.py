@@ -47,7 +47,7 @@ PLANS = {
         ("pgd-40", "apgd_ce-40", "apgd_dlr-40"),
         (*DOUBLED, "apgd_t-20x9", "square-500"),
         180,
-        180,
+        120,
         60,
         piece=20,
         costly=False,
