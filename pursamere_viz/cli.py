@@ -4,21 +4,19 @@ import argparse
 import json
 import os
 import sys
-import time
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterable
+from pathlib import Path
 
 from tqdm import tqdm
 
 from pursamere_viz.benchmark import benchmark
-from pursamere_viz.cards import budget_text, evaluate_defence, results_path, write_card
-from pursamere_viz.cards.searches import TRIED, search
+from pursamere_viz.cards import results_path, searches, write_card
+from pursamere_viz.cards.plans import card_cells
 from pursamere_viz.data.downloads import check, download, on_disk, status
 from pursamere_viz.data.loading import DATA_SETS
 from pursamere_viz.defences.building import random_purifier
-from pursamere_viz.evaluation.cells import Cell
-from pursamere_viz.evaluation.command import add_evaluate
-from pursamere_viz.evaluation.engine import default_jobs
+from pursamere_viz.evaluation.cells import Cell, Journal, cell_pieces, measure_cells
+from pursamere_viz.evaluation.command import add_evaluate, add_workers, check_workers, follow, print_estimate
 from pursamere_viz.models.device import default_device
 from pursamere_viz.models.recipes import RECIPES, ROLES, recipe, train_network
 from pursamere_viz.threads import use_threads, wanted_threads
@@ -52,15 +50,15 @@ def command_parser() -> argparse.ArgumentParser:
     carding = commands.add_parser("card", help="measure the shipped defence under attack and write its model card")
     carding.add_argument("data_set", choices=sorted(RECIPES))
     carding.add_argument("--images", type=_positive, default=360, help="how many test images (default 360)")
-    carding.add_argument("--jobs", type=_positive, default=default_jobs(), help="processes (default %(default)s)")
+    add_workers(carding)
     carding.add_argument("--again", action="store_true", help="measure anew what is already measured")
     carding.set_defaults(command=_card)
     add_evaluate(commands)
     trying = commands.add_parser(
         "search", help="measure on validation images what the defence's defaults were chosen from"
     )
-    trying.add_argument("data_set", choices=sorted(TRIED))
-    trying.add_argument("--jobs", type=_positive, default=default_jobs(), help="processes (default %(default)s)")
+    trying.add_argument("data_set", choices=sorted(searches.TRIED))
+    add_workers(trying)
     trying.set_defaults(command=_search)
     fetching = commands.add_parser("download", help="get a data set from OpenML")
     fetching.add_argument("data_set", choices=[name for name, described in DATA_SETS.items() if described.openml])
@@ -91,31 +89,26 @@ def _positive(text: str) -> int:
 
 
 def _card(chosen: argparse.Namespace) -> None:
+    path = results_path(chosen.data_set)
     if chosen.again:
-        results_path(chosen.data_set).unlink(missing_ok=True)
-    _show(evaluate_defence(chosen.data_set, chosen.images, jobs=chosen.jobs))
-    print(f"written: {write_card(chosen.data_set, chosen.images)}")
+        path.unlink(missing_ok=True)
+    if _measure(card_cells(chosen.data_set, chosen.images), path, chosen):
+        print(f"written: {write_card(chosen.data_set, chosen.images)}")
 
 
 def _search(chosen: argparse.Namespace) -> None:
-    _show(search(chosen.data_set, jobs=chosen.jobs))
-    print("measured; `card` writes the model card anew")
+    if _measure(searches.search_cells(chosen.data_set), searches.path(chosen.data_set), chosen):
+        print("measured; `card` writes the model card anew")
 
 
-def _show(measured: Iterator[tuple[Cell, dict[str, Any], int, int]]) -> None:
-    began = time.monotonic()
-    for cell, line, done, pieces in measured:
-        standing = (line["clean"], *line["attacks"].values())
-        robust = sum(set(image) == {"1"} for image in zip(*standing, strict=True))
-        where = (
-            f"{cell.attacks[0].partition(':')[2]}, {budget_text((cell.norm, cell.eps))}" if cell.attacks else "clean"
-        )
-        left = (time.monotonic() - began) * (pieces - done) / done / 60
-        print(
-            f"{cell.title}, {where}: {robust} of {len(line['clean'])} from image {line['first']} on; "
-            f"piece {done} of {pieces}, about {left:.0f} min left",
-            flush=True,
-        )
+def _measure(cells: Iterable[Cell], path: Path, chosen: argparse.Namespace) -> bool:
+    """Measure some cells, or only say how long that would take; whether they are measured now."""
+    check_workers(chosen)
+    if chosen.estimate:
+        print_estimate(cell_pieces(cells), Journal(path), chosen.jobs)
+    else:
+        follow(measure_cells(cells, path, jobs=chosen.jobs, scheduler=chosen.scheduler))
+    return not chosen.estimate
 
 
 def _download(chosen: argparse.Namespace) -> None:

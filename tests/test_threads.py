@@ -48,13 +48,13 @@ def test_only_whole_numbers_from_1(monkeypatch, text):
 MEASURING = """
 import json, threading, torch
 from pursamere_viz.evaluation import BenchConfig, probe
-from pursamere_viz.evaluation.config import pieces
-from pursamere_viz.evaluation.pieces import measure
+from pursamere_viz.evaluation.pieces import pieces
+from pursamere_viz.threads import on_one_thread
 
 config = BenchConfig(purifiers=("shipped:steps=2,pairs=1",), attacks=("pgd-4:full",), images=4, batch=4)
 said, found = [], []
 def work():
-    found.extend(measure(config, piece) for piece in pieces(config))
+    found.extend(on_one_thread(type(piece).measure, piece) for piece in pieces(config))
     found.append(probe(config, config.purifiers[0]))
 measuring = threading.Thread(target=work)
 measuring.start()

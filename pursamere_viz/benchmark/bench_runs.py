@@ -10,10 +10,9 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
-from pursamere_viz.evaluation import BenchConfig, bench, engine
-from pursamere_viz.evaluation.config import CLEAN, Piece, pieces
-from pursamere_viz.evaluation.pieces import Outcome, attack_config
-from pursamere_viz.evaluation.pieces import measure as measure_piece
+from pursamere_viz.evaluation import BenchConfig, bench
+from pursamere_viz.evaluation.config import CLEAN
+from pursamere_viz.evaluation.pieces import Outcome, Piece, pieces
 
 CONFIG = BenchConfig(purifiers=("shipped",), attacks=("pgd-10:full",), images=32, batch=4)
 FIRST = BenchConfig(purifiers=("shipped",), attacks=("fgsm",), images=4, batch=1)  # starts every process
@@ -35,7 +34,7 @@ def measure() -> Iterator[dict[str, Any]]:
 def pairs(config: BenchConfig) -> int:
     """(image, attack step) pairs of a run."""
     attacked = (piece for piece in pieces(config) if piece.attack != CLEAN)
-    return sum((piece.last - piece.first) * attack_config(config, piece).gradient_steps for piece in attacked)
+    return sum((piece.last - piece.first) * piece.attack_config.gradient_steps for piece in attacked)
 
 
 def spent(config: BenchConfig, clock: Callable[[], float], **how: Any) -> float:
@@ -50,17 +49,17 @@ def spent(config: BenchConfig, clock: Callable[[], float], **how: Any) -> float:
 def bookkeeping() -> dict[str, Any]:
     """Processor time of runs in one process over what the same runs spent in their pieces: other programs hardly count."""
     spent(FIRST, time.process_time)
-    ratios = []
+    ratios, measure_piece = [], Piece.measure
     for _ in range(REPEATS):
         inside: list[float] = []
 
-        def clocked(config: BenchConfig, piece: Piece, inside: list[float] = inside) -> list[Outcome]:
+        def clocked(piece: Piece, inside: list[float] = inside) -> list[Outcome]:
             begun = time.process_time()
-            outcomes = measure_piece(config, piece)
+            outcomes = measure_piece(piece)
             inside.append(time.process_time() - begun)
             return outcomes
 
-        with patch.object(engine, "measure", clocked):
+        with patch.object(Piece, "measure", clocked):
             whole = spent(CONFIG, time.process_time)
         ratios.append(whole / sum(inside))
     return {"what": "bench run / its pieces", "pieces": len(pieces(CONFIG))} | _ratios(ratios)

@@ -1,6 +1,5 @@
 """What was tried on validation images to choose each data set's defence: does sharpness-awareness help, and where?"""
 
-import itertools
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -10,7 +9,7 @@ from pursamere_viz.attacks.config import MODES
 from pursamere_viz.cards.plans import PLANS
 from pursamere_viz.defences.config import DefenceConfig
 from pursamere_viz.evaluation.accuracy import RobustAccuracy
-from pursamere_viz.evaluation.cells import Cell, Journal, measure_cells
+from pursamere_viz.evaluation.cells import Cell, Journal
 from pursamere_viz.models import checkpoints
 
 STEPS = 10  # of the attack
@@ -65,13 +64,16 @@ def bare(name: str) -> Cell:
     return Cell("tried", standard, SIZES[name][0], bare=True, split="validation")
 
 
-def search(name: str, *, jobs: int = 1) -> Iterator[tuple[Cell, dict[str, Any], int, int]]:
-    """Measure what was not measured yet, yielding what `measure_cells` does."""
-    wanted = (cell for config in configs(name) for cell in tried_cells(name, config).values())
-    return measure_cells(name, itertools.chain([bare(name)], wanted), path(name), jobs=jobs)
+def search_cells(name: str) -> Iterator[Cell]:
+    """All that a search measures, the bare classifier first."""
+    yield bare(name)
+    for config in configs(name):
+        yield from tried_cells(name, config).values()
 
 
-def outcomes(name: str, config: DefenceConfig, journal: Journal, weights: list[str]) -> dict[str, RobustAccuracy] | None:
+def outcomes(
+    name: str, config: DefenceConfig, journal: Journal, weights: list[str]
+) -> dict[str, RobustAccuracy] | None:
     """What was measured of a defence, with "worst" (no attack of the three breaks the image); None if not all of it was."""
     found = {mode: journal.outcome(cell, weights) for mode, cell in tried_cells(name, config).items()}
     measured = {mode: outcome.worst for mode, outcome in found.items() if outcome is not None}

@@ -1,6 +1,6 @@
 """Model cards: what the shipped networks and the defence are worth, measured, and written down as Markdown."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,11 +9,11 @@ from pursamere_viz.analysis.contact_sheets import contact_sheet
 from pursamere_viz.analysis.denoising import denoising_psnr
 from pursamere_viz.attacks.config import MODES
 from pursamere_viz.cards import searches
-from pursamere_viz.cards.plans import PLANS, Budget, Row, attacked_cell, card_cells, clean_cell, rows
+from pursamere_viz.cards.plans import PLANS, Budget, Row, attacked_cell, clean_cell, rows
 from pursamere_viz.defences.building import load_defence_of
 from pursamere_viz.defences.config import DefenceConfig
 from pursamere_viz.evaluation.accuracy import RobustAccuracy
-from pursamere_viz.evaluation.cells import REST, Cell, Journal, Outcome, measure_cells
+from pursamere_viz.evaluation.cells import REST, Cell, Journal, Outcome
 from pursamere_viz.models import checkpoints, generated
 from pursamere_viz.models.recipes import OPTIONAL, ROLES
 from pursamere_viz.progress import finish
@@ -26,11 +26,6 @@ SIGNS = (
 def results_path(name: str) -> Path:
     """Where the measured cells of a card are kept."""
     return checkpoints.ASSETS / f"{name}_evaluation.jsonl"
-
-
-def evaluate_defence(name: str, images: int, *, jobs: int = 1) -> Iterator[tuple[Cell, dict[str, Any], int, int]]:
-    """Measure every cell of the card on the first test images, yielding what `measure_cells` does."""
-    yield from measure_cells(name, card_cells(name, images), results_path(name), jobs=jobs)
 
 
 def write_card(name: str, images: int) -> Path:

@@ -140,6 +140,11 @@ def make_defence(
     return PurifiedClassifier(Saturated(classifier).eval() if name == "saturated" else classifier, purifier), weights
 
 
+def denoiser_calls(config: DefenceConfig) -> int:
+    """Denoiser calls of one purification, no weights loaded."""
+    return make_purifier(config, _unasked).denoiser_calls
+
+
 def _unasked(x_noisy: Tensor, sigma: float) -> Tensor:
     raise AssertionError("a purifier without a denoiser was asked to denoise")
 

@@ -1,14 +1,12 @@
 """Measured cells: one defence at one budget under several attacks, image by image, each piece kept on disk as it is known."""
 
 import json
-import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
-from joblib import Parallel, delayed, parallel_config
 from torch import Tensor
 
 from pursamere_viz.attacks import AttackConfig
@@ -16,7 +14,12 @@ from pursamere_viz.attacks.names import parse_attack
 from pursamere_viz.data.loading import images_hash, load_images
 from pursamere_viz.defences.building import load_defence_of
 from pursamere_viz.defences.config import DEFENDING, DefenceConfig
+from pursamere_viz.defences.registry import denoiser_calls
 from pursamere_viz.evaluation.accuracy import RobustAccuracy, robust_accuracy
+from pursamere_viz.evaluation.config import versions
+from pursamere_viz.evaluation.engine import Advance, measure_pieces, workers
+from pursamere_viz.evaluation.journal import append, whole_lines
+from pursamere_viz.evaluation.pieces import attack_cost
 from pursamere_viz.models.device import default_device
 from pursamere_viz.purification import PurifiedClassifier, Purifier
 
@@ -47,11 +50,18 @@ class Cell:
         attack = {"norm": self.norm, "eps": self.eps, "attacks": list(self.attacks)} if self.attacks else {}
         return {"defence": defence, **attack, "split": self.split, "weights": weights}
 
-    def pieces(self) -> list[tuple[int, int]]:
-        """The images of each piece: first and, exclusive, last."""
+    def pieces(self) -> list["CellPiece"]:
+        """Its images in pieces."""
         # Without an attack an image costs next to nothing.
         size = self.piece if self.attacks else max(self.images, 1)
-        return [(first, min(first + size, self.images)) for first in range(0, self.images, size)]
+        return [CellPiece(self, first, min(first + size, self.images)) for first in range(0, self.images, size)]
+
+    def stages(self) -> list[tuple[str, AttackConfig, bool]]:
+        """(name, attack, whether it attacks only what stands) of each attack."""
+        return [
+            (name, parse_attack(name.removeprefix(REST), norm=self.norm, eps=self.eps), name.startswith(REST))
+            for name in self.attacks
+        ]
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,11 +91,8 @@ class Journal:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        text = path.read_bytes() if path.exists() else b""
-        self._whole = text.rfind(b"\n") + 1  # what follows was cut short by a kill, and is not a result
-        self._cut = self._whole < len(text)
         self.held: dict[str, dict[int, dict[str, Any]]] = {}
-        for line in text[: self._whole].decode().splitlines():
+        for line in whole_lines(path.read_bytes() if path.exists() else b""):
             self._hold(json.loads(line))
 
     def _hold(self, line: dict[str, Any]) -> None:
@@ -104,19 +111,16 @@ class Journal:
         attacks = {name: _flags("".join(piece["attacks"][name] for piece in pieces)) for name in cell.attacks}
         return Outcome(clean, attacks).first(cell.images)
 
-    def has(self, cell: Cell, weights: list[str], first: int, images: str) -> bool:
+    def has(self, piece: "CellPiece") -> bool:
         """Whether a piece is there; one that was measured on other images is not."""
-        line = self.held.get(_key(cell.described(weights)), {}).get(first)
-        return line is not None and line.get("images", images) == images
+        line = self.held.get(_key(piece.cell.described(piece.weights)), {}).get(piece.first)
+        return line is not None and line.get("images", piece.images) == piece.images
 
-    def append(self, line: dict[str, Any]) -> None:
-        """Keep a finished piece, on disk before this returns."""
-        if self._cut:
-            os.truncate(self.path, self._whole)
-            self._cut = False
-        with self.path.open("ab", buffering=0) as file:  # in one piece: two commands on one file do no harm
-            file.write((json.dumps(line) + "\n").encode())
-        self._hold(line)
+    def append(self, lines: list[dict[str, Any]]) -> None:
+        """Keep finished pieces, on disk before this returns."""
+        append(self.path, "".join(json.dumps(line) + "\n" for line in lines))
+        for line in lines:
+            self._hold(line)
 
 
 def _key(described: dict[str, Any]) -> str:
@@ -131,37 +135,68 @@ def _text(flags: Tensor) -> str:
     return "".join("01"[int(flag)] for flag in flags)
 
 
-def stages(cell: Cell) -> list[tuple[str, AttackConfig, bool]]:
-    """(name, attack, whether it attacks only what stands) of each attack."""
-    return [
-        (name, parse_attack(name.removeprefix(REST), norm=cell.norm, eps=cell.eps), name.startswith(REST))
-        for name in cell.attacks
-    ]
+@dataclass(frozen=True)
+class CellPiece:
+    """What is measured and kept at once: all attacks of a cell on a few of its images."""
 
+    cell: Cell
+    first: int
+    last: int  # exclusive
 
-def measure_piece(name: str, cell: Cell, first: int, last: int) -> dict[str, Any]:
-    """One line of the journal: every attack of the cell on images first to last (exclusive)."""
-    device = default_device()
-    defence, weights = load_defence_of(cell.config, device)
-    if isinstance(defence.purifier, Purifier):
-        defence = PurifiedClassifier(defence.classifier, replace(defence.purifier, keep_graph=True))
-    model = defence.classifier if cell.bare else defence
-    x, y = (tensor.to(device) for tensor in load_images(name, cell.split, slice(first, last)))
-    clean = _robust(model, x, y, AttackConfig(kind="none"))
-    standing, found = clean, {}
-    for stage, attack, rest in stages(cell):
-        rows = (standing if rest else clean).nonzero().squeeze(1)
-        stands = torch.zeros_like(clean)
-        if len(rows):
-            stands[rows] = _robust(model, x[rows], y[rows], attack)
-        found[stage], standing = _text(stands), standing & stands
-    described = {
-        "title": cell.title,
-        "cell": cell.described(weights),
-        "first": first,
-        "images": _hash(name, cell, first, last),
-    }
-    return described | {"clean": _text(clean), "attacks": found}
+    def __str__(self) -> str:
+        cell = self.cell
+        under = f"{cell.attacks[0].partition(':')[2]}, {cell.norm} {cell.eps:g}" if cell.attacks else "no attack"
+        return f"{cell.title}, {under}"
+
+    @property
+    def kind(self) -> str:
+        """One row of a table under the same attacks takes equally long at every budget."""
+        return f"{self.cell.title} {self.cell.config} {' '.join(self.cell.attacks)}"
+
+    @property
+    def images(self) -> str:
+        """The hash of its images on the machine that asks."""
+        return images_hash(self.cell.config.data_set, self.cell.split, slice(self.first, self.last))[:16]
+
+    @property
+    def weights(self) -> list[str]:
+        """The hashes of the weights on the machine that asks."""
+        return load_defence_of(self.cell.config, "cpu")[1]
+
+    def cost(self) -> float:
+        """What it takes at most, in denoiser or classifier calls: an attack on what stands may find little that does."""
+        calls = 0 if self.cell.bare else denoiser_calls(self.cell.config)
+        attacks = sum(attack_cost(attack, calls) + calls + 1 for _, attack, _ in self.cell.stages())
+        return (self.last - self.first) * (calls + 1 + attacks)
+
+    def made_of(self) -> dict[str, Any]:
+        """With which images, weights and libraries the machine that asks would measure it."""
+        return {"images": {"sha256": self.images}, "weights": {self.cell.title: self.weights}, "versions": versions()}
+
+    def measure(self) -> list[dict[str, Any]]:
+        """One line of the journal: every attack of the cell on its images."""
+        cell, device = self.cell, default_device()
+        defence, weights = load_defence_of(cell.config, device)
+        if isinstance(defence.purifier, Purifier):
+            defence = PurifiedClassifier(defence.classifier, replace(defence.purifier, keep_graph=True))
+        model = defence.classifier if cell.bare else defence
+        loaded = load_images(cell.config.data_set, cell.split, slice(self.first, self.last))
+        x, y = (tensor.to(device) for tensor in loaded)
+        clean = _robust(model, x, y, AttackConfig(kind="none"))
+        standing, found = clean, {}
+        for stage, attack, rest in cell.stages():
+            rows = (standing if rest else clean).nonzero().squeeze(1)
+            stands = torch.zeros_like(clean)
+            if len(rows):
+                stands[rows] = _robust(model, x[rows], y[rows], attack)
+            found[stage], standing = _text(stands), standing & stands
+        described = {
+            "title": cell.title,
+            "cell": cell.described(weights),
+            "first": self.first,
+            "images": self.images,
+        }
+        return [described | {"clean": _text(clean), "attacks": found}]
 
 
 def _robust(model: torch.nn.Module, x: Tensor, y: Tensor, attack: AttackConfig) -> Tensor:
@@ -169,32 +204,17 @@ def _robust(model: torch.nn.Module, x: Tensor, y: Tensor, attack: AttackConfig) 
     return outcome.robust
 
 
-def _hash(name: str, cell: Cell, first: int, last: int) -> str:
-    return images_hash(name, cell.split, slice(first, last))[:16]
-
-
 def measure_cells(
-    name: str, cells: Iterable[Cell], path: Path, *, jobs: int = 1
-) -> Iterator[tuple[Cell, dict[str, Any], int, int]]:
-    """Measure what is not in the file yet, yielding (cell, line, pieces done, pieces in all) as each piece is finished.
+    cells: Iterable[Cell], path: Path, *, jobs: int = 1, scheduler: str = ""
+) -> Generator[Advance, None, None]:
+    """Measure what is not in the file yet, yielding once before and then as each piece is finished.
 
     A killed run goes on where it stopped, in any number of processes, to the same flags.
     """
-    todo, journal = [], Journal(path)
-    for cell in cells:
-        weights = load_defence_of(cell.config, "cpu")[1]
-        for first, last in cell.pieces():
-            if not journal.has(cell, weights, first, _hash(name, cell, first, last)):
-                todo.append((cell, first, last))
-    backend = (
-        parallel_config("loky", n_jobs=jobs, inner_max_num_threads=1) if jobs > 1 else parallel_config("sequential")
-    )
-    with backend:
-        run = Parallel(return_as="generator_unordered", batch_size=1, pre_dispatch="2*n_jobs")
-        for done, (cell, line) in enumerate(run(delayed(_measured)(name, *piece) for piece in todo), 1):
-            journal.append(line)
-            yield cell, line, done, len(todo)
+    with workers(jobs, scheduler):
+        yield from measure_pieces(cell_pieces(cells), Journal(path), jobs=jobs, scheduler=scheduler)
 
 
-def _measured(name: str, cell: Cell, first: int, last: int) -> tuple[Cell, dict[str, Any]]:
-    return cell, measure_piece(name, cell, first, last)
+def cell_pieces(cells: Iterable[Cell]) -> list[CellPiece]:
+    """All pieces of some cells, in their order."""
+    return [piece for cell in cells for piece in cell.pieces()]

@@ -313,9 +313,7 @@ def _radius(evidence: Evidence) -> Check:
     if config is None or config.method == "tweedie":
         return Check(name, "pass", "There is no neighbourhood.")
     if config.norm != evidence.results.config.norm:
-        return Check(
-            name, "pass", f"Its norm, {config.norm}, is not the attacker's: the two radii are not comparable."
-        )
+        return Check(name, "pass", f"Its norm, {config.norm}, is not the attacker's: the two radii are not comparable.")
     wide = config.radius >= evidence.eps
     return Check(
         name, "pass" if wide else "fail", f"Its radius is {config.radius:g}, the attacker's eps {evidence.eps:g}."

@@ -3,21 +3,24 @@
 import argparse
 import hashlib
 import time
+from collections.abc import Generator, Iterable
 from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from tqdm import tqdm
 
 from pursamere_viz.attacks import names as attack_names
 from pursamere_viz.defences import registry
 from pursamere_viz.evaluation.checklist import checklist
-from pursamere_viz.evaluation.config import BenchConfig
-from pursamere_viz.evaluation.engine import bench, default_jobs
+from pursamere_viz.evaluation.config import BenchConfig, fingerprint
+from pursamere_viz.evaluation.engine import Advance, Estimate, Store, default_jobs, estimate
+from pursamere_viz.evaluation.pieces import pieces
 from pursamere_viz.evaluation.probes import missing_probes, probe
-from pursamere_viz.evaluation.results import BenchResults
+from pursamere_viz.evaluation.results import BenchResults, bench
 from pursamere_viz.evaluation.tables import summary
 
+Result = TypeVar("Result")
 SIGNS = {"pass": "ok  ", "fail": "FAIL", "open": "open"}
 
 
@@ -47,9 +50,19 @@ def add_evaluate(commands: Any) -> None:
         type=Path,
         help="results, JSON lines (default: bench-DATA_SET-SETTINGS.jsonl, another file for other settings)",
     )
+    add_workers(parser)
+    parser.set_defaults(command=evaluate)
+
+
+def add_workers(parser: argparse.ArgumentParser) -> None:
+    """Add who computes: the same three arguments for every command that measures."""
     parser.add_argument("--jobs", type=int, default=default_jobs(), help="processes (default %(default)s)")
     parser.add_argument("--scheduler", default="", help="address of a Dask scheduler, whose workers compute instead")
-    parser.set_defaults(command=evaluate)
+    parser.add_argument(
+        "--estimate",
+        action="store_true",
+        help="measure and keep one piece of each kind, say how long the rest would take, and stop",
+    )
 
 
 def fraction(text: str) -> float:
@@ -67,9 +80,11 @@ def evaluate(chosen: argparse.Namespace) -> None:
     values = {name: getattr(chosen, name) for name in names}
     values |= {name: tuple(values[name]) for name in ("purifiers", "attacks", "eps")}
     config = BenchConfig(**values)
-    if chosen.jobs < 1:
-        raise ValueError(f"jobs must be at least 1, got {chosen.jobs}")
+    check_workers(chosen)
     path = chosen.out or default_path(config)
+    if chosen.estimate:
+        print_estimate(pieces(config), BenchResults.open(path, fingerprint(config)), chosen.jobs)
+        return
     results = run_with_bar(config, path, chosen.jobs, chosen.scheduler)
     print(f"\n{summary(results).to_string(index=False)}\n")
     for purifier in config.purifiers:
@@ -86,21 +101,59 @@ def default_path(config: BenchConfig) -> Path:
 
 
 def run_with_bar(config: BenchConfig, path: Path, jobs: int, scheduler: str = "") -> BenchResults:
-    """Run what is missing behind a progress bar whose time left counts the work, not the pieces; then the probes."""
+    """Run what is missing behind a progress bar, then the probes."""
     began = time.monotonic()
-    advances = bench(config, path, jobs=jobs, scheduler=scheduler)
+    results: BenchResults = follow(bench(config, path, jobs=jobs, scheduler=scheduler))
+    todo = missing_probes(results)
+    for purifier in tqdm(todo, desc="looking at gradients", disable=not todo):
+        results.append_probe(probe(config, purifier))
+    print(f"{time.monotonic() - began:.0f} s")
+    return results
+
+
+def follow(advances: Generator[Advance, None, Result]) -> Result:
+    """Return what a run returns; its progress bar's time left counts the work, not the pieces."""
     advance = next(advances)  # what is refused is refused before a bar is drawn
     shape = "{percentage:3.0f} %|{bar}| {elapsed}, {remaining} left {postfix}"
     # Initial, because what was there already took no time.
     with tqdm(total=advance.total, initial=advance.done, bar_format=shape) as bar:
-        for advance in advances:
+        while True:
+            try:
+                advance = next(advances)
+            except StopIteration as end:
+                result: Result = end.value
+                return result
             bar.update(advance.done - bar.n)
-            bar.set_postfix_str(" ".join(map(str, advance.piece.cell)) if advance.piece else "")
-    todo = missing_probes(advance.results)
-    for purifier in tqdm(todo, desc="looking at gradients", disable=not todo):
-        advance.results.append_probe(probe(config, purifier))
-    print(f"{time.monotonic() - began:.0f} s")
-    return advance.results
+            bar.set_postfix_str(str(advance.piece or ""))
+
+
+def check_workers(chosen: argparse.Namespace) -> None:
+    """ValueError for an impossible number of processes."""
+    if chosen.jobs < 1:
+        raise ValueError(f"jobs must be at least 1, got {chosen.jobs}")
+
+
+def print_estimate(pieces: Iterable[Any], store: Store, jobs: int) -> None:
+    """Measure one piece of each kind, and say how long the others would take here and on many workers."""
+    found: Estimate = follow(estimate(pieces, store))
+    if not found.durations:
+        print("everything is measured")
+        return
+    counts = {"here, one process": 1, f"here, {jobs} processes": jobs} | {f"{n} workers": n for n in (8, 64, 512)}
+    print(f"{len(found.durations)} pieces are left; one of each of {found.kinds} kinds was measured, and kept.")
+    for where, count in counts.items():
+        print(f"  {where}: {duration(found.seconds(count))}")
+    print(
+        f"The longest piece takes {duration(max(found.durations))}, a process starts in {duration(found.start_up)}, "
+        f"keeping a piece takes {1000 * found.bookkeeping:.0f} ms. Each process is taken to be as quick as this one alone."
+    )
+
+
+def duration(seconds: float) -> str:
+    """A time in the unit that is read easiest."""
+    if seconds < 90:
+        return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
 def command_line(config: BenchConfig) -> str:

@@ -68,22 +68,6 @@ class BenchConfig:
             raise ValueError(f"seed must be from 0 to 9999, got {self.seed}")
 
 
-@dataclass(frozen=True)
-class Piece:
-    """What is computed and written at once: one attack at one eps on one purifier and a few images."""
-
-    purifier: str
-    attack: str
-    eps: float
-    first: int
-    last: int  # exclusive
-
-    @property
-    def cell(self) -> tuple[str, str, float]:
-        """Where it belongs in the table."""
-        return self.purifier, self.attack, self.eps
-
-
 def table_cells(config: BenchConfig) -> Iterator[tuple[str, str, float]]:
     """(purifier, attack, eps) of the table, in its order; those that make no sense are left out."""
     for purifier in config.purifiers:
@@ -103,36 +87,30 @@ def attacks_on(config: BenchConfig, purifier: str) -> list[str]:
     return [name for name, attack in parsed.items() if attack.kind == "square" or attack.mode in modes]
 
 
-def pieces(config: BenchConfig) -> list[Piece]:
-    """All of a run, in the order of the table."""
-    edges = range(0, config.images, config.batch)
-    return [Piece(*cell, first, min(first + config.batch, config.images)) for cell in table_cells(config) for first in edges]
-
-
 def fingerprint(config: BenchConfig) -> dict[str, Any]:
     """What a results file must agree on: configuration, images, weights, and what computes: libraries and kind of device.
 
     ValueError where an image of the run is not on this machine.
     """
     listed = {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(config).items()}
-    return {"config": listed} | _made_of(config, config.purifiers, 0, config.images)
+    return {"config": listed} | made_of(config, config.purifiers, 0, config.images)
 
 
-def fingerprint_of(config: BenchConfig, piece: Piece) -> dict[str, Any]:
-    """What one piece is measured with on the machine that asks: its images, its weights, and what computes."""
-    return _made_of(config, (piece.purifier,), piece.first, piece.last)
+def made_of(config: BenchConfig, purifiers: Iterable[str], first: int, last: int) -> dict[str, Any]:
+    """With what a part of a run is measured on the machine that asks: images, weights, and what computes."""
+    images = {"sha256": images_hash(config.data_set, "test", np.arange(first, last))}
+    return {"images": images, "weights": _weights(config.data_set, purifiers), "versions": versions()}
 
 
-def _made_of(config: BenchConfig, purifiers: Iterable[str], first: int, last: int) -> dict[str, Any]:
-    versions = {
+def versions() -> dict[str, str]:
+    """What computes on this machine: libraries and kind of device."""
+    return {
         "python": platform.python_version(),
         "torch": torch.__version__,
         "numpy": np.__version__,
         "joblib": joblib.__version__,
         "device": default_device().type,
     }
-    images = {"sha256": images_hash(config.data_set, "test", np.arange(first, last))}
-    return {"images": images, "weights": _weights(config.data_set, purifiers), "versions": versions}
 
 
 def weights_of(config: BenchConfig) -> dict[str, list[str]]:

@@ -1,36 +1,74 @@
-"""Run a bench: pieces through joblib, on the cores of this machine or on a Dask cluster, each kept as soon as it is done."""
+"""Measure pieces of work on the cores of this machine or on a Dask cluster, each kept as soon as it is done.
 
+The bench, the model cards and the searches are three plans over this one engine: a piece says what it measures and what it
+costs, a store keeps what was measured. Killed at any moment, the same plan goes on to the same numbers.
+"""
+
+import heapq
 import math
 import os
-from collections.abc import Generator, Iterator
+import subprocess
+import sys
+import time
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from joblib import Parallel, delayed, parallel_config
 
-from pursamere_viz.evaluation.config import BenchConfig, Piece, fingerprint, fingerprint_of, pieces
-from pursamere_viz.evaluation.pieces import Outcome, cost, measure
-from pursamere_viz.evaluation.results import BenchResults, refuse_difference
 from pursamere_viz.models.device import default_device
-from pursamere_viz.threads import use_threads
+from pursamere_viz.threads import on_one_thread, use_threads
+
+Line = dict[str, Any]  # what is kept of an image or of a piece, ready for JSON
+PARTS = ("config", "weights", "versions", "images")  # of a fingerprint, in which measurements may differ
+
+
+class Piece(Protocol):
+    """What is computed and kept at once: a frozen dataclass of plain values, which another process can be given."""
+
+    def __str__(self) -> str:
+        """What it is, in a few words."""
+
+    @property
+    def kind(self) -> str:
+        """What pieces that take equally long for each unit of their cost have in common."""
+
+    def cost(self) -> float:
+        """What it takes, in arbitrary units: its weight in the progress and in the time left."""
+
+    def made_of(self) -> dict[str, dict[str, Any]]:
+        """With which images, weights and libraries the machine that asks would measure it."""
+
+    def measure(self) -> list[Line]:
+        """Measure it: the same lines, bit for bit, in every process with one thread."""
+
+
+class Store(Protocol):
+    """Where lines are kept."""
+
+    def has(self, piece: Any) -> bool:
+        """Whether all of a piece is there."""
+
+    def append(self, lines: list[Line]) -> None:
+        """Keep a finished piece, on disk before this returns."""
 
 
 @dataclass(frozen=True, eq=False)
 class Advance:
     """How far a run is."""
 
-    results: BenchResults
-    done: float  # cost of the finished pieces, in the units of `cost`
+    results: Any  # the store
+    done: float  # cost of the finished pieces, in the units of `Piece.cost`
     total: float
     fresh: float  # of `done`, what this process has seen computed: the rest was there
-    piece: Piece | None  # the last one
+    piece: Any | None = None  # the last one
+    lines: Sequence[Line] = ()  # what was measured of it
 
     @property
     def share(self) -> float:
         """How much is done, from 0 to 1."""
-        return self.done / self.total
+        return self.done / self.total if self.total else 1.0
 
 
 def default_jobs() -> int:
@@ -38,56 +76,69 @@ def default_jobs() -> int:
     return (os.cpu_count() or 1) if default_device().type == "cpu" else 1
 
 
-def bench(
-    config: BenchConfig, path: Path, *, jobs: int = 1, scheduler: str = ""
-) -> Generator[Advance, None, BenchResults]:
-    """Measure what the file does not hold yet, yielding after every piece, and return all results.
+def measure_pieces(
+    pieces: Iterable[Any], store: Store, *, jobs: int = 1, scheduler: str = ""
+) -> Generator[Advance, None, None]:
+    """Measure what the store does not hold yet, yielding once before and then after every piece; call it within `workers`.
 
-    A stopped or killed run goes on where it was.
-
-    `jobs` processes, or the workers of the Dask cluster whose scheduler's address is given: the outcome is the same. The
-    workers only compute; this process alone writes.
+    The workers only compute; this process alone writes. ValueError where one of them measured with other images, weights or
+    libraries than are here.
     """
-    described = fingerprint(config)
-    with _backend(jobs, scheduler):
-        results = BenchResults.open(path, described)
-        wanted = pieces(config)
-        costs = {piece: cost(config, piece) for piece in wanted}
-        todo = [piece for piece in wanted if not results.has(piece)]
-        total = sum(costs.values())
-        done = total - sum(costs[piece] for piece in todo)
-        yield Advance(results, done, total, 0.0, None)
-        fresh = 0.0
-        # The longest first, so that no worker is left alone with one at the end; one at a time, so that none waits for others.
-        # A single process has nobody to wait for, and shows its first numbers early.
-        todo.sort(key=costs.__getitem__, reverse=jobs > 1 or bool(scheduler))
-        run = Parallel(return_as="generator_unordered", batch_size=1, pre_dispatch="2*n_jobs")
-        work = delayed(_measured if jobs == 1 and not scheduler else _by_worker)
-        for piece, made_of, outcomes in run(work(config, piece) for piece in todo):
-            _refuse_worker(made_of, fingerprint_of(config, piece))
-            results.append(outcomes)
-            done, fresh = done + costs[piece], fresh + costs[piece]
-            yield Advance(results, done, total, fresh, piece)
-    return results
+    costs = {piece: piece.cost() for piece in pieces}
+    todo = [piece for piece in costs if not store.has(piece)]
+    total, fresh = sum(costs.values()), 0.0
+    done = total - sum(costs[piece] for piece in todo)
+    yield Advance(store, done, total, fresh)
+    # The longest first, so that no worker is left alone with one at the end; one at a time, so that none waits for others.
+    # A single process has nobody to wait for, and shows its first numbers early.
+    if jobs > 1 or scheduler:
+        todo.sort(key=costs.__getitem__, reverse=True)
+    run = Parallel(return_as="generator_unordered", batch_size=1, pre_dispatch="2*n_jobs")
+    work = delayed(_measured if jobs == 1 and not scheduler else _by_worker)
+    for piece, made_of, lines in run(work(piece) for piece in todo):
+        _refuse_worker(made_of, piece.made_of())
+        store.append(lines)
+        done, fresh = done + costs[piece], fresh + costs[piece]
+        yield Advance(store, done, total, fresh, piece, lines)
 
 
-def _measured(config: BenchConfig, piece: Piece) -> tuple[Piece, dict[str, Any], list[Outcome]]:
-    return piece, fingerprint_of(config, piece), measure(config, piece)
+def _measured(piece: Piece) -> tuple[Piece, dict[str, Any], list[Line]]:
+    return piece, piece.made_of(), on_one_thread(type(piece).measure, piece)
 
 
-def _by_worker(config: BenchConfig, piece: Piece) -> tuple[Piece, dict[str, Any], list[Outcome]]:
+def _by_worker(piece: Piece) -> tuple[Piece, dict[str, Any], list[Line]]:
     use_threads(1)  # for good: the process is there for this run alone
-    return _measured(config, piece)
+    return _measured(piece)
 
 
 def _refuse_worker(made_of: dict[str, Any], here: dict[str, Any]) -> None:
-    """ValueError where a worker measured with other images, weights or libraries than the run says."""
     remedy = "so give every worker the files and packages of this machine"
     refuse_difference(made_of, here, "a worker", "this machine has", remedy)
 
 
+def refuse_difference(held: dict[str, Any], wanted: dict[str, Any], who: str, against: str, remedy: str) -> None:
+    """ValueError naming the first value in which two fingerprints with the same parts differ."""
+    for part in (name for name in PARTS if name in wanted):
+        for name in {**held[part], **wanted[part]}:
+            here, there = held[part].get(name), wanted[part].get(name)
+            if here != there:
+                raise ValueError(
+                    f"{who} measured with {part} {name} = {_short(here)}, {against} {_short(there)}: "
+                    f"results are not mixed, {remedy}"
+                )
+
+
+def _short(value: Any) -> str:
+    text = ", ".join(str(part)[:16] for part in value) if isinstance(value, list) else str(value)
+    return f"({text})" if isinstance(value, list) else text
+
+
 @contextmanager
-def _backend(jobs: int, scheduler: str) -> Iterator[None]:
+def workers(jobs: int = 1, scheduler: str = "") -> Iterator[None]:
+    """Who computes meanwhile: `jobs` processes, or the workers of the Dask cluster whose scheduler's address is given.
+
+    ValueError where no scheduler answers.
+    """
     if not scheduler:
         with _local(jobs):
             yield
@@ -115,3 +166,54 @@ def _local(jobs: int) -> AbstractContextManager[Any]:
 def seconds_left(advance: Advance, seconds: float) -> float:
     """What the rest takes at the pace so far; nan before the first piece of this process."""
     return seconds * (advance.total - advance.done) / advance.fresh if advance.fresh else math.nan
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """How long the pieces that are missing would take, from one measured piece of each kind."""
+
+    durations: tuple[float, ...]  # seconds of each missing piece
+    kinds: int  # of pieces, each measured once
+    start_up: float  # seconds until a process is ready to compute
+    bookkeeping: float  # seconds that this process spends on a piece, whoever measures it
+
+    def seconds(self, count: int) -> float:
+        """What `count` processes, each as quick as this one alone, would take."""
+        busy = [0.0] * count
+        for duration in sorted(self.durations, reverse=True):  # as they are given out
+            heapq.heappushpop(busy, busy[0] + duration)
+        written = self.bookkeeping * len(self.durations)  # by one process, while the others compute
+        if count == 1:
+            return busy[0] + written
+        return self.start_up + max(*busy, written) if self.durations else 0.0
+
+
+def estimate(pieces: Iterable[Any], store: Store) -> Generator[Advance, None, Estimate]:
+    """Measure one missing piece of each kind here, keep it, and return what the others would take."""
+    costs = {piece: piece.cost() for piece in pieces}
+    todo = [piece for piece in costs if not store.has(piece)]
+    first: dict[str, Any] = {}
+    for piece in todo:
+        first.setdefault(piece.kind, piece)
+    total, done, aside = sum(costs[piece] for piece in first.values()), 0.0, 0.0
+    pace: dict[str, float] = {}
+    yield Advance(store, done, total, done)
+    for kind, piece in first.items():
+        piece.made_of()  # loads and hashes networks and images, which a worker does once
+        began = time.perf_counter()
+        lines = on_one_thread(type(piece).measure, piece)
+        measured = time.perf_counter()
+        piece.made_of()
+        store.append(lines)
+        aside += time.perf_counter() - measured
+        pace[kind], done = (measured - began) / costs[piece], done + costs[piece]
+        yield Advance(store, done, total, done, piece, lines)
+    left = [piece for piece in todo if first[piece.kind] != piece]
+    durations = tuple(pace[piece.kind] * costs[piece] for piece in left)
+    return Estimate(durations, len(first), _start_up(), aside / max(len(first), 1))
+
+
+def _start_up() -> float:
+    began = time.perf_counter()
+    subprocess.run([sys.executable, "-c", f"import {__name__}"], check=True)
+    return time.perf_counter() - began

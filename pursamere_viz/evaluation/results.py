@@ -1,21 +1,19 @@
 """A bench run on disk: JSON lines, a fingerprint first, then one outcome an image, attack and purifier."""
 
-import fcntl
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Generator
 from functools import cached_property
-from io import FileIO
 from pathlib import Path
 from typing import Any
 
 from pursamere_viz.data.loading import data_set
-from pursamere_viz.evaluation.config import BenchConfig, Piece, table_cells
-from pursamere_viz.evaluation.pieces import Outcome
+from pursamere_viz.evaluation.config import BenchConfig, fingerprint, table_cells
+from pursamere_viz.evaluation.engine import PARTS, Advance, measure_pieces, refuse_difference, workers
+from pursamere_viz.evaluation.journal import append, locked, whole_lines
+from pursamere_viz.evaluation.pieces import Outcome, Piece, pieces
 
 Key = tuple[str, str, float, int]
-PARTS = ("config", "weights", "versions")  # of every fingerprint
-IMAGES = "images"  # the part that the first runs lack
+IMAGES = "images"  # the part of a fingerprint that the first runs lack
 START = b'{"bench": '
 ROUNDING = 1e-4  # of a distance measured in float32
 
@@ -42,15 +40,14 @@ class BenchResults:
     @classmethod
     def _parsed(cls, path: Path, content: bytes) -> "BenchResults":
         try:
-            text = content.decode()
+            lines = [line.decode() for line in whole_lines(content)]
         except UnicodeDecodeError as problem:
             raise ValueError(f"{path} cannot be read as a bench run: it is not text") from problem
-        lines = text.split("\n")[:-1]  # what follows the last line break was cut short
         try:
             if not lines:
                 raise ValueError("it is empty")
             first, *others = [json.loads(line) for line in lines]
-            parts = [*PARTS, IMAGES] if IMAGES in first["bench"] else PARTS
+            parts = [part for part in PARTS if part != IMAGES or part in first["bench"]]
             fingerprint = {part: dict(first["bench"][part]) for part in parts}
             config = BenchConfig(**_as_tuples(fingerprint["config"]))
             outcomes = [line["outcome"] for line in others if "outcome" in line]
@@ -67,7 +64,7 @@ class BenchResults:
         """A run to be gone on with, or a new one; ValueError where the file holds another configuration or other weights."""
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            with _locked(path) as file:  # whether it can be written shows before any work starts
+            with locked(path) as file:  # whether it can be written shows before any work starts
                 there = file.read()
                 if b"\n" in there:
                     held = cls._parsed(path, there)
@@ -104,32 +101,18 @@ class BenchResults:
 
     def append(self, outcomes: list[Outcome]) -> None:
         """Keep a finished piece, on disk before this returns."""
-        self._write("".join(json.dumps({"outcome": outcome}) + "\n" for outcome in outcomes))
+        append(self.path, "".join(json.dumps({"outcome": outcome}) + "\n" for outcome in outcomes))
         self.held |= {key(outcome): outcome for outcome in outcomes}
 
     def append_probe(self, probe: dict[str, Any]) -> None:
         """Keep what a diagnostic measured."""
-        self._write(json.dumps({"probe": probe}) + "\n")
+        append(self.path, json.dumps({"probe": probe}) + "\n")
         self.probes.append(probe)
 
     def of(self, cell: tuple[str, str, float]) -> list[Outcome]:
         """The outcomes of a cell that are there, in the order of the images."""
         images = range(self.config.images)
         return [self.held[(*cell, image)] for image in images if (*cell, image) in self.held]
-
-    def _write(self, text: str) -> None:
-        # In one piece, so that two commands on one file do each other's work again, and no harm.
-        with _locked(self.path) as file:
-            file.write(text.encode())
-
-
-@contextmanager
-def _locked(path: Path) -> Iterator[FileIO]:
-    """A file to read from its start and to append to, which nobody else that asks for it so has meanwhile."""
-    with path.open("a+b", buffering=0) as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        file.seek(0)
-        yield file
 
 
 def _refuse_impossible(outcomes: list[Outcome], config: BenchConfig) -> None:
@@ -169,18 +152,16 @@ def _as_tuples(config: dict[str, Any]) -> dict[str, Any]:
     return {name: tuple(value) if isinstance(value, list) else value for name, value in config.items()}
 
 
-def refuse_difference(held: dict[str, Any], wanted: dict[str, Any], who: str, against: str, remedy: str) -> None:
-    """ValueError naming the first value in which two fingerprints with the same parts differ."""
-    for part in (name for name in (*PARTS, IMAGES) if name in wanted):
-        for name in {**held[part], **wanted[part]}:
-            here, there = held[part].get(name), wanted[part].get(name)
-            if here != there:
-                raise ValueError(
-                    f"{who} measured with {part} {name} = {_short(here)}, {against} {_short(there)}: "
-                    f"results are not mixed, {remedy}"
-                )
+def bench(
+    config: BenchConfig, path: Path, *, jobs: int = 1, scheduler: str = ""
+) -> Generator[Advance, None, BenchResults]:
+    """Measure what the file does not hold yet, yielding after every piece, and return all results.
 
-
-def _short(value: Any) -> str:
-    text = ", ".join(str(part)[:16] for part in value) if isinstance(value, list) else str(value)
-    return f"({text})" if isinstance(value, list) else text
+    A stopped or killed run goes on where it was. `jobs` processes, or the workers of the Dask cluster whose scheduler's
+    address is given: the outcome is the same.
+    """
+    described = fingerprint(config)
+    with workers(jobs, scheduler):
+        results = BenchResults.open(path, described)
+        yield from measure_pieces(pieces(config), results, jobs=jobs, scheduler=scheduler)
+    return results

@@ -10,7 +10,7 @@ from pursamere_viz.cards import plans, searches, text
 from pursamere_viz.data import DATA_SETS
 from pursamere_viz.defences import DefenceConfig
 from pursamere_viz.defences.building import load_defence_of
-from pursamere_viz.evaluation.cells import Journal, stages
+from pursamere_viz.evaluation.cells import Journal, measure_cells
 from pursamere_viz.models import checkpoints
 
 
@@ -26,16 +26,22 @@ def small(monkeypatch, tmp_path: Path) -> Path:
     return tmp_path
 
 
+def search(name: str) -> list:
+    """The pieces that a search measures now."""
+    advances = measure_cells(searches.search_cells(name), searches.path(name))
+    return [advance.piece for advance in advances if advance.piece is not None]
+
+
 def test_a_search_measures_each_defence_once_on_validation_images(small: Path) -> None:
-    seen = {cell for cell, *_ in searches.search("digits")}
+    seen = {piece.cell for piece in search("digits")}
     assert len(searches.configs("digits")) == 3  # an empty change is the shipped defence
     assert len(seen) == 1 + 3 * 4  # the bare classifier, and clean, blind, bpda, full of each
     assert {cell.split for cell in seen} == {"validation"}
-    assert list(searches.search("digits")) == []
+    assert search("digits") == []
 
 
 def test_worst_counts_what_no_attack_breaks(small: Path) -> None:
-    list(searches.search("digits"))
+    search("digits")
     config = DefenceConfig()
     weights = load_defence_of(config, "cpu")[1]
     found = searches.outcomes("digits", config, Journal(searches.path("digits")), weights)
@@ -46,7 +52,7 @@ def test_worst_counts_what_no_attack_breaks(small: Path) -> None:
 
 def test_the_card_shows_what_was_tried_best_first(small: Path) -> None:
     assert text._search("digits") == ""
-    list(searches.search("digits"))
+    search("digits")
     lines = [line for line in text._search("digits").splitlines() if line.startswith("|")][2:]
     assert len(lines) == 3
     assert sum("**" in line for line in lines) == 1  # the shipped one
@@ -57,11 +63,11 @@ def test_the_card_shows_what_was_tried_best_first(small: Path) -> None:
 
 
 def test_a_line_cut_short_is_not_a_result_and_bricks_nothing(small: Path) -> None:
-    list(searches.search("digits"))
+    search("digits")
     path = searches.path("digits")
     whole = path.read_bytes()
     path.write_bytes(whole[:-40])
-    assert len(list(searches.search("digits"))) == 1
+    assert len(search("digits")) == 1
     assert path.read_bytes() == whole
 
 
@@ -74,7 +80,7 @@ def test_every_data_set_has_a_plan(name: str) -> None:
     assert any(row.bare for row in table)
     for cell in plans.card_cells(name, 1000):
         assert cell.split == "test" and cell.images <= 1000
-        kinds = {attack.kind for _, attack, _ in stages(cell)}
+        kinds = {attack.kind for _, attack, _ in cell.stages()}
         assert not cell.attacks or {"pgd", "apgd_ce", "apgd_dlr"} <= kinds  # no number rests on one loss
 
 

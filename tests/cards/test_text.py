@@ -38,20 +38,25 @@ def small(monkeypatch, tmp_path: Path) -> Path:
     return tmp_path
 
 
+def measured(cells, path: Path, **how) -> list:
+    """What one run measures, piece by piece."""
+    return [advance for advance in measure_cells(cells, path, **how) if advance.piece is not None]
+
+
 def test_a_killed_evaluation_goes_on_where_it_stopped(small: Path) -> None:
     journal = small / "digits_evaluation.jsonl"
-    steps = text.evaluate_defence("digits", 6)
-    for _ in range(5):
+    steps = measure_cells(plans.card_cells("digits", 6), journal)
+    for _ in range(1 + 5):
         next(steps)
     steps.close()
     done = journal.read_text()
     assert done.count("\n") == 5
     journal.write_text(done + done.splitlines()[0][:50])  # killed in the middle of a line
-    list(text.evaluate_defence("digits", 6))
+    assert measured(plans.card_cells("digits", 6), journal)
     resumed = journal.read_text()
-    assert resumed.startswith(done) and list(text.evaluate_defence("digits", 6)) == []
+    assert resumed.startswith(done) and measured(plans.card_cells("digits", 6), journal) == []
     journal.unlink()
-    list(text.evaluate_defence("digits", 6))
+    measured(plans.card_cells("digits", 6), journal)
     assert journal.read_text() == resumed
 
 
@@ -60,7 +65,7 @@ def test_two_processes_measure_what_one_does(small: Path) -> None:
     cell = next(cell for cell in plans.card_cells("digits", 6) if cell.attacks)
     lines = [
         sorted(
-            (line for _, line, *_ in measure_cells("digits", [cell], small / name, jobs=jobs)),
+            (line for advance in measured([cell], small / name, jobs=jobs) for line in advance.lines),
             key=lambda line: line["first"],
         )
         for name, jobs in (("one.jsonl", 1), ("two.jsonl", 2))
@@ -70,7 +75,7 @@ def test_two_processes_measure_what_one_does(small: Path) -> None:
 
 def test_the_worst_is_what_no_attack_breaks_and_later_attacks_see_only_what_stands(small: Path) -> None:
     cell = next(cell for cell in plans.card_cells("digits", 6) if cell.attacks)
-    list(measure_cells("digits", [cell], small / "one.jsonl"))
+    measured([cell], small / "one.jsonl")
     outcome = Journal(small / "one.jsonl").outcome(cell, load_defence_of(cell.config, "cpu")[1])
     assert outcome is not None and list(outcome.attacks) == ["pgd-2:full", "apgd_dlr-2:full", "+apgd_ce-4"]
     pgd, dlr, rest = outcome.attacks.values()
@@ -80,15 +85,15 @@ def test_the_worst_is_what_no_attack_breaks_and_later_attacks_see_only_what_stan
 
 def test_other_images_are_not_mixed_in(small: Path, monkeypatch) -> None:
     cell = replace(next(cell for cell in plans.card_cells("digits", 6) if cell.attacks), attacks=("fgsm",))
-    assert len(list(measure_cells("digits", [cell], small / "one.jsonl"))) == 2
-    assert list(measure_cells("digits", [cell], small / "one.jsonl")) == []
+    assert len(measured([cell], small / "one.jsonl")) == 2
+    assert measured([cell], small / "one.jsonl") == []
     x = load_images("digits", "test")[0]
     monkeypatch.setattr(cells, "images_hash", lambda name, split, rows: f"{float(x[rows].sum()) + 1}")
-    assert len(list(measure_cells("digits", [cell], small / "one.jsonl"))) == 2
+    assert len(measured([cell], small / "one.jsonl")) == 2
 
 
 def test_cells_of_other_weights_are_not_mixed_in(small: Path) -> None:
-    list(text.evaluate_defence("digits", 4))
+    measured(plans.card_cells("digits", 4), small / "digits_evaluation.jsonl")
     path = checkpoints.weights_path("digits", "score")
     tensors, card = checkpoints.load_tensors(path, "")
     card.pop("sha256")

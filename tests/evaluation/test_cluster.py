@@ -4,6 +4,7 @@ import importlib.util
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,6 +16,7 @@ import pytest
 
 from pursamere_viz.cli import main
 from pursamere_viz.evaluation import BenchConfig, BenchResults, bench, engine, summary
+from pursamere_viz.models import checkpoints
 from pursamere_viz.progress import finish
 
 CONFIG = BenchConfig(attacks=("pgd-4:full", "square-20"), images=16, batch=2)
@@ -63,13 +65,15 @@ def test_where_no_scheduler_answers_the_command_says_so(address, tmp_path):
 def test_a_worker_with_other_weights_versions_or_images_is_refused(part, name, value, said, monkeypatch, tmp_path):
     path, honest = tmp_path / "run.jsonl", engine._measured
 
-    def elsewhere(config, piece):
-        piece, made_of, outcomes = honest(config, piece)
+    def elsewhere(piece):
+        piece, made_of, outcomes = honest(piece)
         return piece, made_of | {part: made_of[part] | {name: value}}, outcomes
 
     config = BenchConfig(purifiers=("shipped",), attacks=("fgsm",), images=4, batch=2)
     monkeypatch.setattr(engine, "_measured", elsewhere)
-    with pytest.raises(ValueError, match=r"^a worker measured with .* results are not mixed, so give every worker") as caught:
+    with pytest.raises(
+        ValueError, match=r"^a worker measured with .* results are not mixed, so give every worker"
+    ) as caught:
         finish(bench(config, path))
     assert said in str(caught.value) and "this machine has" in str(caught.value)
     assert not BenchResults.load(path).held
@@ -101,28 +105,79 @@ def lines(path) -> int:
     return path.read_bytes().count(b"\n") if path.exists() else 0
 
 
-@needs_dask
-@pytest.mark.slow
-def test_a_worker_killed_midway_changes_nothing(compute, tmp_path):
-    contact, path = tmp_path / "scheduler.json", tmp_path / "run.jsonl"
+@contextmanager
+def cluster(folder):
+    """(scheduler, its address, two workers)."""
+    contact = folder / "scheduler.json"
     listening = ("--host", "127.0.0.1", "--port", "0", "--no-dashboard", "--scheduler-file", str(contact))
     with started("distributed.cli.dask_scheduler", *listening) as scheduler:
         wait_for(lambda: contact.exists() and contact.read_text(), scheduler)
         address = json.loads(contact.read_text())["address"]
-        alone = ("--nthreads", "1", "--no-nanny", "--no-dashboard", "--local-directory", str(tmp_path))
+        alone = ("--nthreads", "1", "--no-nanny", "--no-dashboard", "--local-directory", str(folder))
         worker = ("distributed.cli.dask_worker", address, *alone)
-        command = ("pursamere_viz", *ARGUMENTS, "--out", str(path), "--scheduler", address)
-        heard = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-        with started(*worker) as first, started(*worker) as second, started(*command, **heard) as run:
-            goal = 1 + random.Random(4).randint(8, 30)
-            wait_for(lambda: lines(path) >= goal, run)
-            os.kill(first.pid, signal.SIGKILL)
-            assert first.wait() == -signal.SIGKILL
-            shown, complaint = run.communicate(timeout=600)
-            assert run.returncode == 0, complaint
-            assert second.poll() is None
+        with started(*worker) as first, started(*worker) as second:
+            yield address, first, second
+
+
+def killed_midway(folder, path, command, goal: int) -> str:
+    """What a command says that computes on two workers, one of which is killed when its file has `goal` lines."""
+    heard = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    with cluster(folder) as (address, first, second), started(*command, "--scheduler", address, **heard) as run:
+        wait_for(lambda: lines(path) >= goal, run)
+        os.kill(first.pid, signal.SIGKILL)
+        assert first.wait() == -signal.SIGKILL
+        shown, complaint = run.communicate(timeout=600)
+        assert run.returncode == 0, complaint
+        assert second.poll() is None
+    return shown
+
+
+@needs_dask
+@pytest.mark.slow
+def test_a_worker_killed_midway_changes_nothing(compute, tmp_path):
+    path = tmp_path / "run.jsonl"
+    goal = 1 + random.Random(4).randint(8, 30)
+    shown = killed_midway(tmp_path, path, ("pursamere_viz", *ARGUMENTS, "--out", str(path)), goal)
     undisturbed = compute(CONFIG, tmp_path / "undisturbed.jsonl")
     results = BenchResults.load(path)
     assert results.held == undisturbed.held
     pd.testing.assert_frame_equal(summary(results), summary(undisturbed), check_exact=True)
     assert summary(undisturbed).to_string(index=False) in shown
+
+
+CARD = """
+from dataclasses import replace
+from pathlib import Path
+import sys
+from pursamere_viz.cards import plans
+from pursamere_viz.cli import main
+from pursamere_viz.models import checkpoints
+
+checkpoints.ASSETS = Path(__file__).parent
+small = {"budgets": (("linf", 0.1),), "attacks": ("pgd-2", "apgd_dlr-2"), "rest": ("apgd_ce-4",)}
+plans.PLANS["digits"] = replace(plans.PLANS["digits"], **small, images=20, fewer=20, first=10, piece=2)
+if __name__ == "__main__":
+    sys.exit(main(["card", "digits", "--images", "20", *sys.argv[1:]]))
+"""
+
+
+def card_folder(folder):
+    """A copy of the weights, and a program that writes their card from few attacks."""
+    folder.mkdir()
+    for weights in checkpoints.ASSETS.glob("digits*.safetensors"):
+        shutil.copy(weights, folder)
+    (folder / "small_card.py").write_text(CARD)
+    return folder
+
+
+@needs_dask
+@pytest.mark.slow
+def test_a_card_is_the_same_from_two_processes_and_from_workers_one_of_which_is_killed(monkeypatch, tmp_path):
+    here, there = card_folder(tmp_path / "here"), card_folder(tmp_path / "there")
+    subprocess.run([sys.executable, here / "small_card.py", "--jobs", "2"], check=True, capture_output=True)
+    monkeypatch.setenv("PYTHONPATH", f"{there}{os.pathsep}{os.environ.get('PYTHONPATH', '')}")
+    path = there / "digits_evaluation.jsonl"
+    killed_midway(tmp_path, path, ("small_card",), random.Random(5).randint(4, 12))
+    measured = [sorted(folder.joinpath(path.name).read_bytes().splitlines()) for folder in (here, there)]
+    assert measured[0] == measured[1] and len(measured[0]) > 60
+    assert (here / "digits.md").read_text() == (there / "digits.md").read_text()

@@ -9,9 +9,10 @@ import pytest
 from pursamere_viz.attacks.names import KNOWN
 from pursamere_viz.cli import main
 from pursamere_viz.defences.registry import NAMES
-from pursamere_viz.evaluation import BenchConfig, engine
+from pursamere_viz.evaluation import BenchConfig
 from pursamere_viz.evaluation.command import fraction
-from pursamere_viz.evaluation.config import CLEAN, fingerprint, pieces, table_cells
+from pursamere_viz.evaluation.config import CLEAN, fingerprint, table_cells
+from pursamere_viz.evaluation.pieces import Piece, pieces
 
 REFUSED = {
     "purifier": (["--purifiers", "none", "magic"], f"unknown purifier 'magic'; known: {', '.join(NAMES)}"),
@@ -40,10 +41,10 @@ REFUSED = {
 def untouched(monkeypatch):
     """No image is measured while this is in use."""
 
-    def measure(config, piece):
+    def measure(piece):
         raise AssertionError(f"work was begun: {piece}")
 
-    monkeypatch.setattr(engine, "measure", measure)
+    monkeypatch.setattr(Piece, "measure", measure)
 
 
 @pytest.mark.parametrize(("arguments", "complaint"), REFUSED.values(), ids=REFUSED)
@@ -90,7 +91,9 @@ def test_attacks_that_make_no_sense_are_left_out():
     """With no purifier all modes are one attack, made once; JPEG has no derivative; random search needs none."""
     attacks = ("pgd-5:blind", "pgd-5:bpda", "pgd-5:full", "square-5", "square-5:blind")
     config = BenchConfig(purifiers=("none", "shipped", "jpeg"), attacks=attacks)
-    kept = {name: [attack for purifier, attack, _ in table_cells(config) if purifier == name] for name in config.purifiers}
+    kept = {
+        name: [attack for purifier, attack, _ in table_cells(config) if purifier == name] for name in config.purifiers
+    }
     assert kept == {
         "none": [CLEAN, "pgd-5:full", "square-5"],
         "shipped": [CLEAN, *attacks],

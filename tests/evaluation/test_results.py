@@ -10,8 +10,9 @@ import pytest
 
 from pursamere_viz.cli import main
 from pursamere_viz.data.loading import images_hash
-from pursamere_viz.evaluation import BenchConfig, BenchResults, engine, results
-from pursamere_viz.evaluation.config import Piece, fingerprint
+from pursamere_viz.evaluation import BenchConfig, BenchResults, results
+from pursamere_viz.evaluation.config import fingerprint
+from pursamere_viz.evaluation.pieces import Piece
 from pursamere_viz.evaluation.results import key
 
 CONFIG = BenchConfig(purifiers=("none",), attacks=("fgsm",), images=4, batch=2)
@@ -29,7 +30,7 @@ def finished(compute, tmp_path_factory):
 @pytest.fixture
 def untouched(monkeypatch):
     """No image is measured while this is in use."""
-    monkeypatch.setattr(engine, "measure", lambda config, piece: pytest.fail(f"work was begun: {piece}"))
+    monkeypatch.setattr(Piece, "measure", lambda piece: pytest.fail(f"work was begun: {piece}"))
 
 
 def refused(path, capsys, arguments=()) -> str:
@@ -201,10 +202,10 @@ def test_a_piece_is_there_when_all_of_it_is(finished, tmp_path):
     path.write_bytes(b"".join(line for line in lines if b'"fgsm"' not in line or b'"image": 1,' not in line))
     path.write_bytes(lines[0] + path.read_bytes().partition(b"\n")[2])
     results = BenchResults.load(path)
-    assert not results.has(Piece("none", "fgsm", 0.1, 0, 2))
-    assert results.has(Piece("none", "fgsm", 0.1, 2, 4))
-    assert results.has(Piece("none", "clean", 0.0, 0, 2))
-    assert not results.has(Piece("none", "fgsm", 0.2, 2, 4))
+    assert not results.has(Piece(results.config, "none", "fgsm", 0.1, 0, 2))
+    assert results.has(Piece(results.config, "none", "fgsm", 0.1, 2, 4))
+    assert results.has(Piece(results.config, "none", "clean", 0.0, 0, 2))
+    assert not results.has(Piece(results.config, "none", "fgsm", 0.2, 2, 4))
 
 
 def test_probes_are_kept_beside_the_outcomes(finished, tmp_path):
