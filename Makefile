@@ -19,7 +19,7 @@ help:
 	@echo "make notebooks  open the notebooks in JupyterLab"
 	@echo "make test       lint, type check and every test that is quick"
 	@echo "make test-all   the same with the slow tests"
-	@echo "make lint       ruff and mypy alone"
+	@echo "make lint       ruff, import-linter and mypy alone"
 	@echo "make clean      remove the environment and the caches"
 
 app: $(STAMP)
@@ -30,6 +30,8 @@ notebooks: $(STAMP)
 
 lint: $(STAMP)
 	$(RUN) ruff check .
+	$(RUN) ruff format --check .
+	$(VENV)/bin/lint-imports
 	$(RUN) mypy
 
 test: lint

@@ -46,7 +46,9 @@ def _bar(title: str) -> Any:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of ipywidgets that are missing: the bar is then one of text
         from tqdm.auto import tqdm  # here, as it looks at once whether this is a notebook
-    silent = True if os.environ.get("TQDM_DISABLE", "0") != "0" else None  # None: drawn on a terminal only, in notebooks always
+    silent = (
+        True if os.environ.get("TQDM_DISABLE", "0") != "0" else None
+    )  # None: drawn on a terminal only, in notebooks always
     shape = "{desc} {percentage:3.0f} %|{bar}| {elapsed}"
     # miniters 0: a new stage begins again at 0, where tqdm would wait for as much as the last one had.
     return tqdm(total=1, desc=title, leave=False, delay=PATIENCE, miniters=0, bar_format=shape, disable=silent)

@@ -18,7 +18,9 @@ SHORT = re.compile(r"`([a-z_]+) (?:digits|mnist|fashion_mnist|cifar10|--[a-z]+)[
 
 def texts() -> dict[str, str]:
     """What is written in the repository, tests left out."""
-    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split("\n")
+    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split(
+        "\n"
+    )
     wanted = [name for name in listed if name.endswith(WRITTEN) and not name.startswith("tests/")]
     return {name: (ROOT / name).read_text(encoding="utf-8").replace("\\\n", " ") for name in wanted}
 
@@ -43,7 +45,10 @@ def named() -> list[tuple[str, str]]:
     """(file, command) for each that is named."""
     found = [(name, said) for name, text in texts().items() for said in NAMED.findall(text)]
     return found + [
-        (name, match[0].strip("`")) for name, text in texts().items() if name.endswith(".md") for match in SHORT.finditer(text)
+        (name, match[0].strip("`"))
+        for name, text in texts().items()
+        if name.endswith(".md")
+        for match in SHORT.finditer(text)
     ]
 
 

@@ -109,7 +109,9 @@ class Explained(Config):
 
 def test_help_explains_every_field_and_keeps_the_docstring():
     text = inspect.getdoc(Explained)
-    assert text.startswith("A config.\n\nMore of it.\n\nFields:\n\ncount = 3\n    Whole. The app offers 1 to 10.\n\nsize = 0.5")
+    assert text.startswith(
+        "A config.\n\nMore of it.\n\nFields:\n\ncount = 3\n    Whole. The app offers 1 to 10.\n\nsize = 0.5"
+    )
     assert "budget = 0.10196078431372549\n    Written as n/255. The app offers 0/255 to 255/255." in text
     assert "colour = 'red'\n    One of two. One of red, blue." in text
     assert text.endswith("note = ''\n    Anything.")

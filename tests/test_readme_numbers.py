@@ -5,7 +5,11 @@ import pytest
 from pursamere_viz.data import DATA_SETS
 from pursamere_viz.models.checkpoints import ASSETS
 
-ROWS = {"classifier alone": "no purifier", "the shipped defence": "the shipped defence", "one-step Tweedie": "one-step Tweedie"}
+ROWS = {
+    "classifier alone": "no purifier",
+    "the shipped defence": "the shipped defence",
+    "one-step Tweedie": "one-step Tweedie",
+}
 
 
 def cells(line: str) -> list[str]:

@@ -23,9 +23,7 @@ def started(**settings: str) -> subprocess.CompletedProcess:
     """A fresh process on a machine whose environment asks for three threads."""
     kept = {key: value for key, value in os.environ.items() if key != "PURSAMERE_THREADS"}
     environment = kept | {"OMP_NUM_THREADS": "3"} | settings
-    return subprocess.run(
-        [sys.executable, "-c", PROGRAM], capture_output=True, text=True, timeout=120, env=environment
-    )
+    return subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True, timeout=120, env=environment)
 
 
 @pytest.mark.parametrize(("settings", "count"), [({}, "1"), ({"PURSAMERE_THREADS": "2"}, "2")])

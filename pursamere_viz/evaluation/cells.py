@@ -19,7 +19,7 @@ from pursamere_viz.evaluation.accuracy import RobustAccuracy, robust_accuracy
 from pursamere_viz.evaluation.config import versions
 from pursamere_viz.evaluation.engine import Advance, measure_pieces, workers
 from pursamere_viz.evaluation.journal import append, whole_lines
-from pursamere_viz.evaluation.pieces import attack_cost
+from pursamere_viz.evaluation.pieces import CLASSIFIER, attack_cost
 from pursamere_viz.models.device import default_device
 from pursamere_viz.purification import PurifiedClassifier, Purifier
 
@@ -164,10 +164,10 @@ class CellPiece:
         return load_defence_of(self.cell.config, "cpu")[1]
 
     def cost(self) -> float:
-        """What it takes at most, in denoiser or classifier calls: an attack on what stands may find little that does."""
+        """What it takes at most, in denoiser calls: an attack on what stands may find little that does."""
         calls = 0 if self.cell.bare else denoiser_calls(self.cell.config)
-        attacks = sum(attack_cost(attack, calls) + calls + 1 for _, attack, _ in self.cell.stages())
-        return (self.last - self.first) * (calls + 1 + attacks)
+        attacks = sum(attack_cost(attack, calls) + calls + CLASSIFIER for _, attack, _ in self.cell.stages())
+        return (self.last - self.first) * (calls + CLASSIFIER + attacks)
 
     def made_of(self) -> dict[str, Any]:
         """With which images, weights and libraries the machine that asks would measure it."""

@@ -116,7 +116,7 @@ def follow(advances: Generator[Advance, None, Result]) -> Result:
     advance = next(advances)  # what is refused is refused before a bar is drawn
     shape = "{percentage:3.0f} %|{bar}| {elapsed}, {remaining} left {postfix}"
     # Initial, because what was there already took no time.
-    with tqdm(total=advance.total, initial=advance.done, bar_format=shape) as bar:
+    with tqdm(total=advance.total, initial=advance.done, bar_format=shape, smoothing=0.1) as bar:
         while True:
             try:
                 advance = next(advances)

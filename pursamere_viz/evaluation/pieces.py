@@ -17,12 +17,17 @@ POINTS = 21  # of a loss curve that are kept
 Outcome = dict[str, Any]  # one line of the results file: an image under one attack on one purifier
 
 BACKWARD = 4.0  # what the full gradient costs, in purifications (`benchmark` measures 3.3 to 4.4)
+CLASSIFIER = (
+    10.0  # a classifier's call, in those of a denoiser, whose noise nodes are computed together (digits: 10 to 30)
+)
 
 
 def attack_cost(attack: AttackConfig, denoiser_calls: int) -> float:
-    """What attacking one image takes, in denoiser or classifier calls: the weight of a piece in the progress and time left."""
-    forward = 1 + (0 if attack.mode == "blind" else denoiser_calls)
-    backward = 0.0 if attack.kind == "square" else 1 + (BACKWARD * denoiser_calls if attack.mode == "full" else 0)
+    """What attacking one image takes, in denoiser calls: the weight of a piece in the progress and time left."""
+    forward = CLASSIFIER + (0 if attack.mode == "blind" else denoiser_calls)
+    backward = CLASSIFIER + (BACKWARD * denoiser_calls if attack.mode == "full" else 0)
+    if attack.kind == "square":
+        backward = 0.0
     return attack.gradient_steps * attack.restarts * attack.eot * (forward + backward)
 
 
@@ -65,9 +70,9 @@ class Piece:
         return parsed if self.traits.randomised else replace(parsed, eot=1)
 
     def cost(self) -> float:
-        """What it takes, in denoiser or classifier calls."""
+        """What it takes, in denoiser calls."""
         calls = self.traits.denoiser_calls
-        judged = (self.config.draws if self.traits.randomised else 1) * (calls + 1)
+        judged = (self.config.draws if self.traits.randomised else 1) * (calls + CLASSIFIER)
         return (self.last - self.first) * (attack_cost(self.attack_config, calls) + judged)
 
     def made_of(self) -> dict[str, Any]:

@@ -64,10 +64,11 @@ Purify = Callable[[Tensor, torch.Generator], Tensor]  # images (B, *) -> purifie
 
 
 def denoised_loss(denoiser: Callable[[Tensor, Tensor], Tensor], high: float, purify: Purify | None = None) -> Objective:
-    """Cross-entropy on what purification may leave: a quarter of a batch is as it was, a quarter noisy, a quarter of that
-    denoised again, and a quarter purified; without `purify`, denoised twice, which smooths much as a purifier does.
+    """Cross-entropy on what purification may leave.
 
-    Noise levels are uniform up to `high`, one an image; the denoiser itself is not trained.
+    A quarter of a batch is as it was, a quarter noisy, a quarter noisy and denoised, and a quarter purified; without `purify`,
+    denoised twice, which smooths much as a purifier does. Noise levels are uniform up to `high`, one an image; the denoiser
+    itself is not trained.
     """
 
     def loss(model: nn.Module, x: Tensor, y: Tensor, generator: torch.Generator) -> Tensor:

@@ -18,7 +18,9 @@ def recomputed(step: Step, cut: Callable[[Tensor], Cut], *inputs: Tensor) -> tup
 
 
 class _Recomputed(torch.autograd.Function):
-    """torch.utils.checkpoint would do, but the steps call autograd.grad themselves, and unpacking saved tensors inside a
+    """A function whose backward pass computes its forward pass again.
+
+    torch.utils.checkpoint would do, but the steps call autograd.grad themselves, and unpacking saved tensors inside a
     checkpointed region recomputes it once more.
     """
 

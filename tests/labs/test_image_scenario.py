@@ -200,10 +200,14 @@ def test_another_data_set_never_keeps_settings_that_are_not_its_own():
     assert changed == dataclasses.replace(shipped, eps=0.2, sigma=0.3) and changed.radius == shipped.radius
     kept = [Scenario(), dataclasses.replace(Scenario(), eps=0.2), pickle.loads(pickle.dumps(Scenario()))]
     for scenario in kept:
-        with pytest.raises(ValueError, match=r"^replace would keep the settings of digits, .* use Scenario\.of\('mnist'"):
+        with pytest.raises(
+            ValueError, match=r"^replace would keep the settings of digits, .* use Scenario\.of\('mnist'"
+        ):
             dataclasses.replace(scenario, data_set="mnist")
     assert dataclasses.replace(shipped, data_set="mnist", eps=0.2) == Scenario.of("mnist", eps=0.2)
-    assert Scenario(**dataclasses.asdict(changed)) == changed  # every field given, as by a file, is no change of another
+    assert (
+        Scenario(**dataclasses.asdict(changed)) == changed
+    )  # every field given, as by a file, is no change of another
     with pytest.raises(TypeError, match=r"^Scenario takes its fields by name, got 'mnist' without one$"):
         Scenario("mnist")
     named = inspect.signature(Scenario).parameters.values()
