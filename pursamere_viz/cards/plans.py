@@ -52,10 +52,10 @@ PLANS = {
         piece=20,
         costly=False,
     ),
-    "mnist": Plan((("linf", 0.1), ("linf", 0.2), ("linf", 0.3)), ("linf", 0.3), CE_DLR, AGAIN, 50, 20, 10),
-    "fashion_mnist": Plan((("linf", 0.05), ("linf", 0.1)), ("linf", 0.1), CE_DLR, DOUBLED, 50, 20, 10),
+    "mnist": Plan((("linf", 0.1), ("linf", 0.2), ("linf", 0.3)), ("linf", 0.3), CE_DLR, AGAIN, 50, 10, 10),
+    "fashion_mnist": Plan((("linf", 0.05), ("linf", 0.1)), ("linf", 0.1), CE_DLR, DOUBLED, 40, 10, 5),
     "cifar10": Plan(
-        (("linf", 4 / 255), ("linf", 8 / 255), ("l2", 0.5)), ("linf", 8 / 255), CE_DLR, DOUBLED, 30, 20, 10
+        (("linf", 4 / 255), ("linf", 8 / 255), ("l2", 0.5)), ("linf", 8 / 255), CE_DLR, DOUBLED, 30, 20, 5
     ),
 }
 
