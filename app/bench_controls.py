@@ -10,11 +10,11 @@ import bench_reading
 import compute
 from pursamere_viz.attacks.names import GRAMMAR, KNOWN
 from pursamere_viz.data import downloads
-from pursamere_viz.data.loading import DATA_SETS
+from pursamere_viz.data.records import DATA_SETS
 from pursamere_viz.defences.registry import CHANGEABLE, NAMES, describe
 from pursamere_viz.evaluation import BenchConfig, BenchResults
 from pursamere_viz.evaluation.config import table_cells
-from pursamere_viz.figures import Numbers
+from pursamere_viz.evaluation.numbers import Numbers
 from pursamere_viz.geometry import NORMS
 from state import robustness_bench as state
 

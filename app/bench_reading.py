@@ -22,9 +22,9 @@ from pursamere_viz.evaluation import BenchConfig, BenchResults, Check, bench, pr
 from pursamere_viz.evaluation.command import fraction
 from pursamere_viz.evaluation.config import CLEAN, fingerprint, weights_of
 from pursamere_viz.evaluation.engine import seconds_left
+from pursamere_viz.evaluation.numbers import Numbers, numbers_of
 from pursamere_viz.evaluation.probes import missing_probes
 from pursamere_viz.evaluation.tables import WORST
-from pursamere_viz.figures import Numbers, numbers_of
 from pursamere_viz.labs.image_scenario import Scenario
 from pursamere_viz.models import checkpoints
 from pursamere_viz.progress import Progress

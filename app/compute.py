@@ -14,7 +14,8 @@ from bench_reading import Reading, measuring, read
 from downloading import Downloads
 from held_runs import Runs
 from pursamere_viz.analysis.sigma_sweep import SigmaSweep, log_spaced, sigma_sweep
-from pursamere_viz.data.loading import DATA_SETS, load_images, official_numbers, read_official
+from pursamere_viz.data.loading import load_images, official_numbers, read_official
+from pursamere_viz.data.records import DATA_SETS
 from pursamere_viz.densities.presets import PRESETS_1D
 from pursamere_viz.evaluation import BenchConfig, Check, checklist
 from pursamere_viz.labs.density_run import (

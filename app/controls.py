@@ -7,7 +7,7 @@ import streamlit as st
 import compute
 import data_sets
 import images
-from pursamere_viz.data.loading import DATA_SETS
+from pursamere_viz.data.records import DATA_SETS
 from pursamere_viz.defences.config import CLASSIFIERS
 from pursamere_viz.models.checkpoints import weights_path
 from state import PageState, image_lab

@@ -4,7 +4,7 @@ import streamlit as st
 
 import compute
 from pursamere_viz.data import downloads
-from pursamere_viz.data.loading import DATA_SETS
+from pursamere_viz.data.records import DATA_SETS
 from pursamere_viz.labs.image_scenario import Scenario
 from pursamere_viz.models.device import default_device, device_name
 from pursamere_viz.models.generated import COUNT
@@ -58,7 +58,7 @@ def _download(name: str) -> None:
         st.rerun()
     if download is not None and download.failure:
         st.error(download.failure)
-    label = f"Download (about {downloads.MEGABYTES[name]} MB)"
+    label = f"Download (about {downloads.megabytes(name)} MB)"
     if st.button(label, icon=":material/download:", width="stretch", key="_download"):
         held.start(name)
         st.rerun()

@@ -7,7 +7,7 @@ import streamlit as st
 
 import compute
 from pursamere_viz.data import downloads
-from pursamere_viz.data.loading import DATA_SETS, DataSet
+from pursamere_viz.data.records import DATA_SETS, DataSet
 from pursamere_viz.data.uploads import decode_image, pack_pixels
 from pursamere_viz.figures import gallery, picked
 from pursamere_viz.labs.image_scenario import SOURCES

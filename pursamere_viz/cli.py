@@ -13,12 +13,12 @@ from pursamere_viz.benchmark import benchmark
 from pursamere_viz.cards import results_path, searches, write_card
 from pursamere_viz.cards.plans import card_cells
 from pursamere_viz.data.downloads import check, download, on_disk, status
-from pursamere_viz.data.loading import DATA_SETS
+from pursamere_viz.data.records import DATA_SETS
 from pursamere_viz.defences.building import random_purifier
 from pursamere_viz.evaluation.cells import Cell, Journal, cell_pieces, measure_cells
 from pursamere_viz.evaluation.command import add_evaluate, add_workers, check_workers, follow, print_estimate
 from pursamere_viz.models.device import default_device
-from pursamere_viz.models.recipes import RECIPES, ROLES, recipe, train_network
+from pursamere_viz.models.recipes import ROLES, recipe, train_network
 from pursamere_viz.threads import use_threads, wanted_threads
 
 
@@ -43,12 +43,12 @@ def command_parser() -> argparse.ArgumentParser:
     training = commands.add_parser(
         "train", help="train the networks of a data set (goes on where a killed run stopped)"
     )
-    training.add_argument("data_set", choices=sorted(RECIPES))
+    training.add_argument("data_set", choices=sorted(DATA_SETS))
     training.add_argument("--only", choices=ROLES, help="one of the networks")
     training.add_argument("--restart", action="store_true", help="forget a killed run's checkpoint")
     training.set_defaults(command=_train)
     carding = commands.add_parser("card", help="measure the shipped defence under attack and write its model card")
-    carding.add_argument("data_set", choices=sorted(RECIPES))
+    carding.add_argument("data_set", choices=sorted(DATA_SETS))
     carding.add_argument("--images", type=_positive, default=360, help="how many test images (default 360)")
     add_workers(carding)
     carding.add_argument("--again", action="store_true", help="measure anew what is already measured")
@@ -57,7 +57,7 @@ def command_parser() -> argparse.ArgumentParser:
     trying = commands.add_parser(
         "search", help="measure on validation images what the defence's defaults were chosen from"
     )
-    trying.add_argument("data_set", choices=sorted(searches.TRIED))
+    trying.add_argument("data_set", choices=sorted(name for name, described in DATA_SETS.items() if described.search))
     add_workers(trying)
     trying.set_defaults(command=_search)
     fetching = commands.add_parser("download", help="get a data set from OpenML")
@@ -65,7 +65,7 @@ def command_parser() -> argparse.ArgumentParser:
     fetching.add_argument("--again", action="store_true", help="fetch anew what is already on disk")
     fetching.set_defaults(command=_download)
     timing = commands.add_parser("benchmark", help="print what things cost, as JSON lines")
-    timing.add_argument("data_set", nargs="?", choices=sorted(RECIPES), default="digits")
+    timing.add_argument("data_set", nargs="?", choices=sorted(DATA_SETS), default="digits")
     timing.set_defaults(command=_benchmark)
     return parser
 

@@ -7,19 +7,18 @@ import numpy as np
 import pytest
 
 from pursamere_viz.cli import main
-from pursamere_viz.data import downloads
+from pursamere_viz.data import DATA_SETS, downloads
 from pursamere_viz.data.files import write_data_file
 from pursamere_viz.models import checkpoints
 from pursamere_viz.models.checkpoints import load_network
-from pursamere_viz.models.recipes import RECIPES
 
 
 @pytest.fixture
 def short(tmp_path, monkeypatch):
     """Recipes of two steps that write to a folder of their own."""
-    for role, made in RECIPES["digits"].items():
+    for role, made in DATA_SETS["digits"].recipes.items():
         training = replace(made.training, steps=2, batch=4, checkpoint_every=1)
-        monkeypatch.setitem(RECIPES["digits"], role, replace(made, training=training))
+        monkeypatch.setitem(DATA_SETS["digits"].recipes, role, replace(made, training=training))
     monkeypatch.setattr(checkpoints, "ASSETS", tmp_path)
     return tmp_path
 

@@ -25,7 +25,7 @@ from pursamere_viz import (
     run,
     run_density,
 )
-from pursamere_viz.data.loading import DATA_SETS
+from pursamere_viz.data.records import DATA_SETS
 from pursamere_viz.defences.building import random_purifier
 from pursamere_viz.defences.registry import NAMES, make_defence
 from pursamere_viz.densities.presets import PRESETS

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from pursamere_viz import load_defence
-from pursamere_viz.data.loading import DATA_SETS
+from pursamere_viz.data.records import DATA_SETS
 from pursamere_viz.models import default_device
 from pursamere_viz.models.checkpoints import weights_path
 from pursamere_viz.models.generated import generated_images

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from pursamere_viz import threads
-from pursamere_viz.data.loading import data_set
+from pursamere_viz.data.records import data_set
 
 PROGRAM = """
 import threading, torch, pursamere_viz

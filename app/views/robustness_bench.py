@@ -12,13 +12,13 @@ import bench_images
 import compute
 from bench_reading import Reading, overall, pivot
 from pursamere_viz import figures
-from pursamere_viz.data.loading import DATA_SETS
+from pursamere_viz.data.records import DATA_SETS
 from pursamere_viz.evaluation import Check
 from pursamere_viz.evaluation.checklist import POINTS
 from pursamere_viz.evaluation.command import command_line
 from pursamere_viz.evaluation.evidence import RISK, SURE
-from pursamere_viz.figures import Numbers, theme
-from pursamere_viz.figures.evaluation.numbers import called
+from pursamere_viz.evaluation.numbers import Numbers, called
+from pursamere_viz.figures import theme
 from state import robustness_bench as state
 from transport import escaped, plain_text
 

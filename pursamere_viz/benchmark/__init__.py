@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from pursamere_viz.benchmark import bench_runs, density, first_view, memory, thread_counts, timing, views
-from pursamere_viz.data.loading import data_set
+from pursamere_viz.data.records import data_set
 
 
 def benchmark(name: str = "digits") -> Iterator[dict[str, Any]]:

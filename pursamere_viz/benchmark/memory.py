@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from pursamere_viz.benchmark.timing import sample_images
-from pursamere_viz.data.loading import data_set
+from pursamere_viz.data.records import data_set
 from pursamere_viz.defences.building import assemble, load_defence
 from pursamere_viz.defences.config import DefenceConfig
 from pursamere_viz.models.device import default_device

@@ -9,11 +9,13 @@ from pursamere_viz.analysis.contact_sheets import contact_sheet
 from pursamere_viz.analysis.denoising import denoising_psnr
 from pursamere_viz.attacks.config import MODES
 from pursamere_viz.cards import searches
-from pursamere_viz.cards.plans import PLANS, Budget, Row, attacked_cell, clean_cell, rows
+from pursamere_viz.cards.plans import Row, attacked_cell, clean_cell, plan_of, rows
+from pursamere_viz.data.records import data_set
+from pursamere_viz.data_sets.plan import REST, Budget
 from pursamere_viz.defences.building import load_defence_of
 from pursamere_viz.defences.config import DefenceConfig
 from pursamere_viz.evaluation.accuracy import RobustAccuracy
-from pursamere_viz.evaluation.cells import REST, Cell, Journal, Outcome
+from pursamere_viz.evaluation.cells import Cell, Journal, Outcome
 from pursamere_viz.models import checkpoints, generated
 from pursamere_viz.models.recipes import OPTIONAL, ROLES
 from pursamere_viz.progress import finish
@@ -117,7 +119,7 @@ first those of which the classifier is sure, classes in turn. The app's gallery 
 
 
 def _robustness(name: str, images: int) -> str:
-    plan, journal = PLANS[name], Journal(results_path(name))
+    plan, journal = plan_of(name), Journal(results_path(name))
     default, *others = rows(name)
     body = _block(journal, default, default.title, images)
     compared = set()
@@ -142,7 +144,7 @@ gradient through every step. Without a purifier the three are one. The attacks c
 
 def _block(journal: Journal, row: Row, title: str, images: int, like: Row | None = None) -> list[list[str]]:
     """The lines of one row of the table; of the first images, modes and budgets of another row if one is given."""
-    plan, shape = PLANS[row.config.data_set], like or row
+    plan, shape = plan_of(row.config.data_set), like or row
     weights = load_defence_of(row.config, "cpu")[1]
     clean = clean_cell(shape, images)
     found = journal.outcome(replace(clean, config=row.config, bare=row.bare), weights)
@@ -185,10 +187,11 @@ def _under(found: dict[str, str]) -> list[str]:
 
 def _search(name: str) -> str:
     """Everything tried, what was worst for the attacker first."""
-    if name not in searches.TRIED:
+    search = data_set(name).search
+    if search is None:
         return ""
     journal = Journal(searches.path(name))
-    clean, attacked = searches.SIZES[name]
+    clean, attacked = search.clean, search.attacked
     shipped, body = DefenceConfig(data_set=name), []
     for config in searches.configs(name):
         found = searches.outcomes(name, config, journal, load_defence_of(config, "cpu")[1])
@@ -206,7 +209,7 @@ def _search(name: str) -> str:
     return f"""## How the defaults were chosen
 
 On validation images, never the test split: {clean} without and {attacked} with an attack,
-PGD-{searches.STEPS} at {budget_text(PLANS[name].main)} (standard error near 50 %: {50 / attacked**0.5:.0f} points).
+PGD-{searches.STEPS} at {budget_text(plan_of(name).main)} (standard error near 50 %: {50 / attacked**0.5:.0f} points).
 worst: the image breaks under none of the three. **This attack is weaker** than those that the numbers above rest on, and may have
 rewarded what misleads it: the defaults are to be chosen anew. Measured by `python -m pursamere_viz search {name}`;
 the shipped defence is in bold. The bare classifier has {percent(_worst(alone))} without an attack, and a defence

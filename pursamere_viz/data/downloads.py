@@ -10,15 +10,15 @@ from collections.abc import Generator
 from pathlib import Path
 
 from pursamere_viz.data.files import OFFICIAL, cache_folder, missing, sources
-from pursamere_viz.data.loading import data_set, read_official
+from pursamere_viz.data.loading import read_official
 from pursamere_viz.data.openml import reason
+from pursamere_viz.data.records import data_set
 from pursamere_viz.progress import Progress
 
 COMMAND = (sys.executable, "-m", "pursamere_viz.data.openml")
 PARTIAL = ".partial-"  # between the name and a random end: the folder of a download in the making
 STALE = 600  # seconds since the last sign of life of a download, after which its folder is cleared away
 PAUSE = 0.25  # seconds between two looks
-MEGABYTES = {"mnist": 15, "fashion_mnist": 40, "cifar10": 210}  # of a download, about
 
 
 def on_disk(name: str) -> bool:
@@ -33,7 +33,13 @@ def status(name: str) -> str:
     if not missing(name):
         held = {path for official in OFFICIAL for path in sources(name, official)}
         return f"on this machine ({sum(path.stat().st_size for path in held) / 1e6:.0f} MB)"
-    return f"{missing(name).removeprefix(f'{name} is ')} (a download of about {MEGABYTES[name]} MB)"
+    return f"{missing(name).removeprefix(f'{name} is ')} (a download of about {megabytes(name)} MB)"
+
+
+def megabytes(name: str) -> int:
+    """About how large a download is; 0 where none is needed."""
+    source = data_set(name).openml
+    return source.megabytes if source else 0
 
 
 def check(name: str) -> None:
@@ -100,7 +106,7 @@ def _seen(name: str, work: Path) -> Progress:
     if not any(path.parent.name.startswith(fresh) for path in sizes):
         return Progress("Reading the table", 0.0)
     arrived = sum(sizes.values()) / 1e6
-    return Progress(f"{arrived:.0f} of about {MEGABYTES[name]} MB", min(arrived / MEGABYTES[name], 0.99))
+    return Progress(f"{arrived:.0f} of about {megabytes(name)} MB", min(arrived / megabytes(name), 0.99))
 
 
 def _clear_stale(folder: Path) -> None:

@@ -1,58 +1,16 @@
 """Image data sets: (N, C, H, W) float32 in [0, 1] with labels (N,)."""
 
 import hashlib
-from dataclasses import dataclass
-from functools import lru_cache
 
 import numpy as np
 import torch
-from sklearn.datasets import load_digits
-from sklearn.model_selection import train_test_split
 from torch import Tensor
 
 from pursamere_viz.data.files import Arrays, read_split
+from pursamere_viz.data.records import DataSet, data_set
 
 SPLITS = ("train", "validation", "test")
-SPLIT_SEED = 0
 VALIDATION_EVERY = 12  # of the official training order, so that every source of a data set splits alike
-
-
-@dataclass(frozen=True)
-class DataSet:
-    """What is fixed about a data set."""
-
-    name: str
-    title: str
-    channels: int
-    size: int
-    test_images: int  # official ones; a source may hold fewer
-    class_names: tuple[str, ...]
-    openml: str = ""  # its name there; empty: comes with scikit-learn
-
-    @property
-    def large(self) -> bool:
-        """Whether its images are many and its networks convolutional: what one step costs is then another thing."""
-        return self.size > 8
-
-
-CLOTHES = "T-shirt/top,Trouser,Pullover,Dress,Coat,Sandal,Shirt,Sneaker,Bag,Ankle boot"
-THINGS = "airplane,automobile,bird,cat,deer,dog,frog,horse,ship,truck"
-DATA_SETS = {
-    described.name: described
-    for described in (
-        DataSet("digits", "Digits 8x8", 1, 8, 360, tuple("0123456789")),
-        DataSet("mnist", "MNIST", 1, 28, 10_000, tuple("0123456789"), "mnist_784"),
-        DataSet("fashion_mnist", "Fashion-MNIST", 1, 28, 10_000, tuple(CLOTHES.split(",")), "Fashion-MNIST"),
-        DataSet("cifar10", "CIFAR-10", 3, 32, 10_000, tuple(THINGS.split(",")), "CIFAR_10"),
-    )
-}
-
-
-def data_set(name: str) -> DataSet:
-    """The description of a data set; a ValueError lists the known names."""
-    if name not in DATA_SETS:
-        raise ValueError(f"unknown data set {name!r}; known: {', '.join(DATA_SETS)}")
-    return DATA_SETS[name]
 
 
 def load_images(
@@ -67,9 +25,9 @@ def load_images(
     described = data_set(name)
     if split not in SPLITS:
         raise ValueError(f"unknown split {split!r}; known: {', '.join(SPLITS)}")
-    if described.openml:
+    if described.load is None:
         return _downloaded(described, split, rows)
-    images, labels = (held[rows] for held in _digits()[split])
+    images, labels = (held[rows] for held in described.load(split))
     return images.clone(), labels.clone()  # the cached ones stay as they are, whatever a caller does
 
 
@@ -116,18 +74,3 @@ def read_official(described: DataSet, official: str) -> Arrays:
     """The official "train" or "test" part as it lies on the disk, checked: see `files.read_split`."""
     shape = (described.size, described.size) + (described.channels,) * (described.channels > 1)
     return read_split(described.name, official, shape, len(described.class_names))
-
-
-@lru_cache(maxsize=1)
-def _digits() -> dict[str, tuple[Tensor, Tensor]]:
-    """scikit-learn's digits (a copy of the UCI optical digits test set), 1077 / 360 / 360 images, stratified."""
-    bunch = load_digits()
-    index = np.arange(len(bunch.target))
-    rest, test = train_test_split(index, test_size=360, stratify=bunch.target, random_state=SPLIT_SEED)
-    train, validation = train_test_split(rest, test_size=360, stratify=bunch.target[rest], random_state=SPLIT_SEED)
-    images = torch.from_numpy(bunch.images / 16).float()[:, None]
-    labels = torch.from_numpy(bunch.target).long()
-    return {
-        split: (images[torch.from_numpy(rows)], labels[torch.from_numpy(rows)])
-        for split, rows in zip(SPLITS, (train, validation, test), strict=True)
-    }

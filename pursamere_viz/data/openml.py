@@ -17,27 +17,20 @@ import numpy as np
 from sklearn.datasets import fetch_openml
 
 from pursamere_viz.data.files import write_data_file
-from pursamere_viz.data.loading import data_set
+from pursamere_viz.data.records import OpenML, data_set
 
 VERSION = 1  # on OpenML, of all three
 PATIENCE = 60  # seconds without a byte
-# Official test images of each class: what the last rows must hold if OpenML's order is the official one.
-TEST_LABELS = {
-    "mnist": (980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009),
-    "fashion_mnist": (1000,) * 10,
-    "cifar10": (1000,) * 10,
-}
-TRAIN_IMAGES = {"mnist": 60_000, "fashion_mnist": 60_000, "cifar10": 50_000}
 NETWORK = (URLError, TimeoutError, ConnectionError, HTTPException)
 FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 def fetch(name: str, folder: Path) -> Path:
     """Download a data set and write FOLDER/NAME.npz; scikit-learn's own files stay beside it."""
-    described = data_set(name)
+    described, source = data_set(name), _source(name)
     pixels = described.channels * described.size**2
     bunch = fetch_openml(
-        described.openml,
+        source.name,
         version=VERSION,
         data_home=str(folder),
         as_frame=False,
@@ -53,8 +46,8 @@ def fetch(name: str, folder: Path) -> Path:
 
 def official_arrays(name: str, data: np.ndarray, target: np.ndarray) -> dict[str, np.ndarray]:
     """x_train, y_train, x_test, y_test of OpenML's rows (N, pixels), channel after channel: uint8, channels last."""
-    described = data_set(name)
-    channels, size, train = described.channels, described.size, TRAIN_IMAGES[name]
+    described, source = data_set(name), _source(name)
+    channels, size, train = described.channels, described.size, source.train_images
     expected = (train + described.test_images, channels * size**2)
     if data.shape != expected or data.dtype != np.uint8 or target.shape != expected[:1]:
         raise ValueError(f"a table of shape {data.shape} and type {data.dtype}, expected {expected} and uint8")
@@ -64,10 +57,17 @@ def official_arrays(name: str, data: np.ndarray, target: np.ndarray) -> dict[str
     if labels.min() < 0 or labels.max() >= len(described.class_names):
         raise ValueError(f"labels from {labels.min()} to {labels.max()}")
     counts = tuple(np.bincount(labels[train:], minlength=len(described.class_names)).tolist())
-    if counts != TEST_LABELS[name]:
+    if counts != source.test_labels:  # so the order is not the official one
         raise ValueError(f"the last rows are not the official test images: the classes occur {counts} times")
     labels = labels.astype(np.uint8)
     return {"x_train": images[:train], "y_train": labels[:train], "x_test": images[train:], "y_test": labels[train:]}
+
+
+def _source(name: str) -> OpenML:
+    source = data_set(name).openml
+    if source is None:
+        raise ValueError(f"{name} needs no download: it comes with the library")
+    return source
 
 
 def reason(name: str, problem: BaseException, folder: Path) -> str:

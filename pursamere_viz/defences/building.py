@@ -5,8 +5,9 @@ from dataclasses import replace
 import torch
 from torch import Tensor, nn
 
-from pursamere_viz.data.loading import data_set, load_images
-from pursamere_viz.defences.config import CLASSIFIERS, TRAINED_BEHIND, DefenceConfig
+from pursamere_viz.data.loading import load_images
+from pursamere_viz.data.records import data_set
+from pursamere_viz.defences.config import CLASSIFIERS, DefenceConfig
 from pursamere_viz.densities import EmpiricalDensity
 from pursamere_viz.models.checkpoints import load_network
 from pursamere_viz.models.device import default_device
@@ -45,9 +46,9 @@ def assemble(config: DefenceConfig, classifier: nn.Module, denoiser: Denoiser) -
 def random_purifier(name: str, device: torch.device | str) -> Purify:
     """What the classifier of purified images is trained on: a purifier with fresh noise, .6 to 1.6 times its noise level.
 
-    It is the shipped one, except where TRAINED_BEHIND says otherwise.
+    It is the shipped one, except where the data set says otherwise.
     """
-    behind = replace(DefenceConfig(data_set=name), **TRAINED_BEHIND.get(name, {}))
+    behind = replace(DefenceConfig(data_set=name), **data_set(name).trained_behind)
     denoiser = load_denoiser(name, "network", torch.device(device))
 
     def purify(x: Tensor, generator: torch.Generator) -> Tensor:

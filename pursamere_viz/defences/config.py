@@ -3,25 +3,14 @@
 from dataclasses import dataclass
 from typing import Any
 
-from pursamere_viz.data.loading import DATA_SETS, data_set
+import pursamere_viz.data_sets  # noqa: F401  (makes the shipped ones known)
+from pursamere_viz.data.records import DATA_SETS, data_set
 from pursamere_viz.parameters import Described, choice, dependent_defaults, inherit, number
 from pursamere_viz.purification import PurifierConfig
 
 SCORE_MODELS = ("network", "empirical")
 # What a classifier was trained on, and the name of its weights.
 CLASSIFIERS = {"standard": "classifier", "denoised": "denoised_classifier", "purified": "purified_classifier"}
-# What one step costs grows with the network: fewer steps and noise nodes than for the digits.
-LARGE: dict[str, Any] = {"steps": 6, "pairs": 2}
-# Chosen on validation images: the tables of what was tried are in the model cards.
-DEFAULTS: dict[str, dict[str, Any]] = {
-    "mnist": LARGE | {"sigma": 0.4, "radius": 0.5, "step_size": 1.0},
-    "fashion_mnist": LARGE | {"sigma": 0.25, "radius": 0.25, "classifier": "purified"},
-    "cifar10": LARGE | {"sigma": 0.1, "radius": 0.07, "classifier": "purified"},
-}
-# The purifier behind which the classifier of purified images was trained, before the search settled on a milder one.
-TRAINED_BEHIND: dict[str, dict[str, Any]] = {"cifar10": {"sigma": 0.15, "radius": 0.1}}
-# The radius of the sharpness-aware search that is held against each data set's defence, which has none.
-OTHER_RHO = {"digits": 0.3, "mnist": 1.0, "fashion_mnist": 1.0, "cifar10": 0.5}
 PURIFYING = ("method", "steps", "step_size", "rho", "radius", "norm", "step_rule", "decay")
 # The fields that decide the defence of a data set.
 DEFENDING = ("score_model", "classifier", *PURIFYING, "sigma", "pairs", "noise_seed")
@@ -32,8 +21,8 @@ DEFENDING = ("score_model", "classifier", *PURIFYING, "sigma", "pairs", "noise_s
 class DefenceConfig(Described):
     """A data set, its networks and the purifier before them; what is not given is as shipped for the data set.
 
-    The defaults written here are the digits', chosen on the validation split (see the model card); DEFAULTS says what differs
-    for another data set.
+    The defaults written here are the digits', chosen on the validation split (see the model card); the records in data_sets say
+    what differs for another one.
     """
 
     data_set: str = choice("digits", tuple(DATA_SETS), "Data set and the networks trained on it.")
@@ -65,7 +54,8 @@ class DefenceConfig(Described):
     @classmethod
     def defaults(cls, **values: Any) -> dict[str, Any]:
         """The defaults of the data set that `values` name."""
-        return super().defaults() | DEFAULTS.get(values.get("data_set", ""), {})
+        described = DATA_SETS.get(values.get("data_set", ""))
+        return super().defaults() | (dict(described.defaults) if described else {})
 
     def purifier_config(self) -> PurifierConfig:
         """The purifier's part."""

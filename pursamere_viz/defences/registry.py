@@ -9,8 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from pursamere_viz.attacks.config import MODES
+from pursamere_viz.data.records import data_set
 from pursamere_viz.defences.building import load_defence_of, make_purifier
-from pursamere_viz.defences.config import CLASSIFIERS, OTHER_RHO, PURIFYING, DefenceConfig
+from pursamere_viz.defences.config import CLASSIFIERS, PURIFYING, DefenceConfig
 from pursamere_viz.models.checkpoints import load_network
 from pursamere_viz.models.device import default_device
 from pursamere_viz.parameters import parse
@@ -34,7 +35,7 @@ CONVERGED = 2  # times the steps, none of them shortened: three and a half times
 SEARCHES: dict[str, Callable[[DefenceConfig], dict[str, Any]]] = {
     "shipped": lambda shipped: {},
     "descent": lambda shipped: {"rho": 0.0},
-    "sam": lambda shipped: {"rho": OTHER_RHO[shipped.data_set]},
+    "sam": lambda shipped: {"rho": data_set(shipped.data_set).other_rho},
     "converged": lambda shipped: {"steps": CONVERGED * shipped.steps, "decay": "none"},
     "stop_gradient": lambda shipped: {"method": "stop_gradient"},
     "log_density": lambda shipped: {"method": "log_density"},

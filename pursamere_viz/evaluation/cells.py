@@ -12,6 +12,7 @@ from torch import Tensor
 from pursamere_viz.attacks import AttackConfig
 from pursamere_viz.attacks.names import parse_attack
 from pursamere_viz.data.loading import images_hash, load_images
+from pursamere_viz.data_sets.plan import REST
 from pursamere_viz.defences.building import load_defence_of
 from pursamere_viz.defences.config import DEFENDING, DefenceConfig
 from pursamere_viz.defences.registry import denoiser_calls
@@ -22,8 +23,6 @@ from pursamere_viz.evaluation.journal import append, whole_lines
 from pursamere_viz.evaluation.pieces import CLASSIFIER, attack_cost
 from pursamere_viz.models.device import default_device
 from pursamere_viz.purification import PurifiedClassifier, Purifier
-
-REST = "+"  # before an attack's name: it attacks only what stands under those before it
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from pursamere_viz.data.loading import data_set
+from pursamere_viz.data.records import data_set
 from pursamere_viz.defences.registry import CONVERGED, search_config, traits
 from pursamere_viz.evaluation.evidence import (
     DIFFERENCE,

@@ -12,7 +12,8 @@ import torch
 
 from pursamere_viz.attacks.config import MODES, AttackConfig
 from pursamere_viz.attacks.names import parse_attack
-from pursamere_viz.data.loading import data_set, images_hash
+from pursamere_viz.data.loading import images_hash
+from pursamere_viz.data.records import data_set
 from pursamere_viz.defences.registry import make_defence, search_config, traits
 from pursamere_viz.geometry import check_norm
 from pursamere_viz.models.device import default_device

@@ -6,7 +6,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from pursamere_viz.data.loading import data_set
+from pursamere_viz.data.records import data_set
 from pursamere_viz.evaluation.config import BenchConfig, fingerprint, table_cells
 from pursamere_viz.evaluation.engine import PARTS, Advance, measure_pieces, refuse_difference, workers
 from pursamere_viz.evaluation.journal import append, locked, whole_lines

@@ -3,10 +3,8 @@
 from pursamere_viz.figures.density_lab.figure import density_lab, picked_start
 from pursamere_viz.figures.density_lab.sigma_sweep import sigma_sweep_figure
 from pursamere_viz.figures.evaluation.accuracy import accuracy_curves, effort_lines, radius_lines
+from pursamere_viz.figures.evaluation.bars import mode_bars, randomness_bars
 from pursamere_viz.figures.evaluation.gradients import jacobian_lines, loss_curves, slice_lines
-from pursamere_viz.figures.evaluation.modes import mode_bars
-from pursamere_viz.figures.evaluation.numbers import Numbers, numbers_of
-from pursamere_viz.figures.evaluation.randomness import randomness_bars
 from pursamere_viz.figures.evaluation.sheet import bench_sheet, fates
 from pursamere_viz.figures.export import to_html, transport_source
 from pursamere_viz.figures.gallery import gallery, picked
@@ -14,7 +12,6 @@ from pursamere_viz.figures.image_lab.figure import image_lab
 from pursamere_viz.figures.image_lab.surface import surface
 
 __all__ = [
-    "Numbers",
     "accuracy_curves",
     "bench_sheet",
     "density_lab",
@@ -25,7 +22,6 @@ __all__ = [
     "jacobian_lines",
     "loss_curves",
     "mode_bars",
-    "numbers_of",
     "picked",
     "picked_start",
     "radius_lines",

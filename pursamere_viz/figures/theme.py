@@ -55,13 +55,6 @@ def short(value: float) -> str:
     return "−" + text[1:] if value < 0 else text
 
 
-def percent(share: float) -> str:
-    """A share in 0..1 as whole per cent; it says 100 % only of a value that is not visibly less."""
-    if 0.995 <= share < 0.9995:
-        return ">99 %"
-    return "<1 %" if 0.0005 < share < 0.01 else f"{100 * share:.0f} %"
-
-
 def coloured(text: str, colour: str) -> str:
     """Text in a colour, for Plotly's small HTML."""
     return f'<span style="color:{colour}">{text}</span>'

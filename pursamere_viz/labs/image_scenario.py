@@ -11,7 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from pursamere_viz.attacks import AttackConfig
-from pursamere_viz.data.loading import data_set, load_images
+from pursamere_viz.data.loading import load_images
+from pursamere_viz.data.records import DATA_SETS, data_set
 from pursamere_viz.data.uploads import unpack_pixels
 from pursamere_viz.defences.building import load_defence_of
 from pursamere_viz.defences.config import DEFENDING, DefenceConfig
@@ -21,12 +22,6 @@ from pursamere_viz.parameters import Described, choice, dependent_defaults, inhe
 from pursamere_viz.purification import PurifiedClassifier, PurifierConfig
 
 SOURCES = ("test", "generated")
-# The telling example of each data set; with many images a coarser landscape than for the digits.
-EXAMPLES: dict[str, dict[str, Any]] = {
-    "mnist": {"image": 0, "resolution": 25, "eps": 77 / 255},
-    "fashion_mnist": {"image": 0, "resolution": 25},
-    "cifar10": {"image": 11, "resolution": 25, "eps": 8 / 255},
-}
 
 
 @dependent_defaults
@@ -97,7 +92,8 @@ class Scenario(Described):
     def defaults(cls, **values: Any) -> dict[str, Any]:
         """The defaults of the data set and of the source that `values` name."""
         first = {"image": 0} if values.get("source") == "generated" else {}
-        example = EXAMPLES.get(values.get("data_set", ""), {})
+        described = DATA_SETS.get(values.get("data_set", ""))
+        example = dict(described.example) if described else {}
         return super().defaults() | DefenceConfig.defaults(**values) | example | first
 
     def attack_config(self) -> AttackConfig:

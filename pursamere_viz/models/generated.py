@@ -7,7 +7,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
-from pursamere_viz.data.loading import data_set
+from pursamere_viz.data.records import data_set
 from pursamere_viz.models.checkpoints import load_network, load_tensors, save_tensors, weights_path
 from pursamere_viz.models.sampling import sampling
 from pursamere_viz.progress import finish

@@ -12,7 +12,7 @@ import torch
 import compute
 from pursamere_viz import Scenario
 from pursamere_viz.data.files import write_data_file
-from pursamere_viz.data.loading import DATA_SETS
+from pursamere_viz.data.records import DATA_SETS
 from pursamere_viz.data.uploads import pack_pixels
 from pursamere_viz.defences.config import CLASSIFIERS
 from pursamere_viz.models import checkpoints, generated

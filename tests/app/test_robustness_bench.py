@@ -11,7 +11,7 @@ import bench_reading
 import compute
 from pursamere_viz.evaluation import BenchConfig, BenchResults, Check, bench, probe, summary
 from pursamere_viz.evaluation.config import fingerprint
-from pursamere_viz.figures import numbers_of
+from pursamere_viz.evaluation.numbers import numbers_of
 from pursamere_viz.labs.image_scenario import Scenario
 from pursamere_viz.models import checkpoints
 

@@ -8,6 +8,7 @@ import pytest
 
 from pursamere_viz.cards import plans, searches, text
 from pursamere_viz.data import DATA_SETS
+from pursamere_viz.data_sets.plan import Search
 from pursamere_viz.defences import DefenceConfig
 from pursamere_viz.defences.building import load_defence_of
 from pursamere_viz.evaluation.cells import Journal, measure_cells
@@ -20,8 +21,8 @@ def small(monkeypatch, tmp_path: Path) -> Path:
     for path in checkpoints.ASSETS.glob("digits*.safetensors"):
         shutil.copy(path, tmp_path)
     monkeypatch.setattr(checkpoints, "ASSETS", tmp_path)
-    monkeypatch.setitem(searches.TRIED, "digits", [{"sigma": 0.3}, {"method": "tweedie"}, {}])
-    monkeypatch.setitem(searches.SIZES, "digits", (12, 6))
+    search = Search(({"sigma": 0.3}, {"method": "tweedie"}, {}), clean=12, attacked=6)
+    monkeypatch.setitem(DATA_SETS, "digits", replace(DATA_SETS["digits"], search=search))
     monkeypatch.setattr(searches, "STEPS", 2)
     return tmp_path
 
@@ -73,7 +74,7 @@ def test_a_line_cut_short_is_not_a_result_and_bricks_nothing(small: Path) -> Non
 
 @pytest.mark.parametrize("name", DATA_SETS)
 def test_every_data_set_has_a_plan(name: str) -> None:
-    plan, table = plans.PLANS[name], plans.rows(name)
+    plan, table = plans.plan_of(name), plans.rows(name)
     assert plan.main in plan.budgets
     assert table[0].config == DefenceConfig(data_set=name)
     assert any(row.config.method == "tweedie" and row.config.sigma == table[0].config.sigma for row in table)

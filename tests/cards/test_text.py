@@ -11,7 +11,7 @@ import torch
 from pursamere_viz import load_defence
 from pursamere_viz.cards import plans, text
 from pursamere_viz.cli import main
-from pursamere_viz.data import load_images
+from pursamere_viz.data import DATA_SETS, load_images
 from pursamere_viz.defences.building import load_defence_of
 from pursamere_viz.evaluation import cells
 from pursamere_viz.evaluation.cells import Journal, measure_cells
@@ -25,7 +25,7 @@ def small(monkeypatch, tmp_path: Path) -> Path:
         shutil.copy(path, tmp_path)
     monkeypatch.setattr(checkpoints, "ASSETS", tmp_path)
     quick = replace(
-        plans.PLANS["digits"],
+        plans.plan_of("digits"),
         budgets=(("linf", 0.1),),
         attacks=("pgd-2", "apgd_dlr-2"),
         rest=("apgd_ce-4",),
@@ -34,7 +34,7 @@ def small(monkeypatch, tmp_path: Path) -> Path:
         first=4,
         piece=3,
     )
-    monkeypatch.setitem(plans.PLANS, "digits", quick)
+    monkeypatch.setitem(DATA_SETS, "digits", replace(DATA_SETS["digits"], plan=quick))
     return tmp_path
 
 

@@ -17,7 +17,7 @@ from sklearn.utils import Bunch
 from pursamere_viz import load_images
 from pursamere_viz.data import downloads, files, openml
 from pursamere_viz.data.downloads import check, download, on_disk, status
-from pursamere_viz.data.loading import DATA_SETS
+from pursamere_viz.data.records import DATA_SETS
 from pursamere_viz.progress import Progress, finish
 
 TRAIN, TEST, SIZE = 60, 20, 4
@@ -30,10 +30,10 @@ from urllib.error import URLError
 import numpy as np
 import sklearn.datasets._openml as client
 from pursamere_viz.data import openml
-from pursamere_viz.data.loading import DATA_SETS
+from pursamere_viz.data.records import DATA_SETS
 
-DATA_SETS["cifar10"] = replace(DATA_SETS["cifar10"], size={SIZE}, test_images={TEST})
-openml.TRAIN_IMAGES["cifar10"], openml.TEST_LABELS["cifar10"] = {TRAIN}, (2,) * 10
+small = replace(DATA_SETS["cifar10"].openml, train_images={TRAIN}, test_labels=(2,) * 10)
+DATA_SETS["cifar10"] = replace(DATA_SETS["cifar10"], size={SIZE}, test_images={TEST}, openml=small)
 MANNER, PIXELS = sys.argv.pop(1), 3 * {SIZE}**2
 rows = np.load(sys.argv.pop(1))
 table = b"@DATA\\n" + b"".join(",".join(map(str, row)).encode() + b"\\n" for row in rows.tolist())
@@ -80,9 +80,9 @@ def folder(tmp_path, monkeypatch):
     """A cache folder of its own, for data sets of 4 x 4 pixels."""
     monkeypatch.setenv("PURSAMERE_DATA", str(tmp_path / "data"))
     for name in ("mnist", "cifar10"):
-        monkeypatch.setitem(DATA_SETS, name, replace(DATA_SETS[name], size=SIZE, test_images=TEST))
-        monkeypatch.setitem(openml.TRAIN_IMAGES, name, TRAIN)
-        monkeypatch.setitem(openml.TEST_LABELS, name, (2,) * 10)
+        source = replace(DATA_SETS[name].openml, train_images=TRAIN, test_labels=(2,) * 10)
+        small = replace(DATA_SETS[name], size=SIZE, test_images=TEST, openml=source)
+        monkeypatch.setitem(DATA_SETS, name, small)
     files._read_and_keep.cache_clear()
     return tmp_path / "data"
 
@@ -178,7 +178,7 @@ def test_progress_counts_bytes_and_closing_stops_the_process(folder, served, mon
     monkeypatch.setattr(downloads.subprocess, "Popen", _remembering(downloads.subprocess.Popen, started))
     served("slow")
     steps = download("cifar10")
-    assert any(progress.stage == f"0 of about {downloads.MEGABYTES['cifar10']} MB" for progress in steps)
+    assert any(progress.stage == f"0 of about {downloads.megabytes('cifar10')} MB" for progress in steps)
     steps.close()
     assert started[0].returncode
     assert os.listdir(folder) == []
@@ -206,7 +206,8 @@ def _remembering(original, started):
 
 
 def test_the_share_grows_with_the_bytes(folder, program, monkeypatch):
-    monkeypatch.setitem(downloads.MEGABYTES, "mnist", 2)
+    small = replace(DATA_SETS["mnist"].openml, megabytes=2)
+    monkeypatch.setitem(DATA_SETS, "mnist", replace(DATA_SETS["mnist"], openml=small))
     program(
         "place = folder / 'openml' / 'tmpabc'; place.mkdir(parents=True)\n"
         "with (place / 'a.arff.gz').open('wb') as file:\n"

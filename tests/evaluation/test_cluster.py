@@ -149,13 +149,14 @@ CARD = """
 from dataclasses import replace
 from pathlib import Path
 import sys
-from pursamere_viz.cards import plans
 from pursamere_viz.cli import main
+from pursamere_viz.data.records import DATA_SETS
 from pursamere_viz.models import checkpoints
 
 checkpoints.ASSETS = Path(__file__).parent
 small = {"budgets": (("linf", 0.1),), "attacks": ("pgd-2", "apgd_dlr-2"), "rest": ("apgd_ce-4",)}
-plans.PLANS["digits"] = replace(plans.PLANS["digits"], **small, images=20, fewer=20, first=10, piece=2)
+quick = replace(DATA_SETS["digits"].plan, **small, images=20, fewer=20, first=10, piece=2)
+DATA_SETS["digits"] = replace(DATA_SETS["digits"], plan=quick)
 if __name__ == "__main__":
     sys.exit(main(["card", "digits", "--images", "20", *sys.argv[1:]]))
 """

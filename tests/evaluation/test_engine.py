@@ -3,12 +3,14 @@
 import json
 import re
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
 
-from pursamere_viz.cards import plans, results_path
 from pursamere_viz.cli import main
+from pursamere_viz.data import DATA_SETS
+from pursamere_viz.data_sets.plan import Search
+from pursamere_viz.defences import DefenceConfig
 from pursamere_viz.evaluation import BenchConfig, BenchResults
 from pursamere_viz.evaluation.cells import Cell
 from pursamere_viz.evaluation.config import fingerprint
@@ -95,11 +97,10 @@ def test_an_estimate_holds_for_a_real_run(tmp_path):
 
 @pytest.mark.parametrize("command", ["evaluate", "card", "search"])
 def test_the_command_estimates_and_stops(command, monkeypatch, tmp_path, capsys):
-    cells = [Cell("a row", plans.DefenceConfig(), 4, ("fgsm:blind",), eps=0.1, piece=2)]
+    cells = [Cell("a row", DefenceConfig(), 4, ("fgsm:blind",), eps=0.1, piece=2)]
     monkeypatch.setattr("pursamere_viz.cli.card_cells", lambda name, images: cells)
     monkeypatch.setattr("pursamere_viz.cards.searches.search_cells", lambda name: cells)
-    monkeypatch.setitem(__import__("pursamere_viz.cards.searches").cards.searches.TRIED, "digits", [])
-    monkeypatch.setattr("pursamere_viz.models.checkpoints.ASSETS", results_path("digits").parent)
+    monkeypatch.setitem(DATA_SETS, "digits", replace(DATA_SETS["digits"], search=Search(())))
     monkeypatch.setattr("pursamere_viz.evaluation.engine._start_up", lambda: 3.0)
     path = tmp_path / "lines.jsonl"
     monkeypatch.setattr("pursamere_viz.cli.results_path", lambda name: path)

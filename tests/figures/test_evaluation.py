@@ -9,7 +9,8 @@ import torch
 from pursamere_viz import figures
 from pursamere_viz.evaluation import BenchConfig, BenchResults, summary
 from pursamere_viz.evaluation.config import CLEAN, table_cells
-from pursamere_viz.figures.evaluation.numbers import looks
+from pursamere_viz.evaluation.numbers import numbers_of
+from pursamere_viz.figures.evaluation.style import looks
 
 IMAGES = 20
 ATTACKS = ("fgsm", "pgd-5:blind", "pgd-5:bpda", "pgd-5:full", "pgd-10:full", "square-30")
@@ -50,7 +51,7 @@ def make(tmp_path):
             "draws": 2,
         }
         said = {"config": listed, "weights": {}, "versions": {}}
-        return figures.numbers_of(BenchResults(tmp_path / "run.jsonl", said, outcomes, list(probes)))
+        return numbers_of(BenchResults(tmp_path / "run.jsonl", said, outcomes, list(probes)))
 
     return made
 
@@ -185,7 +186,7 @@ def test_what_is_not_measured_is_not_drawn(make) -> None:
     numbers = make(STANDING)
     unfinished = [outcome for outcome in numbers.results.held.values() if outcome["attack"] == CLEAN]
     held = BenchResults(numbers.results.path, numbers.results.fingerprint, unfinished)
-    empty = figures.numbers_of(held)
+    empty = numbers_of(held)
     assert "not finished" in title(figures.accuracy_curves(empty, "shipped", empty.config.eps[0]))
     assert figures.mode_bars(empty, "shipped", 0.1) is None and figures.randomness_bars(empty, 0.1) is None
     assert figures.effort_lines(empty, "shipped", 0.1) is None and figures.loss_curves(empty, "shipped", 0.1) is None

@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from pursamere_viz import EmpiricalDensity, TweedieDenoiser, load_images
+from pursamere_viz.data import DATA_SETS
 from pursamere_viz.densities.presets import PRESETS
 from pursamere_viz.models import load_network
 from pursamere_viz.models.networks import (
@@ -19,7 +20,7 @@ from pursamere_viz.models.networks import (
     UNetScoreNetwork,
     make_network,
 )
-from pursamere_viz.models.recipes import RECIPES, recipe
+from pursamere_viz.models.recipes import recipe
 from pursamere_viz.models.toy import ToyConfig, trained_toy
 
 
@@ -164,7 +165,7 @@ def test_the_convolutional_classifier_sees_each_image_alone(channels, size):
     assert not torch.allclose(together, network(x.flip(0)))
 
 
-@pytest.mark.parametrize(("data_set", "role"), [(name, role) for name in RECIPES for role in ("classifier", "score")])
+@pytest.mark.parametrize(("data_set", "role"), [(name, role) for name in DATA_SETS for role in ("classifier", "score")])
 def test_a_fresh_network_has_the_bits_that_the_global_generator_gives_after_the_same_seed(data_set, role):
     chosen = recipe(data_set, role)
     with torch.random.fork_rng(devices=[]):

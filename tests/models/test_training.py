@@ -12,12 +12,13 @@ from scipy.stats import norm
 from torch import nn
 
 from pursamere_viz import load_images
+from pursamere_viz.data import DATA_SETS
 from pursamere_viz.models import checkpoints
 from pursamere_viz.models.augmentation import augment
 from pursamere_viz.models.checkpoints import load_network
 from pursamere_viz.models.networks import ImageClassifier, MLPScoreNetwork
 from pursamere_viz.models.objectives import TrainingConfig, classifier_loss, denoised_loss, denoising_loss
-from pursamere_viz.models.recipes import RECIPES, recipe, train_network
+from pursamere_viz.models.recipes import recipe, train_network
 from pursamere_viz.models.training import Record, train
 
 CONFIG = TrainingConfig(steps=9, batch=8, warmup=2, checkpoint_every=3, ema=0.8)
@@ -265,8 +266,8 @@ def test_reduced_precision_trains_to_nearly_the_same(kind):
 
 @pytest.mark.parametrize("role", ["classifier", "score"])
 def test_a_recipe_from_start_to_loaded_network(tmp_path, monkeypatch, role):
-    short = replace(RECIPES["digits"][role].training, steps=2, batch=4)
-    monkeypatch.setitem(RECIPES["digits"], role, replace(RECIPES["digits"][role], training=short))
+    short = replace(DATA_SETS["digits"].recipes[role].training, steps=2, batch=4)
+    monkeypatch.setitem(DATA_SETS["digits"].recipes, role, replace(DATA_SETS["digits"].recipes[role], training=short))
     monkeypatch.setattr(checkpoints, "ASSETS", tmp_path)
     before = torch.get_rng_state()
     records = list(train_network("digits", role))
@@ -274,7 +275,7 @@ def test_a_recipe_from_start_to_loaded_network(tmp_path, monkeypatch, role):
     assert [record.step for record in records] == [2]
     assert [file.name for file in tmp_path.iterdir()] == [f"digits_{role}.safetensors"]
     card = load_network("digits", role).card
-    assert card["options"] == RECIPES["digits"][role].options
+    assert card["options"] == DATA_SETS["digits"].recipes[role].options
     assert card["training"]["steps"] == 2
     assert card["torch"] == torch.__version__
 
@@ -290,9 +291,9 @@ def test_the_denoised_classifier_starts_from_the_standard_one(tmp_path, monkeypa
     for path in checkpoints.ASSETS.glob("digits_*.safetensors"):
         shutil.copy(path, tmp_path)
     monkeypatch.setattr(checkpoints, "ASSETS", tmp_path)
-    standard = RECIPES["digits"]["classifier"]
+    standard = DATA_SETS["digits"].recipes["classifier"]
     nothing = replace(standard.training, steps=3, learning_rate=0.0)
-    monkeypatch.setitem(RECIPES["digits"], "classifier", replace(standard, training=nothing))
+    monkeypatch.setitem(DATA_SETS["digits"].recipes, "classifier", replace(standard, training=nothing))
     assert recipe("digits", "denoised_classifier").training.steps == 1
     list(train_network("digits", "denoised_classifier"))
     assert same(load_network("digits", "denoised_classifier"), load_network("digits", "classifier"))
@@ -302,9 +303,11 @@ def test_the_purified_classifier_is_shown_purified_images(tmp_path, monkeypatch)
     for path in checkpoints.ASSETS.glob("digits_*.safetensors"):
         shutil.copy(path, tmp_path)
     monkeypatch.setattr(checkpoints, "ASSETS", tmp_path)
-    standard = RECIPES["digits"]["classifier"]
+    standard = DATA_SETS["digits"].recipes["classifier"]
     monkeypatch.setitem(
-        RECIPES["digits"], "classifier", replace(standard, training=replace(standard.training, steps=6, batch=8))
+        DATA_SETS["digits"].recipes,
+        "classifier",
+        replace(standard, training=replace(standard.training, steps=6, batch=8)),
     )
     shown = []
 

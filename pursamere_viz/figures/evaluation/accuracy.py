@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from itertools import pairwise
 
 import plotly.graph_objects as go
 
@@ -11,21 +10,11 @@ from pursamere_viz.defences.config import DefenceConfig
 from pursamere_viz.defences.registry import search_config
 from pursamere_viz.evaluation.accuracy import RobustAccuracy
 from pursamere_viz.evaluation.config import CLEAN
-from pursamere_viz.evaluation.evidence import excluded, more
+from pursamere_viz.evaluation.numbers import BARE, Numbers, called, effort, percent
 from pursamere_viz.evaluation.tables import WORST
+from pursamere_viz.evaluation.verdicts import curves_verdict, effort_verdict, radius_verdict
 from pursamere_viz.figures import theme
-from pursamere_viz.figures.evaluation.numbers import (
-    BARE,
-    Numbers,
-    called,
-    effort,
-    faint,
-    finished,
-    hover,
-    looks,
-    percent,
-    spread,
-)
+from pursamere_viz.figures.evaluation.style import faint, finished, hover, looks, spread
 
 LINES = 6  # purifiers that can be told apart as lines between two budgets
 ROW = 28  # px of a bar that lies
@@ -83,21 +72,6 @@ def _curve(numbers: Numbers, purifier: str) -> list[tuple[float, RobustAccuracy]
     return [(eps, accuracy) for eps, accuracy in found if accuracy is not None]
 
 
-def curves_verdict(numbers: Numbers, focus: str, eps: float) -> str:
-    """What the purifier is worth at that eps, beside the bare classifier, and where it ends."""
-    last = max(numbers.config.eps)
-    here, bare = numbers.of(focus, WORST, eps), numbers.of(BARE, WORST, eps)
-    if here is None:
-        return f"{called(focus)}: not finished at eps {numbers.budget(eps)} yet"
-    verdict = f"At eps {numbers.budget(eps)}, {called(focus)} keeps {percent(here)} of the images right"
-    if focus != BARE and bare is not None:
-        gain = "a gain" if more(here.robust, bare.robust) else "no gain beyond chance"
-        gain = "a loss" if more(bare.robust, here.robust) else gain
-        verdict += f", the bare classifier {percent(bare)}: {gain}"
-    end = numbers.of(focus, WORST, last)
-    return verdict + (f"; at {numbers.budget(last)} it keeps {percent(end)}" if end is not None and last > eps else "")
-
-
 def effort_lines(numbers: Numbers, focus: str, eps: float) -> go.Figure | None:
     """FGSM, PGD, more steps, more restarts, all through every step: accuracy against work; None with fewer than two."""
     held = {p: _by_work(numbers, p, eps) for p in numbers.config.purifiers}
@@ -126,24 +100,6 @@ def _by_work(numbers: Numbers, purifier: str, eps: float) -> dict[str, RobustAcc
     return {name: found for name in ordered if (found := numbers.of(purifier, name, eps)) is not None}
 
 
-def effort_verdict(focus: str, held: dict[str, RobustAccuracy]) -> str:
-    """Whether more work breaks more, and whether the last increase still did."""
-    name = called(focus)
-    for few, many in pairwise(held):
-        if more(held[many].robust, held[few].robust):
-            return f"More work breaks less of {name}: {_step(held, few, many)}, so the gradient misleads"
-    first, (before, last) = next(iter(held)), list(held)[-2:]
-    if more(held[before].robust, held[last].robust):
-        return f"More work still breaks more of {name}: {_step(held, before, last)}; go on"
-    same = excluded(held[before].robust, held[last].robust)
-    end = f"from {before} to {last} " + ("little changes" if same else "there are too few images to see a change")
-    return f"{first} leaves {percent(held[first])} of {name}, {last} {percent(held[last])}; {end}"
-
-
-def _step(held: dict[str, RobustAccuracy], one: str, other: str) -> str:
-    return f"{one} leaves {percent(held[one])}, {other} {percent(held[other])}"
-
-
 def radius_lines(numbers: Numbers) -> go.Figure | None:
     """Neighbourhood radius against accuracy, a line an eps; None unless several radii of the shipped purifier were run."""
     data_set = numbers.config.data_set
@@ -167,17 +123,3 @@ def radius_lines(numbers: Numbers) -> go.Figure | None:
         )  # fmt: skip
     figure.update_xaxes(title_text=f"radius of the neighbourhood ({shipped.norm})", tickvals=radii)
     return finished(figure, radius_verdict(numbers, found))
-
-
-def radius_verdict(numbers: Numbers, found: dict[float, str]) -> str:
-    """The radius that keeps most at the first eps, and whether that is more than the narrowest does."""
-    eps = numbers.config.eps[0]
-    held = {radius: a for radius in sorted(found) if (a := numbers.of(found[radius], WORST, eps)) is not None}
-    if len(held) < 2:
-        return f"Not finished at eps {numbers.budget(eps)} yet"
-    best, least = (choose(held, key=lambda radius: held[radius].accuracy) for choose in (max, min))
-    sure = "more than chance" if more(held[best].robust, held[least].robust) else "within chance"
-    return (
-        f"At eps {numbers.budget(eps)} radius {best:g} keeps most, {percent(held[best])}; "
-        f"radius {least:g} least, {percent(held[least])}: {sure}"
-    )

@@ -8,8 +8,9 @@ import numpy as np
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
+from pursamere_viz.evaluation.numbers import BARE, Numbers, called
 from pursamere_viz.figures import theme
-from pursamere_viz.figures.evaluation.numbers import BARE, DASHES, Look, Numbers, called, faint, finished, looks
+from pursamere_viz.figures.evaluation.style import DASHES, Look, faint, finished, looks
 
 LINES = (theme.VERMILLION, theme.BLUE, theme.ORANGE, theme.GREEN, theme.PURPLE, theme.SKY)
 STILL = 0.2  # share of the rise in the last half of the iterations above which the loss is still rising

@@ -8,6 +8,7 @@ import plotly.graph_objects as go
 import torch
 from scipy.ndimage import distance_transform_edt
 
+from pursamere_viz import wording
 from pursamere_viz.figures import theme
 from pursamere_viz.figures.layers import Layer
 
@@ -138,7 +139,7 @@ def marker_layers(ends: torch.Tensor, window: torch.Tensor) -> list[Layer]:
 
 def title_layer(run: Run, window: torch.Tensor) -> Layer:
     """The title, and the share of the path that the plane explains; on the plane, since equal scales move its edges."""
-    share = theme.percent(run.landscape.explained)
+    share = wording.percent(run.landscape.explained)
     name = ("log10 of the " if shown_error(run)[1] else "") + "reconstruction error"
     text = f"<b>{name}</b><br>the plane explains {share} of the path"
     centre = window[:, 0].mean().item()

@@ -11,6 +11,7 @@ import plotly.graph_objects as go
 import torch
 from PIL import Image
 
+from pursamere_viz import wording
 from pursamere_viz.figures import theme
 from pursamere_viz.figures.layers import Layer
 
@@ -55,7 +56,7 @@ def verdict(probabilities: torch.Tensor, true: int, names: tuple[str, ...]) -> s
     """The predicted class and its confidence with a check or a cross, e.g. "✓ 8 · 97 %"; probabilities (C,)."""
     predicted = int(probabilities.argmax())
     glyph, colour = ("✓", theme.RIGHT) if predicted == true else ("✗", theme.WRONG)
-    share = theme.percent(probabilities[predicted].item())
+    share = wording.percent(probabilities[predicted].item())
     return f"<b>{theme.coloured(glyph, colour)} {names[predicted]} · {share}</b>"
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import plotly.graph_objects as go
 
+from pursamere_viz import wording
 from pursamere_viz.figures import theme
 from pursamere_viz.figures.layers import Layer
 
@@ -44,7 +45,7 @@ class Line:
         value = self.values[step]
         if not self.has(step):
             return f"{key} {self.name} <b>not settled</b>"
-        return f"{key} {self.name} <b>{theme.percent(value) if self.word == 'percent' else theme.short(value)}</b>"
+        return f"{key} {self.name} <b>{wording.percent(value) if self.word == 'percent' else theme.short(value)}</b>"
 
 
 def chart_lines(run: Run) -> dict[str, list[Line]]:

@@ -1,0 +1,48 @@
+"""CIFAR-10: colour pictures of animals and vehicles, 32x32 (A. Krizhevsky, 2009)."""
+
+from pursamere_viz.data.records import DataSet, OpenML
+from pursamere_viz.data_sets.networks import LARGE, SIGMAS
+from pursamere_viz.data_sets.plan import CE_DLR, CHANGES, DOUBLED, Plan, Search
+from pursamere_viz.models.objectives import TrainingConfig
+from pursamere_viz.models.recipes import Recipe
+
+IMAGES = {"channels": 3, "mean": 0.475, "std": 0.252}  # of the training images
+
+CIFAR10 = DataSet(
+    name="cifar10",
+    title="CIFAR-10",
+    channels=3,
+    size=32,
+    class_names=("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"),
+    test_images=10_000,
+    openml=OpenML("CIFAR_10", 50_000, (1000,) * 10, megabytes=210),
+    recipes={
+        "classifier": Recipe(
+            "conv_classifier",
+            IMAGES | {"classes": 10, "widths": [64, 256, 256], "dropout": 0.1},
+            TrainingConfig(
+                steps=3500, bf16=True, learning_rate=2e-3, weight_decay=5e-2, warmup=400, ema=0.995, crop=4, flip=True
+            ),
+        ),
+        "score": Recipe(
+            "unet_score_network",
+            IMAGES | {"widths": [64, 128]},
+            TrainingConfig(steps=4500, bf16=True, flip=True, **SIGMAS),
+        ),
+    },
+    denoised_up_to=0.25,
+    defaults=LARGE | {"sigma": 0.1, "radius": 0.07, "classifier": "purified"},
+    other_rho=0.5,
+    trained_behind={"sigma": 0.15, "radius": 0.1},  # before the search settled on a milder purifier
+    example={"image": 11, "resolution": 25, "eps": 8 / 255},
+    plan=Plan(
+        budgets=(("linf", 4 / 255), ("linf", 8 / 255), ("l2", 0.5)),
+        main=("linf", 8 / 255),
+        attacks=CE_DLR,
+        rest=DOUBLED,
+        images=30,
+        fewer=20,
+        first=5,
+    ),
+    search=Search((*CHANGES[:3], {"sigma": 0.15, "radius": 0.1}, {"sigma": 0.12, "radius": 0.08}, {"sigma": 0.05})),
+)

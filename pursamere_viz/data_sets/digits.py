@@ -1,0 +1,71 @@
+"""The digits of scikit-learn, 8x8: always there, small enough to see everything at once."""
+
+from functools import lru_cache
+
+import numpy as np
+import torch
+from sklearn.datasets import load_digits
+from sklearn.model_selection import train_test_split
+from torch import Tensor
+
+from pursamere_viz.data.records import DataSet
+from pursamere_viz.data_sets.plan import DOUBLED, Plan
+from pursamere_viz.models.objectives import TrainingConfig
+from pursamere_viz.models.recipes import Recipe
+
+SPLIT_SEED = 0
+TEST_IMAGES = 360
+
+
+def load(split: str) -> tuple[Tensor, Tensor]:
+    """Images x (N, 1, 8, 8) and labels y (N,) of a split."""
+    return _splits()[split]
+
+
+@lru_cache(maxsize=1)
+def _splits() -> dict[str, tuple[Tensor, Tensor]]:
+    """scikit-learn's digits (a copy of the UCI optical digits test set), 1077 / 360 / 360 images, stratified."""
+    bunch = load_digits()
+    index, size = np.arange(len(bunch.target)), TEST_IMAGES
+    rest, test = train_test_split(index, test_size=size, stratify=bunch.target, random_state=SPLIT_SEED)
+    train, validation = train_test_split(rest, test_size=size, stratify=bunch.target[rest], random_state=SPLIT_SEED)
+    images = torch.from_numpy(bunch.images / 16).float()[:, None]
+    labels = torch.from_numpy(bunch.target).long()
+    rows = {"train": train, "validation": validation, "test": test}
+    return {split: (images[torch.from_numpy(row)], labels[torch.from_numpy(row)]) for split, row in rows.items()}
+
+
+DIGITS = DataSet(
+    name="digits",
+    title="Digits 8x8",
+    channels=1,
+    size=8,
+    class_names=tuple("0123456789"),
+    test_images=TEST_IMAGES,
+    load=load,
+    recipes={
+        "classifier": Recipe(
+            "image_classifier",
+            {"channels": 1, "classes": 10, "width": 32, "mean": 0.305, "std": 0.376},
+            TrainingConfig(steps=3000, rotation=0.15, shift=0.4, scale=0.06),
+        ),
+        # No augmentation: bilinear shifts of 8x8 images blur them, and the learned density is then a blurred one.
+        "score": Recipe(
+            "mlp_score_network",
+            {"channels": 1, "size": 8, "width": 256, "blocks": 3, "dropout": 0.1, "mean": 0.305, "std": 0.376},
+            TrainingConfig(steps=8000, batch=256, learning_rate=2e-3, weight_decay=5e-2),
+        ),
+    },
+    other_rho=0.3,
+    plan=Plan(
+        budgets=(("linf", 0.05), ("linf", 0.1), ("linf", 0.15), ("linf", 0.2)),
+        main=("linf", 0.1),
+        attacks=("pgd-40", "apgd_ce-40", "apgd_dlr-40"),
+        rest=(*DOUBLED, "apgd_t-20x9", "square-500"),
+        images=180,
+        fewer=120,
+        first=60,
+        piece=20,
+        costly=False,
+    ),
+)

@@ -1,0 +1,44 @@
+"""Fashion-MNIST: pictures of clothes, 28x28 (Zalando SE, MIT licence)."""
+
+from pursamere_viz.data.records import DataSet, OpenML
+from pursamere_viz.data_sets.networks import LARGE, SIGMAS
+from pursamere_viz.data_sets.plan import CE_DLR, CHANGES, DOUBLED, Plan, Search
+from pursamere_viz.models.objectives import TrainingConfig
+from pursamere_viz.models.recipes import Recipe
+
+IMAGES = {"channels": 1, "mean": 0.286, "std": 0.353}  # of the training images
+
+FASHION_MNIST = DataSet(
+    name="fashion_mnist",
+    title="Fashion-MNIST",
+    channels=1,
+    size=28,
+    class_names=(
+        *("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat"),
+        *("Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot"),
+    ),
+    test_images=10_000,
+    openml=OpenML("Fashion-MNIST", 60_000, (1000,) * 10, megabytes=40),
+    recipes={
+        "classifier": Recipe(
+            "conv_classifier",
+            IMAGES | {"classes": 10, "widths": [48, 96, 192], "dropout": 0.2},
+            TrainingConfig(steps=6000, bf16=True, learning_rate=2e-3, weight_decay=5e-2, crop=2),
+        ),
+        "score": Recipe(
+            "unet_score_network", IMAGES | {"widths": [48, 96]}, TrainingConfig(steps=6000, bf16=True, **SIGMAS)
+        ),
+    },
+    defaults=LARGE | {"sigma": 0.25, "radius": 0.25, "classifier": "purified"},
+    example={"image": 0, "resolution": 25},
+    plan=Plan(
+        budgets=(("linf", 0.05), ("linf", 0.1)),
+        main=("linf", 0.1),
+        attacks=CE_DLR,
+        rest=DOUBLED,
+        images=40,
+        fewer=10,
+        first=5,
+    ),
+    search=Search((*CHANGES, {"sigma": 0.35}, {"step_size": 1.0, "radius": 0.4})),
+)

@@ -1,0 +1,55 @@
+"""What is measured of a data set: under which attacks for its model card, and what its defaults are searched among."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+Budget = tuple[str, float]  # norm and eps
+REST = "+"  # before an attack's name: it attacks only what stands under those before it
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The customary attack budgets of a data set, and the attacks whose per-image worst counts."""
+
+    budgets: tuple[Budget, ...]
+    main: Budget  # by which the defence was chosen: the most images are attacked there
+    attacks: tuple[str, ...]  # each on every image
+    # What may still break something is tried, at the main budget, on what stands under all of those.
+    rest: tuple[str, ...]
+    images: int  # attacked test images
+    fewer: int  # at the other budgets
+    first: int  # test images on which another rho is compared with the default: SAM doubles the cost of everything
+    piece: int = 10  # images measured at once
+    # Large networks: blind and bpda, and comparisons, at the main budget only.
+    costly: bool = True
+
+    def under(self, budget: Budget, mode: str) -> tuple[str, ...]:
+        """The attacks at a budget in a mode."""
+        rest = self.rest if budget == self.main and mode == "full" else ()
+        return (*(f"{name}:{mode}" for name in self.attacks), *(REST + name for name in rest))
+
+    def images_at(self, budget: Budget) -> int:
+        """How many images are attacked."""
+        return self.images if budget == self.main else self.fewer
+
+
+@dataclass(frozen=True)
+class Search:
+    """The changes of the shipped defence that are tried on validation images, at the plan's main budget."""
+
+    tried: tuple[Mapping[str, Any], ...]
+    clean: int = 1000  # validation images without an attack
+    attacked: int = 96  # and with it
+
+
+CE_DLR = ("pgd-20", "apgd_ce-40", "apgd_dlr-40")
+DOUBLED = ("apgd_ce-80", "apgd_dlr-80")
+# One change each.
+CHANGES: tuple[Mapping[str, Any], ...] = (
+    {"rho": 0.5},
+    {"method": "tweedie"},
+    {"classifier": "standard"},
+    {"step_rule": "sign", "step_size": 0.06},
+    {"steps": 3},
+)
