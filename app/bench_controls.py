@@ -37,7 +37,7 @@ def runs() -> dict[str, Path]:
 
 
 def settle(name: str, options: Sequence[str], start: str) -> None:
-    """Let a choice be one of the options, `start` where it is none; say so unless nothing was asked for."""
+    """Set a choice that is none of the options to `start`, and say so where the address had asked for it."""
     wanted = state[name]
     if wanted not in options:
         if wanted:

@@ -71,7 +71,7 @@ def _foreign(results: BenchResults) -> bool:
 
 
 def keep_upload(name: str, content: bytes) -> Path:
-    """An uploaded run in a file of its own, found acceptable; ValueError in one sentence where it is none."""
+    """Keep an uploaded run in a file of its own and return its path; ValueError in one sentence where it is no bench run."""
     digest = hashlib.sha256(content).hexdigest()[:16]
     stem = re.sub(r"[^\w-]+", "-", Path(name).stem).strip("-")[:MOST_LETTERS] or "run"
     path = _folder() / digest / f"{stem}.jsonl"

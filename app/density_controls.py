@@ -113,7 +113,7 @@ def table(scenario: DensityScenario) -> None:
 
 
 def edited_text(edited: Sequence[Mapping[str, Any]], rows: Sequence[Mapping[str, Any]]) -> str | None:
-    """The mixture that the edited rows describe, as text; None if they say what they said; ValueError if there is none."""
+    """Return the mixture of the edited rows as text, None where they are unchanged; ValueError where they are no mixture."""
     text = to_text(from_rows(edited))
     return None if text == to_text(from_rows(rows)) else text
 

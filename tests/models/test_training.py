@@ -281,7 +281,7 @@ def test_a_recipe_from_start_to_loaded_network(tmp_path, monkeypatch, role):
 
 
 def test_unknown_recipes_are_answered_with_the_known_ones():
-    with pytest.raises(ValueError, match="no recipe for data set 'cifar'; known: digits"):
+    with pytest.raises(ValueError, match="unknown data set 'cifar'; known: digits"):
         recipe("cifar", "score")
     with pytest.raises(ValueError, match="unknown network 'judge'; known: classifier, score"):
         recipe("digits", "judge")
