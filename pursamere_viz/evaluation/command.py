@@ -2,6 +2,9 @@
 
 import argparse
 import hashlib
+import os
+import signal
+import threading
 import time
 from dataclasses import fields
 from pathlib import Path
@@ -49,6 +52,11 @@ def add_evaluate(commands: Any) -> None:
     )
     parser.add_argument("--jobs", type=int, default=default_jobs(), help="processes (default %(default)s)")
     parser.add_argument("--scheduler", default="", help="address of a Dask scheduler, whose workers compute instead")
+    parser.add_argument(
+        "--stop-with-input",
+        action="store_true",
+        help="end when standard input does: for a program that starts this one",
+    )
     parser.set_defaults(command=evaluate)
 
 
@@ -69,6 +77,8 @@ def evaluate(chosen: argparse.Namespace) -> None:
     config = BenchConfig(**values)
     if chosen.jobs < 1:
         raise ValueError(f"jobs must be at least 1, got {chosen.jobs}")
+    if chosen.stop_with_input:
+        threading.Thread(target=_end_with_input, daemon=True).start()
     path = chosen.out or default_path(config)
     results = run_with_bar(config, path, chosen.jobs, chosen.scheduler)
     print(f"\n{summary(results).to_string(index=False)}\n")
@@ -77,6 +87,12 @@ def evaluate(chosen: argparse.Namespace) -> None:
         for check in checklist(results, purifier):
             print(f"  {SIGNS[check.verdict]} {check.heading} {check.sentence}")
     print(f"\nkept in {path}")
+
+
+def _end_with_input() -> None:
+    while os.read(0, 1):  # not sys.stdin, whose lock would be held when the interpreter ends
+        pass
+    os.kill(os.getpid(), signal.SIGTERM)  # what is finished is on disk
 
 
 def default_path(config: BenchConfig) -> Path:
@@ -104,11 +120,16 @@ def run_with_bar(config: BenchConfig, path: Path, jobs: int, scheduler: str = ""
 
 
 def command_line(config: BenchConfig) -> str:
-    """The command that measures this: what add_evaluate reads."""
-    parts = ["python -m pursamere_viz evaluate", config.data_set]
+    """The command that measures this, as typed."""
+    return " ".join(["python -m pursamere_viz", *command_words(config)])
+
+
+def command_words(config: BenchConfig) -> list[str]:
+    """The words after the program's name: what add_evaluate reads."""
+    parts = ["evaluate", config.data_set]
     for field in fields(BenchConfig):
         value = getattr(config, field.name)
         if field.name != "data_set" and value != field.default:
             words = value if isinstance(value, tuple) else (value,)
-            parts.append(f"--{field.name} {' '.join(map(str, words))}")
-    return " ".join(parts)
+            parts += [f"--{field.name}", *map(str, words)]
+    return parts
