@@ -113,7 +113,9 @@ def run_with_bar(config: BenchConfig, path: Path, jobs: int, scheduler: str = ""
             bar.update(advance.done - bar.n)
             bar.set_postfix_str(" ".join(map(str, advance.piece.cell)) if advance.piece else "")
     todo = missing_probes(advance.results)
-    for purifier in tqdm(todo, desc="looking at gradients", disable=not todo):
+    for purifier in tqdm(
+        todo, desc="looking at gradients", disable=not todo or None
+    ):  # None: not where it is no terminal
         advance.results.append_probe(probe(config, purifier))
     print(f"{time.monotonic() - began:.0f} s")
     return advance.results
