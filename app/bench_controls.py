@@ -18,8 +18,9 @@ from pursamere_viz.evaluation.numbers import Numbers
 from pursamere_viz.geometry import NORMS
 from state import robustness_bench as state
 
-OWN, RUNNING, NOTICE = "_bench_own", "_bench_running", "_bench_notice"  # session state
+OWN, NOTICE = "_bench_own", "_bench_notice"  # session state
 UPLOAD = "_bench_upload"
+POLL = 1.0  # seconds between two looks at the file of a run under way
 MOST_MEGABYTES = 50
 ATTACKS = (
     *("fgsm", "pgd-10:blind", "pgd-10:bpda", "pgd-10:full", "pgd-20:blind", "pgd-20:bpda", "pgd-20:full"),
@@ -32,8 +33,8 @@ START = {
 
 
 def runs() -> dict[str, Path]:
-    """Every run that can be shown, by the name that the URL bears: the bundled ones and this session's own."""
-    return bench_reading.bundled() | st.session_state.get(OWN, {})
+    """Every run that can be shown, by the name that the URL bears: bundled, this session's own, and one started here before."""
+    return bench_reading.bundled() | bench_reading.started(state["run"]) | st.session_state.get(OWN, {})
 
 
 def settle(name: str, options: Sequence[str], start: str) -> None:
@@ -91,7 +92,7 @@ def publish(numbers: Numbers, eps: float) -> None:
     """Write into the URL what is not the page's own choice."""
     config, attacks = numbers.config, list(numbers.attacks(state["purifier"], eps))
     own = {
-        "run": next(iter(runs())),
+        "run": next(iter(bench_reading.bundled()), None),
         "purifier": first_purifier(config),
         "budget": numbers.budget(config.eps[0]),
         "under": first_attack(numbers, state["purifier"], eps, attacks) if attacks else "",
@@ -110,7 +111,7 @@ def unfinished(results: BenchResults, path: Path) -> None:
     config = results.config
     total = len(list(table_cells(config))) * config.images
     done = len(results.held)
-    if done >= total or RUNNING in st.session_state:
+    if done >= total or compute.live_runs().running(path):
         return
     with st.container(horizontal=True, vertical_alignment="center"):
         st.write(f"Unfinished: {100 * done / total:.0f} % of the outcomes are there; only finished cells are shown.")
@@ -123,7 +124,10 @@ def _another_run() -> None:
 
 
 def _go_on(config: BenchConfig, path: Path) -> None:
-    st.session_state[RUNNING] = (config, path)
+    try:
+        compute.live_runs().start(config, path)
+    except ValueError as problem:
+        st.session_state[NOTICE] = f"Not started: {problem}"
 
 
 def _own(name: str, path: Path) -> None:
@@ -172,21 +176,20 @@ def _begin() -> None:
     try:
         config = bench_reading.live_config(*(st.session_state[f"_bench_{name}"] for name in names))
         path = bench_reading.begin(config)
+        compute.live_runs().start(config, path)
     except ValueError as problem:
         st.session_state[NOTICE] = f"Not started: {problem}"
         return
-    _own(f"{config.data_set} {path.stem[:6]}, started here", path)
-    st.session_state[RUNNING] = (config, path)
+    _own(bench_reading.live_name(config.data_set, path), path)
 
 
-def run_if_started() -> None:
-    """Measure the run that was just started, above the page's last state; any control, or Stop, leaves it where it is."""
-    if RUNNING not in st.session_state:
-        return
-    config, path = st.session_state.pop(RUNNING)
-    st.button("Stop", icon=":material/stop:", help="What is done is kept: start the same run again to go on.")
-    try:
-        compute.measure_bench(config, path)
-    except ValueError as problem:
-        st.session_state[NOTICE] = str(problem)
-    st.rerun()
+@st.fragment(run_every=POLL)
+def follow(path: Path, shown: int) -> None:
+    """How far a run under way is, read from its file, with Stop; a full rerun when more than `shown` is finished, or it ends."""
+    run, results = compute.live_runs().get(path), BenchResults.load(path)
+    if run is None or not run.running or bench_reading.finished(results) > shown:
+        st.rerun()
+    progress = run.progress(results)
+    st.progress(progress.share, progress.stage)
+    what = "What is done is kept: the same run goes on from there. To choose something else does not stop it."
+    st.button("Stop", icon=":material/stop:", on_click=run.stop, help=what)

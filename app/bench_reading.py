@@ -5,9 +5,8 @@ import json
 import re
 import shutil
 import tempfile
-import time
 from argparse import ArgumentTypeError
-from collections.abc import Generator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,11 +17,11 @@ from pursamere_viz.attacks import AttackConfig
 from pursamere_viz.attacks.names import parse_attack
 from pursamere_viz.defences.config import DefenceConfig
 from pursamere_viz.defences.registry import search_config
-from pursamere_viz.evaluation import BenchConfig, BenchResults, Check, bench, probe, summary
+from pursamere_viz.evaluation import BenchConfig, BenchResults, Check, summary
 from pursamere_viz.evaluation.command import fraction
-from pursamere_viz.evaluation.config import CLEAN, fingerprint, weights_of
-from pursamere_viz.evaluation.engine import seconds_left
+from pursamere_viz.evaluation.config import CLEAN, fingerprint, table_cells, weights_of
 from pursamere_viz.evaluation.numbers import Numbers, numbers_of
+from pursamere_viz.evaluation.pieces import pieces
 from pursamere_viz.evaluation.probes import missing_probes
 from pursamere_viz.evaluation.tables import WORST
 from pursamere_viz.labs.image_scenario import Scenario
@@ -30,7 +29,7 @@ from pursamere_viz.models import checkpoints
 from pursamere_viz.progress import Progress
 
 MEASURED = 0.9  # of the progress; the rest are the probes
-LIVE_BATCH = 5  # images of a piece: what is waited for at most when a run is stopped
+LIVE_BATCH = 5  # images of a piece: what is lost at most when a run is stopped
 MOST_IMAGES = 100
 MOST_LETTERS = 60  # of an upload's name: at most 240 bytes
 
@@ -91,6 +90,18 @@ def live_path(described: dict[str, Any]) -> Path:
     return _folder() / f"{hashlib.sha256(said.encode()).hexdigest()[:16]}.jsonl"
 
 
+def live_name(data_set: str, path: Path) -> str:
+    """What a run that was started here is called, in the URL too."""
+    return f"{data_set} {path.stem[:6]}, started here"
+
+
+def started(name: str) -> dict[str, Path]:
+    """The run of that name that was started here, in whatever session; none where there is none."""
+    found = re.fullmatch(r"\w+ ([0-9a-f]{6}), started here", name)
+    paths = sorted(_folder().glob(f"{found[1]}*.jsonl")) if found else []
+    return {name: paths[0]} if paths else {}
+
+
 def begin(config: BenchConfig) -> Path:
     """The file of a run that is started here, there before its first number so that the page can show the run."""
     described = fingerprint(config)
@@ -118,22 +129,24 @@ def live_config(
     )
 
 
-def measuring(config: BenchConfig, path: Path) -> Generator[Progress, None, None]:
-    """Measure what the file does not hold yet, then probe the gradients, one Progress a finished part."""
-    began, advance = time.monotonic(), None
-    for advance in bench(config, path):
-        left, what = seconds_left(advance, time.monotonic() - began), "Starting"
-        if advance.piece is not None:
-            what = f"{advance.piece.purifier}, {advance.piece.attack}; about {_duration(left)} left, and the probes"
-        yield Progress(what, MEASURED * advance.done / advance.total)
-    missing = missing_probes(advance.results)
-    for k, purifier in enumerate(missing):
-        yield Progress(f"Probing the gradient of {purifier}", MEASURED + (1 - MEASURED) * k / len(missing))
-        advance.results.append_probe(probe(config, purifier))
+def finished(results: BenchResults) -> int:
+    """How many cells and probes of a run are there: it grows when there is more to show."""
+    config = results.config
+    return len(results.probes) + sum(len(results.of(cell)) == config.images for cell in table_cells(config))
 
 
-def _duration(seconds: float) -> str:
-    return f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.0f} min"
+def standing(results: BenchResults) -> Progress:
+    """How far a run is: what is measured next, cheapest first, or which gradient is probed."""
+    config = results.config
+    costs = {piece: piece.cost() for piece in pieces(config)}
+    left = [piece for piece in costs if not results.has(piece)]
+    if left:
+        following = min(left, key=costs.__getitem__)
+        done = 1 - sum(costs[piece] for piece in left) / sum(costs.values())
+        return Progress(f"{following.purifier}, {following.attack}", MEASURED * done)
+    missing = missing_probes(results)
+    stage = f"Probing the gradient of {missing[0]}" if missing else "Finishing"
+    return Progress(stage, 1 - (1 - MEASURED) * len(missing) / len(config.purifiers))
 
 
 def overall(checks: Sequence[Check]) -> str:

@@ -1,6 +1,5 @@
 """The only caches: thin wrappers around the library, bounded and shared by all sessions."""
 
-import contextlib
 import dataclasses
 from collections.abc import Callable, Generator, Hashable
 from pathlib import Path
@@ -10,14 +9,15 @@ import numpy as np
 import streamlit as st
 from torch import Tensor
 
-from bench_reading import Reading, measuring, read
+from bench_reading import Reading, read
 from downloading import Downloads
 from held_runs import Runs
+from live_runs import LiveRuns
 from pursamere_viz.analysis.sigma_sweep import SigmaSweep, log_spaced, sigma_sweep
 from pursamere_viz.data.loading import load_images, official_numbers, read_official
 from pursamere_viz.data.records import DATA_SETS
 from pursamere_viz.densities.presets import PRESETS_1D
-from pursamere_viz.evaluation import BenchConfig, Check, checklist
+from pursamere_viz.evaluation import Check, checklist
 from pursamere_viz.labs.density_run import (
     ATTACKING,
     BACKGROUND,
@@ -25,9 +25,9 @@ from pursamere_viz.labs.density_run import (
     DensityRun,
     RobustnessReport,
     attack_start,
-    compute_maps,
     compute_paths,
     finding_basins,
+    mapping,
     robustness,
     train_denoiser,
 )
@@ -52,8 +52,10 @@ def _runs() -> Runs:
 
 
 def forget() -> None:
-    """Drop every held run."""
+    """Drop every held run, and end those under way."""
     _runs.clear()
+    live_runs().stop_all()
+    live_runs.clear()
 
 
 def run(scenario: Scenario) -> Run:
@@ -97,9 +99,7 @@ def density_run(scenario: DensityScenario) -> DensityRun:
     """The Density lab's run. What does not depend on the start is held, so that a click computes no more than its paths."""
     denoiser = _denoiser(scenario)
     background = scenario.only(*BACKGROUND)
-    maps = _held_or_computed(
-        ("maps", background), lambda: _at_once("Mapping the plane", compute_maps, background, denoiser)
-    )
+    maps = _held_or_computed(("maps", background), lambda: relay("Mapping the plane", mapping(background, denoiser)))
     found, attacked = None, None
     if "basins" in scenario.shown():
         key = scenario.only(*BACKGROUND, *PURIFYING, "defended")
@@ -171,24 +171,10 @@ def _bench_key(path: Path) -> tuple[Hashable, ...]:
     return "bench", path, there.st_mtime_ns, there.st_size
 
 
-def measure_bench(config: BenchConfig, path: Path) -> None:
-    """Measure what the file does not hold yet, showing how far it is; any control stops it, what is done is kept."""
-    runs = _runs()
-    if path in runs.measuring:
-        raise ValueError("another session is measuring exactly this run: wait for it, or change the seed")
-    runs.measuring.add(path)
-    bar = st.progress(0.0, "Starting")
-    try:
-        with contextlib.closing(measuring(config, path)) as steps:
-            while True:
-                with runs.computing:
-                    progress = next(steps, None)
-                if progress is None:
-                    return
-                bar.progress(progress.share, progress.stage)
-    finally:
-        runs.measuring.discard(path)
-        bar.empty()
+@st.cache_resource
+def live_runs() -> LiveRuns:
+    """The bench runs that were started on this server."""
+    return LiveRuns()
 
 
 @st.cache_data

@@ -3,7 +3,6 @@
 import threading
 from collections import OrderedDict
 from collections.abc import Hashable
-from pathlib import Path
 from typing import Any
 
 MOST_RUNS = 64
@@ -14,7 +13,6 @@ class Runs:
 
     def __init__(self) -> None:
         self.computing = threading.Lock()  # one model, one lock
-        self.measuring: set[Path] = set()  # the bench runs under way
         self._held: OrderedDict[Hashable, Any] = OrderedDict()
         self._guard = threading.Lock()
 

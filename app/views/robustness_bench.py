@@ -10,7 +10,7 @@ import streamlit as st
 import bench_controls as controls
 import bench_images
 import compute
-from bench_reading import Reading, overall, pivot
+from bench_reading import Reading, finished, overall, pivot
 from pursamere_viz import figures
 from pursamere_viz.data.records import DATA_SETS
 from pursamere_viz.evaluation import Check
@@ -22,7 +22,6 @@ from pursamere_viz.figures import theme
 from state import robustness_bench as state
 from transport import escaped, plain_text
 
-LEFTOVERS = 12  # elements of the page below its headline
 BARE = {"displaylogo": False, "displayModeBar": False}
 MARKS = {"fail": ("✗", theme.VERMILLION), "pass": ("✓", theme.GREEN), "open": ("○", theme.GREY)}
 TABS = {
@@ -39,30 +38,37 @@ def page() -> None:
     """The page: choose, compute, draw, caption."""
     notices, top = state.start(), st.container()
     held = controls.runs()
-    path = None
+    path = shown = None
     try:
         path = controls.choose_run(held)
         if path is None:
             st.info("No finished run is here: start one in the sidebar, or upload one.", icon=":material/shield:")
         else:
-            _show(path)
+            shown = _show(path)
     except ValueError as problem:
         st.error(str(problem))
     controls.start_form(expanded=path is None)
-    if controls.RUNNING in st.session_state:  # what an earlier page drew further down stays until the run is over, else
-        for _ in range(LEFTOVERS):
-            st.empty()
     with top:
         if controls.NOTICE in st.session_state:
             notices.append(st.session_state.pop(controls.NOTICE))
         if notices:
             st.warning("\n".join(f"- {escaped(notice)}" for notice in notices), icon=":material/link_off:")
-        controls.run_if_started()
+        if path is not None and shown is not None:
+            _follow(path, shown)
 
 
-def _show(path: Path) -> None:
+def _follow(path: Path, shown: int) -> None:
+    run = compute.live_runs().get(path)
+    if run is not None and run.running:
+        controls.follow(path, shown)
+    elif run is not None and run.failure:
+        st.error(f"The run ended early: {escaped(run.failure)}")
+
+
+def _show(path: Path) -> int:
+    """Draw the run and return how much of it is finished."""
     reading = compute.bench_reading(path)
-    numbers = reading.numbers
+    numbers, done = reading.numbers, finished(reading.results)
     purifier, eps = controls.choose_view(numbers)
     checks = compute.bench_checks(path, purifier)
     verdict = "Nothing is measured yet" if reading.table.empty else overall(checks)
@@ -70,8 +76,9 @@ def _show(path: Path) -> None:
     controls.unfinished(reading.results, path)
     st.html(checklist_html(checks))
     if reading.table.empty:
+        controls.publish(numbers, eps)
         st.caption("No number is finished yet.")
-        return
+        return done
     _chart(figures.accuracy_curves(numbers, purifier, eps), "bench_curves")
     st.caption(facts(reading))
     st.dataframe(pivot(numbers, reading.table, eps), hide_index=True)
@@ -86,6 +93,7 @@ def _show(path: Path) -> None:
     bench_images.images(numbers, purifier, eps)
     controls.publish(numbers, eps)
     _downloads(reading, path)
+    return done
 
 
 def checklist_html(checks: Sequence[Check]) -> str:

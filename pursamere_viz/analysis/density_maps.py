@@ -1,18 +1,20 @@
 """Everything about a density in the plane that does not depend on a starting point: fields, arrows, modes, minimisers."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from dataclasses import dataclass, replace
 
 import torch
 from scipy.ndimage import minimum_filter
 from torch import Tensor
 
-from pursamere_viz.analysis.landscapes import Landscape, Plane, landscape
-from pursamere_viz.analysis.recovery import Minimisers, certified_minimisers
+from pursamere_viz.analysis.landscapes import Landscape, Plane, landscape_steps
+from pursamere_viz.analysis.pacing import points_at_once
+from pursamere_viz.analysis.recovery import Minimisers, certifying
 from pursamere_viz.attacks.objective import margin
 from pursamere_viz.densities import GaussianMixture
 from pursamere_viz.densities.bayes import BayesClassifier
 from pursamere_viz.densities.modes import Modes, find_modes
+from pursamere_viz.progress import finish, part
 from pursamere_viz.purification import ReconstructionError, first_order_sharpness
 
 ARROWS = 21  # along each side
@@ -56,31 +58,43 @@ def density_maps(
     density: GaussianMixture, error: ReconstructionError, window: Window, *, resolution: int = 81, rho: float = 0.2
 ) -> DensityMaps:
     """Evaluate everything on resolution^2 points of the window (x0, x1, y0, y1) and find modes and minimisers in it."""
+    return finish(density_map_steps(density, error, window, resolution=resolution, rho=rho))
+
+
+def density_map_steps(
+    density: GaussianMixture, error: ReconstructionError, window: Window, *, resolution: int, rho: float
+) -> Generator[float, None, DensityMaps]:
+    """`density_maps`, yielding the share done after at most EVALUATIONS of the error's denoiser, or a Newton step."""
     plane, smoothed, classify = cartesian(window), density.smoothed(error.sigma), BayesClassifier(density)
 
-    def field(values: Callable[[Tensor], Tensor]) -> Landscape:
-        return landscape(values, plane, resolution=resolution)
+    def field(values: Callable[[Tensor], Tensor], low: float, high: float) -> Generator[float, None, Landscape]:
+        steps = landscape_steps(values, plane, resolution=resolution, explained=1.0, batch=batch)
+        return part(steps, low, high)
 
+    batch = min(2048, points_at_once(error))
     sides = (torch.linspace(*ends, ARROWS + 2, dtype=torch.float32) for ends in (window[:2], window[2:]))
     spots = plane.points(*(side.double()[1:-1] for side in sides))
-    mapped = field(error)
+    mapped = yield from field(error, 0.0, 0.3)
     logits = classify(plane.points(mapped.a, mapped.b))
     with torch.no_grad():
         score = error.score(spots)
-    modes, smoothed_modes = find_modes(density), find_modes(smoothed)
+    modes = find_modes(density)
+    yield 0.35
+    smoothed_modes = find_modes(smoothed)
+    yield 0.4
     starts = torch.cat([local_minima(mapped), density.means, smoothed_modes.points])
     return DensityMaps(
-        log_prob=field(density.log_prob),
-        smoothed=field(smoothed.log_prob),
+        log_prob=(yield from field(density.log_prob, 0.4, 0.4)),
+        smoothed=(yield from field(smoothed.log_prob, 0.4, 0.4)),
         error=mapped,
-        sharpness=field(lambda points: first_order_sharpness(error, points, rho)),
+        sharpness=(yield from field(lambda points: first_order_sharpness(error, points, rho), 0.4, 0.9)),
         classes=replace(mapped, values=logits.argmax(-1).double().reshape(resolution, resolution)),
         lead=torch.stack([_lead(logits, c).reshape(resolution, resolution) for c in range(logits.shape[1])]),
         score=Arrows(spots, score),
         descent=Arrows(spots, -error.value_and_gradient(spots)[1]),
         modes=modes,
         smoothed_modes=smoothed_modes,
-        minimisers=certified_minimisers(error, starts),
+        minimisers=(yield from part(certifying(error, starts), 0.9, 1.0)),
         window=window,
     )
 

@@ -1,15 +1,19 @@
 """What gradient attacks find of the exact worst cases, and why they miss the rest: is the gradient masked?"""
 
-from dataclasses import dataclass, replace
+from collections.abc import Generator
+from dataclasses import dataclass, fields, replace
 
 import torch
 from torch import Tensor, nn
 
+from pursamere_viz.analysis.pacing import points_at_once
 from pursamere_viz.analysis.worst_case import WorstCase
-from pursamere_viz.attacks import AttackConfig, attack
+from pursamere_viz.attacks import AttackConfig
+from pursamere_viz.attacks.adversarial import attack_steps
 from pursamere_viz.attacks.config import MODES
 from pursamere_viz.attacks.objective import margin
 from pursamere_viz.geometry import random_in_ball
+from pursamere_viz.progress import finish, part
 from pursamere_viz.purification import PurifiedClassifier, Purifier
 
 ENOUGH = 0.95  # of the worst cases proved by the grid: an attack that finds less is not to be trusted alone
@@ -48,8 +52,15 @@ def attack_hits(
 ) -> Hits:
     """Run one attack with the ball of `worst` on every point that it proves breakable: x (N, 2), y (N,).
 
-    All restarts run as one batch (each row has its own random start), and each result is tried on the defence.
+    Each restart has its own random start, and each result is tried on the defence.
     """
+    return finish(attack_hit_steps(classifier, purifier, x, y, worst, config, name))
+
+
+def attack_hit_steps(
+    classifier: nn.Module, purifier: Purifier, x: Tensor, y: Tensor, worst: WorstCase, config: AttackConfig, name: str
+) -> Generator[float, None, Hits]:
+    """`attack_hits`, yielding the share done after every step on so many restarts that it is a short one."""
     broken, x_adv = torch.zeros(len(x), dtype=torch.bool), x.clone()
     chosen = worst.broken.nonzero().squeeze(1)
     if len(chosen):
@@ -63,9 +74,15 @@ def attack_hits(
             if config.kind == "pgd" and config.random_start
             else None
         )
-        tried = attack(defence, centres, labels, config, start=start).x_adv
-        with torch.no_grad():
-            errs = (defence(tried).argmax(-1) != labels).unflatten(0, (copies, len(chosen)))
+        found, wrong = [], []
+        for rows in torch.arange(len(labels)).split(_rows(purifier)):
+            ahead = None if start is None else start[rows]
+            steps = attack_steps(defence, centres[rows], labels[rows], config, start=ahead)
+            examples = yield from part(steps, int(rows[0]) / len(labels), (int(rows[-1]) + 1) / len(labels))
+            found.append(examples.x_adv)
+            with torch.no_grad():
+                wrong.append(defence(found[-1]).argmax(-1) != labels[rows])
+        tried, errs = torch.cat(found), torch.cat(wrong).unflatten(0, (copies, len(chosen)))
         broken[chosen] = errs.any(0)
         first = errs.long().argmax(0)  # the first run that breaks it, or run 0
         x_adv[chosen] = tried.unflatten(0, (copies, len(chosen)))[first, torch.arange(len(chosen))]
@@ -112,8 +129,25 @@ def diagnose_masking(
     classifier: nn.Module, purifier: Purifier, x: Tensor, y: Tensor, worst: WorstCase, hits: Hits
 ) -> Masking:
     """Compare the exact gradient of the margin with finite differences at every worst case of the grid that `hits` missed."""
-    missed = (worst.broken & ~hits.broken).nonzero().squeeze(1)
-    at, labels = x[missed], y[missed]
+    return finish(masking_steps(classifier, purifier, x, y, worst, hits))
+
+
+def masking_steps(
+    classifier: nn.Module, purifier: Purifier, x: Tensor, y: Tensor, worst: WorstCase, hits: Hits
+) -> Generator[float, None, Masking]:
+    """`diagnose_masking`, yielding the share done after every few points."""
+    missed, parts = (worst.broken & ~hits.broken).nonzero().squeeze(1), []
+    for rows in missed.split(max(1, _rows(purifier) // 4)):  # a point takes four times what it takes an attack's step
+        parts.append(_masking(classifier, purifier, x[rows], y[rows], worst.found[rows]))
+        yield sum(len(part.disagreement) for part in parts) / max(1, len(missed))
+    return Masking(*(torch.cat([getattr(part, field.name) for part in parts]) for field in fields(Masking)))
+
+
+def _rows(purifier: Purifier) -> int:
+    return points_at_once(purifier.error, purifier.denoiser_calls)
+
+
+def _masking(classifier: nn.Module, purifier: Purifier, at: Tensor, labels: Tensor, rival: Tensor) -> Masking:
     defence = PurifiedClassifier(classifier, purifier)
 
     def field(points: Tensor) -> Tensor:
@@ -121,7 +155,7 @@ def diagnose_masking(
 
     leaf = at.detach().requires_grad_()
     (gradient,) = torch.autograd.grad(field(leaf).sum(), leaf)
-    moves = DIFFERENCE_STEP * torch.eye(2).to(x)
+    moves = DIFFERENCE_STEP * torch.eye(2).to(at)
     with torch.no_grad():
         columns = [(field(at + move) - field(at - move)) / (2 * DIFFERENCE_STEP) for move in moves]
     difference = torch.stack(columns, -1)
@@ -131,7 +165,7 @@ def diagnose_masking(
         difference,
         (gradient - difference).norm(dim=1) / size,
         jacobian_norm(purifier, at),
-        jacobian_norm(purifier, worst.found[missed]),
+        jacobian_norm(purifier, rival),
     )
 
 

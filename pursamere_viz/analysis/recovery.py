@@ -8,8 +8,9 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from pursamere_viz.densities.newton import climb, derivatives, merged
-from pursamere_viz.progress import finish
+from pursamere_viz.analysis.pacing import points_at_once
+from pursamere_viz.densities.newton import climb, climbing, derivatives, merged
+from pursamere_viz.progress import finish, part
 from pursamere_viz.purification.denoisers import TweedieDenoiser
 from pursamere_viz.purification.noise import NoiseRule
 from pursamere_viz.purification.purifiers import PurifierConfig, effective, purify_step
@@ -22,7 +23,7 @@ LADDER: dict[int, tuple[int, ...]] = {1: (40, 60, 90, 135), 2: (15, 23, 35, 53),
 WIDE = 1.8  # reach of these rules: shallow minima at large sigma need it, and with so many nodes it costs the others little
 KICK = 0.05  # a search that rests on a saddle goes on from this share of sigma to either side
 PATIENCE = 25  # Newton steps of a refinement, which begins beside its goal
-CHUNK = 1024  # starts purified together: the noise nodes of so many fit into a cache
+CHUNK = 1024  # starts purified together at most: the noise nodes of so many fit into a cache
 WORKERS = 2
 
 
@@ -45,16 +46,16 @@ def find_minimisers(error: ReconstructionError, starts: Tensor) -> Minimisers:
     that rests on a saddle goes on from either side of it. They are minima of the sum over the error's noise nodes, and too
     few nodes have minima of their own: `certified_minimisers` refines them.
     """
-    return _found(error, starts.to(torch.float64), 100)
+    return finish(_finding(error, starts.to(torch.float64), 100))
 
 
-def _found(error: ReconstructionError, starts: Tensor, most: int) -> Minimisers:
-    """`find_minimisers` in at most `most` Newton steps."""
+def _finding(error: ReconstructionError, starts: Tensor, most: int) -> Generator[float, None, Minimisers]:
+    """`find_minimisers` in at most `most` Newton steps, yielding the share done after each."""
 
-    def descend(x: Tensor) -> Tensor:
-        return climb(lambda z: -error(z), x, steps=most, largest=error.sigma)
+    def descend(x: Tensor) -> Generator[float, None, Tensor]:
+        return climbing(lambda z: -error(z), x, steps=most, largest=error.sigma)
 
-    x = descend(starts)
+    x = yield from descend(starts)
     point = _newton(error, x)
     for _ in range(x.shape[1]):  # an axis of symmetry leads to a saddle, whose sides may have axes of their own
         saddle = (point.step < KICK * error.sigma) & (point.curvature[:, 0] < 0)
@@ -62,7 +63,7 @@ def _found(error: ReconstructionError, starts: Tensor, most: int) -> Minimisers:
         if len(rests) == 0:
             break
         kick = KICK * error.sigma * point.axis[rests]
-        x = torch.cat([x[~saddle], descend(torch.cat([x[rests] + kick, x[rests] - kick]))])
+        x = torch.cat([x[~saddle], (yield from descend(torch.cat([x[rests] + kick, x[rests] - kick])))])
         point = _newton(error, x)
     good = torch.isfinite(point.step) & (point.step < FLAT * error.sigma) & (point.curvature[:, 0] > 0)
     order = point.value[good].argsort()
@@ -99,13 +100,23 @@ def certified_minimisers(
     there and from the starts that are near none, until the number is the same and each is within AGREE sigma of its like.
     Where no two rules agree the finest one's are given, `certified` False.
     """
+    return finish(certifying(error, starts, orders=orders))
+
+
+def certifying(
+    error: ReconstructionError, starts: Tensor, *, orders: tuple[int, ...] | None = None
+) -> Generator[float, None, Minimisers]:
+    """`certified_minimisers`, yielding the share of the rules done after every Newton step."""
     dim = starts.shape[1]
     if orders is None and dim not in LADDER:
         raise ValueError(f"minima can be certified in 1 to 3 dimensions, these starts have {dim}")
-    found = find_minimisers(error, starts)
-    for order in orders or LADDER[dim]:
+    ladder = orders or LADDER[dim]
+    rungs = len(ladder) + 1
+    found = yield from part(_finding(error, starts.to(torch.float64), 100), 0.0, 1 / rungs)
+    for rung, order in enumerate(ladder, 1):
         fine = replace(error, noise=NoiseRule.trapezoid(dim, order, reach=WIDE), nodes_at_once=None)
-        finer = _found(fine, _going_on(found.points, starts, error.sigma), PATIENCE)
+        finding = _finding(fine, _going_on(found.points, starts, error.sigma), PATIENCE)
+        finer = yield from part(finding, rung / rungs, (rung + 1) / rungs)
         if len(finer.points) == 0 and len(found.points) > 0:
             break  # so flat that the search does not come to rest
         same = found.order is not None and _same(finer.points, found.points, AGREE * error.sigma)
@@ -226,7 +237,7 @@ def basin_steps(
     resolution: int = 101,
     tolerance: float | None = None,
 ) -> Generator[float, None, Basins]:
-    """`basins`, yielding the share done after every step of the purifier."""
+    """`basins`, yielding the share done, several times a step of the purifier."""
     if resolution < 2:
         raise ValueError(f"resolution must be at least 2, got {resolution}")
     if tolerance is None:
@@ -248,9 +259,10 @@ def purified(error: ReconstructionError, x: Tensor, config: PurifierConfig) -> T
 
 
 def purified_steps(error: ReconstructionError, x: Tensor, config: PurifierConfig) -> Generator[float, None, Tensor]:
-    """`purified`, yielding the share done after every step."""
+    """`purified`, yielding the share done after every few chunks of a step."""
     config = effective(config)
-    starts = x.detach().split(CHUNK)
+    nodes = len(error.noise.weights) if config.method in ("error", "stop_gradient") else 1
+    starts = x.detach().split(min(CHUNK, points_at_once(error, nodes * (2 if config.rho > 0 else 1))))
     ends = list(starts)
 
     def moved(k: int, z: Tensor, start: Tensor) -> Tensor:
@@ -259,6 +271,8 @@ def purified_steps(error: ReconstructionError, x: Tensor, config: PurifierConfig
 
     with ThreadPoolExecutor(WORKERS) as pool:  # PyTorch lets go of the interpreter inside each operation
         for k in range(config.steps):
-            ends = list(pool.map(partial(moved, k), ends, starts))
-            yield (k + 1) / config.steps
+            for i in range(0, len(ends), WORKERS):
+                some = slice(i, i + WORKERS)
+                ends[some] = pool.map(partial(moved, k), ends[some], starts[some])
+                yield (k + min(1.0, (i + WORKERS) / len(ends))) / config.steps
     return torch.cat(ends)

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from pursamere_viz.analysis.recovery import LADDER, Minimisers, certified_minimisers
+from pursamere_viz.analysis.recovery import LADDER, Minimisers, certifying
 from pursamere_viz.densities.modes import KnownDensity, Modes, find_modes
+from pursamere_viz.progress import part
 from pursamere_viz.purification import NoiseRule, ReconstructionError, TweedieDenoiser
 
 ORDER = {1: 40, 2: 9}  # noise nodes on each axis, of the map; the minima are certified with more
@@ -52,14 +53,16 @@ def sigma_sweep(
     columns = torch.meshgrid(*reversed(axes), indexing="ij")
     grid = torch.stack(list(reversed(columns)), -1).reshape(-1, dimension)
     noise = NoiseRule.trapezoid(dimension, ORDER[dimension])
-    modes, slices, orders = find_modes(density), [], LADDER[dimension]
+    modes, orders = find_modes(density), LADDER[dimension]
+    slices: list[SigmaSlice] = []
     for sigma in sigmas:
         error, smoothed = ReconstructionError(TweedieDenoiser(density), sigma, noise), density.smoothed(sigma)
         with torch.no_grad():
             values, log_prob = error(grid), smoothed.log_prob(grid)
         merging = find_modes(smoothed)
         starts = torch.cat([grid[_lowest(values, resolution, dimension)], modes.points, merging.points])
-        minimisers = certified_minimisers(error, starts, orders=orders)
+        done = len(slices) / len(sigmas), (len(slices) + 1) / len(sigmas)
+        minimisers = yield from part(certifying(error, starts, orders=orders), *done)
         # Minima that are too flat to certify become flatter with more noise until they have merged: do not wait for each.
         orders = LADDER[dimension] if minimisers.certified else LADDER[dimension][:2]
         slices.append(

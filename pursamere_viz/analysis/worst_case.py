@@ -8,10 +8,11 @@ import torch
 from scipy.spatial import cKDTree
 from torch import Tensor, nn
 
+from pursamere_viz.analysis.recovery import purified_steps
 from pursamere_viz.attacks.objective import margin
 from pursamere_viz.geometry import check_norm
-from pursamere_viz.progress import finish
-from pursamere_viz.purification import PurifiedClassifier, Purifier
+from pursamere_viz.progress import finish, part
+from pursamere_viz.purification import Purifier
 
 POINTS_AT_ONCE = 20_000
 WIDEST_ANGLE = math.pi / 8  # between any direction and that of some neighbour on the grid
@@ -119,7 +120,6 @@ def worst_case_steps(
     """`worst_case`, yielding the share done and returning the result."""
     if x.dim() != 2 or x.shape[1] != 2 or len(y) != len(x):
         raise ValueError(f"x must have shape (N, 2) and y (N,), got {tuple(x.shape)} and {tuple(y.shape)}")
-    model = classifier if purifier is None else PurifiedClassifier(classifier, purifier)
     grid = ball_grid(eps, norm, resolution)
     offsets = grid.offsets.to(x)
     pairs = torch.from_numpy(
@@ -127,11 +127,16 @@ def worst_case_steps(
     )
     apart = (grid.offsets[pairs[:, 0]] - grid.offsets[pairs[:, 1]]).norm(dim=1)
     group = max(1, POINTS_AT_ONCE // len(offsets))
-    margins, slopes = [], []
+    margins: list[Tensor] = []
+    slopes: list[Tensor] = []
     for images, labels in zip(x.split(group), y.split(group), strict=True):
         tried = (images[:, None] + offsets).flatten(0, 1)
+        if purifier is not None:
+            done = sum(map(len, margins))
+            moving = purified_steps(purifier.error, tried, purifier.config)
+            tried = yield from part(moving, done / len(x), (done + len(images)) / len(x))
         with torch.no_grad():
-            logits = model(tried).double()
+            logits = classifier(tried).double()
         table = margin(logits, labels.repeat_interleave(len(offsets))).unflatten(0, (len(images), len(offsets)))
         margins.append(table)
         steepest = ((table[:, pairs[:, 0]] - table[:, pairs[:, 1]]).abs() / apart).flatten(1)

@@ -1,9 +1,11 @@
 """Climbing scalar fields in a few dimensions to full precision: batched Newton steps with exact derivatives."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 
 import torch
 from torch import Tensor
+
+from pursamere_viz.progress import finish
 
 Field = Callable[[Tensor], Tensor]
 
@@ -34,9 +36,14 @@ def climb(field: Field, x: Tensor, *, steps: int = 100, largest: float = 1.0) ->
     Steps |H|^-1 g (Newton's near a maximum, uphill everywhere), no longer than `largest` in L2, halved until the field
     rises or, where rounding hides that and the Hessian is negative definite, its gradient shrinks.
     """
+    return finish(climbing(field, x, steps=steps, largest=largest))
+
+
+def climbing(field: Field, x: Tensor, *, steps: int = 100, largest: float = 1.0) -> Generator[float, None, Tensor]:
+    """`climb`, yielding the share of the steps done at most (it may end before)."""
     x = x.detach().clone()
     active = torch.arange(len(x))
-    for _ in range(steps):
+    for k in range(steps):
         value, gradient, hessian = derivatives(field, x[active])
         eigenvalues, axes = torch.linalg.eigh(hessian)
         size = eigenvalues.abs().clamp_min(1e-12 * eigenvalues.abs().amax(1, keepdim=True) + 1e-300)
@@ -48,6 +55,7 @@ def climb(field: Field, x: Tensor, *, steps: int = 100, largest: float = 1.0) ->
         active = active[far]
         if len(active) == 0:
             break
+        yield (k + 1) / steps
     return x
 
 

@@ -2,6 +2,9 @@
 
 import argparse
 import hashlib
+import os
+import signal
+import threading
 import time
 from collections.abc import Generator, Iterable
 from dataclasses import fields
@@ -51,6 +54,11 @@ def add_evaluate(commands: Any) -> None:
         help="results, JSON lines (default: bench-DATA_SET-SETTINGS.jsonl, another file for other settings)",
     )
     add_workers(parser)
+    parser.add_argument(
+        "--stop-with-input",
+        action="store_true",
+        help="end when standard input does: for a program that starts this one",
+    )
     parser.set_defaults(command=evaluate)
 
 
@@ -81,6 +89,8 @@ def evaluate(chosen: argparse.Namespace) -> None:
     values |= {name: tuple(values[name]) for name in ("purifiers", "attacks", "eps")}
     config = BenchConfig(**values)
     check_workers(chosen)
+    if chosen.stop_with_input:
+        threading.Thread(target=_end_with_input, daemon=True).start()
     path = chosen.out or default_path(config)
     if chosen.estimate:
         print_estimate(pieces(config), BenchResults.open(path, fingerprint(config)), chosen.jobs)
@@ -94,6 +104,12 @@ def evaluate(chosen: argparse.Namespace) -> None:
     print(f"\nkept in {path}")
 
 
+def _end_with_input() -> None:
+    while os.read(0, 1):  # not sys.stdin, whose lock would be held when the interpreter ends
+        pass
+    os.kill(os.getpid(), signal.SIGTERM)  # what is finished is on disk
+
+
 def default_path(config: BenchConfig) -> Path:
     """A file of its own for each configuration, so that the same command goes on and another one is not in its way."""
     settings = hashlib.sha256(repr(config).encode()).hexdigest()[:8]
@@ -105,7 +121,8 @@ def run_with_bar(config: BenchConfig, path: Path, jobs: int, scheduler: str = ""
     began = time.monotonic()
     results: BenchResults = follow(bench(config, path, jobs=jobs, scheduler=scheduler))
     todo = missing_probes(results)
-    for purifier in tqdm(todo, desc="looking at gradients", disable=not todo):
+    # Drawn where there is something to do and, as None says, a terminal.
+    for purifier in tqdm(todo, desc="looking at gradients", disable=not todo or None):
         results.append_probe(probe(config, purifier))
     print(f"{time.monotonic() - began:.0f} s")
     return results
@@ -157,11 +174,16 @@ def duration(seconds: float) -> str:
 
 
 def command_line(config: BenchConfig) -> str:
-    """The command that measures this: what add_evaluate reads."""
-    parts = ["python -m pursamere_viz evaluate", config.data_set]
+    """The command that measures this, as typed."""
+    return " ".join(["python -m pursamere_viz", *command_words(config)])
+
+
+def command_words(config: BenchConfig) -> list[str]:
+    """The words after the program's name: what add_evaluate reads."""
+    parts = ["evaluate", config.data_set]
     for field in fields(BenchConfig):
         value = getattr(config, field.name)
         if field.name != "data_set" and value != field.default:
             words = value if isinstance(value, tuple) else (value,)
-            parts.append(f"--{field.name} {' '.join(map(str, words))}")
-    return " ".join(parts)
+            parts += [f"--{field.name}", *map(str, words)]
+    return parts

@@ -90,7 +90,7 @@ def measure_pieces(
     done = total - sum(costs[piece] for piece in todo)
     yield Advance(store, done, total, fresh)
     # The longest first, so that no worker is left alone with one at the end; one at a time, so that none waits for others.
-    # A single process has nobody to wait for, and shows its first numbers early.
+    # A single process has nobody to wait for, and keeps the order that it is given.
     if jobs > 1 or scheduler:
         todo.sort(key=costs.__getitem__, reverse=True)
     run = Parallel(return_as="generator_unordered", batch_size=1, pre_dispatch="2*n_jobs")

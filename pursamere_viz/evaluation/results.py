@@ -163,5 +163,6 @@ def bench(
     described = fingerprint(config)
     with workers(jobs, scheduler):
         results = BenchResults.open(path, described)
-        yield from measure_pieces(pieces(config), results, jobs=jobs, scheduler=scheduler)
+        cheapest_first = sorted(pieces(config), key=Piece.cost)  # one process alone then shows its first numbers early
+        yield from measure_pieces(cheapest_first, results, jobs=jobs, scheduler=scheduler)
     return results

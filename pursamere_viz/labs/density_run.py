@@ -11,15 +11,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pursamere_viz.analysis.density_maps import DensityMaps, density_maps
-from pursamere_viz.analysis.masking import ATTACKERS, Hits, Masking, attack_hits, diagnose_masking
+from pursamere_viz.analysis.density_maps import DensityMaps, density_map_steps
+from pursamere_viz.analysis.masking import ATTACKERS, Hits, Masking, attack_hit_steps, masking_steps
 from pursamere_viz.analysis.recovery import Basins, basin_steps
 from pursamere_viz.analysis.worst_case import WorstCase, worst_case_steps
 from pursamere_viz.densities import GaussianMixture
 from pursamere_viz.densities.bayes import BayesClassifier
 from pursamere_viz.labs.density_scenario import METHOD_TITLES, DensityScenario, build_density, purifier
 from pursamere_viz.models.toy import train_toy
-from pursamere_viz.progress import Progress, finish, relay
+from pursamere_viz.progress import Progress, finish, part, relay
 from pursamere_viz.purification import Purifier, Trajectory
 from pursamere_viz.purification.denoisers import Denoiser
 
@@ -104,10 +104,13 @@ def train_denoiser(scenario: DensityScenario) -> Generator[Progress, None, Denoi
 
 def compute_maps(scenario: DensityScenario, denoiser: Denoiser | None = None) -> DensityMaps:
     """The part that does not depend on the start: only scenario.only(*BACKGROUND) matters."""
-    parts = build_density(scenario, denoiser)
-    return density_maps(
-        parts.density, parts.error, parts.window, resolution=scenario.resolution, rho=scenario.rho or 0.2
-    )
+    return finish(mapping(scenario, denoiser))
+
+
+def mapping(scenario: DensityScenario, denoiser: Denoiser | None = None) -> Generator[float, None, DensityMaps]:
+    """`compute_maps`, yielding the share done."""
+    parts, options = build_density(scenario, denoiser), {"resolution": scenario.resolution}
+    return (yield from density_map_steps(parts.density, parts.error, parts.window, **options, rho=scenario.rho or 0.2))
 
 
 def finding_basins(
@@ -185,10 +188,12 @@ def _attacks(
     """Every attack on what the grid proves, and why PGD full misses what it misses."""
     effort, hits = EFFORTS[scenario.score_model], []
     for count, (name, config) in enumerate(ATTACKERS.items()):
-        yield Progress(f"Attacking: {name}", count / len(ATTACKERS))
         sized = dataclasses.replace(config, restarts=effort.restarts, steps=effort.steps)
-        hits.append(attack_hits(classifier, defence, x, y, worst, sized, name))
-    return tuple(hits), diagnose_masking(classifier, defence, x, y, worst, hits[-1])
+        steps = attack_hit_steps(classifier, defence, x, y, worst, sized, name)
+        done = count / len(ATTACKERS), (count + 1) / len(ATTACKERS)
+        hits.append((yield from relay(f"Attacking: {name}", part(steps, *done))))
+    diagnosing = masking_steps(classifier, defence, x, y, worst, hits[-1])
+    return tuple(hits), (yield from relay("Looking at the gradient", diagnosing))
 
 
 def run_density(scenario: DensityScenario) -> DensityRun:
@@ -199,8 +204,7 @@ def run_density(scenario: DensityScenario) -> DensityRun:
 def run_density_steps(scenario: DensityScenario) -> Generator[Progress, None, DensityRun]:
     """`run_density`, yielding Progress and returning the DensityRun."""
     denoiser = yield from train_denoiser(scenario)
-    yield Progress("Mapping the plane", 0.0)
-    maps = compute_maps(scenario, denoiser)
+    maps = yield from relay("Mapping the plane", mapping(scenario, denoiser))
     yield Progress("Purifying", 0.0)
     paths = compute_paths(scenario, maps.modes.points, denoiser)
     shown = scenario.shown()

@@ -9,6 +9,7 @@ import pytest
 import bench_controls
 import bench_reading
 import compute
+from live_runs import LiveRun, LiveRuns
 from pursamere_viz.evaluation import BenchConfig, BenchResults, Check, bench, probe, summary
 from pursamere_viz.evaluation.config import fingerprint
 from pursamere_viz.evaluation.numbers import numbers_of
@@ -139,25 +140,37 @@ def test_nothing_is_computed_again_on_a_rerun(open_bench, monkeypatch) -> None:
     assert not app.exception and "No:" in headline(app)
 
 
+def live() -> LiveRun:
+    """The run that was started last."""
+    return next(reversed(compute.live_runs()._held.values()))
+
+
+def ended(app):
+    """The page when that run has ended."""
+    live()._process.wait(300)
+    return app.run()
+
+
+LONG = {"purifiers": ["shipped"], "attacks": ["pgd-40:full"]}  # minutes: it is still under way when the test ends it
+
+
 def start(app, **values):
     app.multiselect(key="_bench_purifiers").set_value(values.get("purifiers", ["none"]))
     app.multiselect(key="_bench_attacks").set_value(values.get("attacks", ["fgsm"]))
     app.text_input(key="_bench_eps").set_value(values.get("eps", "0.1 51/255"))
-    app.slider(key="_bench_images").set_value(6)
+    app.slider(key="_bench_images").set_value(values.get("images", 6))
     return button(app, "Start").click().run()
 
 
 def test_a_run_is_shown_before_its_first_number(open_bench, monkeypatch) -> None:
-    app, seen = open_bench(), []
-    monkeypatch.setattr(compute, "measure_bench", lambda config, path: seen.append(bench_reading.read(path)))
-    app = start(app)
+    monkeypatch.setattr(LiveRuns, "start", lambda self, config, path: None)
+    app = start(open_bench())
     assert not app.exception and not app.error and not app.warning
-    [reading] = seen
-    assert reading.table.empty and "Nothing is measured yet" in headline(app)
+    assert "Nothing is measured yet" in headline(app) and "started here" in url(app)["run"]
 
 
 def test_a_small_run_is_measured_here(open_bench) -> None:
-    app = start(open_bench(bundled=False))
+    app = ended(start(open_bench(bundled=False)))
     assert not app.exception and not app.error and not app.warning
     assert "bare classifier" in headline(app) and "started here" in app.selectbox(key="bench_run").value
     assert app.selectbox(key="bench_budget").options == ["0.1", "51/255"]
@@ -183,31 +196,83 @@ def test_what_cannot_be_run_is_one_sentence(open_bench, shelf, values: dict, sai
     assert not list(shelf.parent.glob("live/*"))
 
 
-def test_a_stopped_run_keeps_what_is_done_and_goes_on(open_bench, monkeypatch) -> None:
+def test_what_is_measured_here_is_what_the_shown_command_measures(open_bench, tmp_path) -> None:
+    ended(start(open_bench(bundled=False)))
     config = bench_reading.live_config("digits", ["none"], ["fgsm"], "0.1 51/255", "linf", 6, 0)
-    path = bench_reading.live_path(fingerprint(config))
-    steps = bench_reading.measuring(config, path)
+    *_, last = bench(config, tmp_path / "here.jsonl")
+    assert BenchResults.load(live().path).held == last.results.held
+
+
+def test_a_run_survives_a_reload_is_stopped_and_goes_on(open_bench) -> None:
+    app = start(open_bench(bundled=False), **LONG)
+    run = live()
+    assert not app.exception and run.running and button(app, "Stop") and not button(app, "Go on")
+    again = open_bench(bundled=False, **url(app))  # a session that knows nothing but the address
+    assert not again.exception and not again.warning and "started here" in again.selectbox(key="bench_run").value
+    button(again, "Stop").click().run()
+    assert not again.exception and not run.running and run.failure == ""
+    again.run()
+    assert button(again, "Go on") and not button(again, "Stop") and not again.error
+    button(again, "Go on").click().run()
+    assert not again.exception and live() is not run and live().running and live().path == run.path
+
+
+def test_a_stopped_run_keeps_what_is_done_and_goes_on(open_bench) -> None:
+    config = bench_reading.live_config("digits", ["none"], ["fgsm"], "0.1 51/255", "linf", 6, 0)
+    path = bench_reading.begin(config)
+    steps = bench(config, path)
     for _ in range(3):
         next(steps)
     steps.close()
     kept = BenchResults.load(path).held
     assert 0 < len(kept) < 18
-    with monkeypatch.context() as patch:
-        patch.setattr(compute, "measuring", lambda *given: (step for step in ()))  # stopped again at once
-        app = start(open_bench(bundled=False))
+    app = open_bench(bundled=False, run=bench_reading.live_name("digits", path))
     assert not app.exception and any("Unfinished" in markdown.value for markdown in app.markdown)
-    button(app, "Go on").click().run()
+    app = ended(button(app, "Go on").click().run())
     finished = BenchResults.load(path)
     assert not app.exception and not any("Unfinished" in markdown.value for markdown in app.markdown)
     assert len(finished.held) == 18 and finished.held.items() >= kept.items()
 
 
-def test_a_run_under_way_in_another_session_is_not_measured_twice(shelf) -> None:
-    config = bench_reading.live_config("digits", ["none"], ["fgsm"], "0.1", "linf", 2, 0)
-    path = bench_reading.live_path(fingerprint(config))
-    compute._runs().measuring.add(path)
-    with pytest.raises(ValueError, match="another session"):
-        compute.measure_bench(config, path)
+def test_the_same_run_of_two_sessions_is_one_process_and_a_third_other_one_waits(open_bench) -> None:
+    app = start(open_bench(bundled=False), **LONG)
+    first = live()
+    start(open_bench(bundled=False), **LONG)
+    assert live() is first and first.running
+    start(open_bench(bundled=False), **LONG, images=7)
+    assert live() is not first and live().running
+    refused = start(open_bench(bundled=False), **LONG, images=8)
+    [warning] = refused.warning
+    assert not refused.exception and "2 other runs are under way" in warning.value
+    assert not app.run().exception and first.running  # a full rerun, as any changed control makes, stops nothing
+    first.stop()
+    start(refused, **LONG, images=8)
+    assert live().running and not first.running
+
+
+def test_other_sessions_are_answered_while_a_run_computes(open_bench) -> None:
+    start(open_bench(bundled=False), **LONG)
+    assert not compute._runs().computing.locked()
+    other = open_bench()
+    assert live().running and not other.exception and "No:" in headline(other)
+
+
+def test_a_process_that_dies_says_why_in_one_sentence(open_bench) -> None:
+    app = start(open_bench(bundled=False), **LONG)
+    live()._process.kill()
+    app = ended(app)
+    [error] = app.error
+    assert not app.exception and "ended early: its process ended with status" in error.value.replace("\\", "")
+    assert button(app, "Go on")
+    live().path.with_suffix(".errors").write_text("Traceback\nRuntimeError: the disk is full\n\n")
+    assert live().failure == "RuntimeError: the disk is full"
+
+
+def test_a_run_ends_with_the_server(shelf) -> None:
+    config = bench_reading.live_config("digits", ["shipped"], ["pgd-40:full"], "0.1", "linf", 100, 0)
+    run = LiveRun(config, bench_reading.begin(config))
+    run._process.stdin.close()  # as the kernel does when the server is killed
+    assert run._process.wait(300) != 0
 
 
 def test_an_upload_is_accepted_or_refused_in_one_sentence(shelf, measured) -> None:
