@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from ipywidgets import HTML, FloatSlider, HBox, VBox
-from plotly.graph_objects import FigureWidget
+from plotly.graph_objects import Figure, FigureWidget
 
 from pursamere_viz.densities import GaussianMixture
 from pursamere_viz.densities.rows import to_text
@@ -31,7 +31,7 @@ class Explorer(VBox):
         self.y = _slider("y", scenario.start_y, math.ceil(100 * y0) / 100, math.floor(100 * y1) / 100)
         self.sigma = _slider("sigma", scenario.sigma, 0.05, max(1.0, scenario.sigma))
         # A white sheet in both themes of JupyterLab: the text is navy.
-        self.figure = FigureWidget(density_plane(self.run).update_layout(paper_bgcolor="white", plot_bgcolor="white"))
+        self.figure = _Picture(density_plane(self.run).update_layout(paper_bgcolor="white", plot_bgcolor="white"))
         self.figure.data[-1].on_click(self._clicked)
         self.found = HTML(_sentence(self.run))
         super().__init__([HBox([self.x, self.y, self.sigma]), self.figure, self.found])
@@ -53,8 +53,7 @@ class Explorer(VBox):
         with self.figure.batch_update():
             for trace, fresh in zip(self.figure.data[:-1], drawn.data[:-1], strict=True):
                 trace.update(fresh.to_plotly_json())
-        # Plotly keeps what a page that is opened later will draw only when the figure itself is displayed, not inside a box.
-        self.figure._repr_mimebundle_()
+        self.figure.keep()
         self.found.value = _sentence(self.run)
 
     def _computed(self, scenario: DensityScenario, before: DensityRun | None = None) -> DensityRun:
@@ -64,6 +63,25 @@ class Explorer(VBox):
         return DensityRun(
             scenario, scenario.density(), maps, compute_paths(scenario, maps.modes.points, self._denoiser), None, None
         )
+
+
+class _Picture(FigureWidget):
+    """A FigureWidget that may stand in a box: what it shows is in its state from the first message to the page on.
+
+    Plotly's own opens empty and fills its state only when it is itself displayed: inside a box it stays blank.
+    """
+
+    def __init__(self, figure: Figure) -> None:
+        super().__init__(figure)
+        self.keep()
+        super().open()
+
+    def open(self) -> None:
+        """Nothing: the widget's constructor asks for it before the traces are there."""
+
+    def keep(self) -> None:
+        """Keep what is shown now for a page that draws it later."""
+        self._repr_mimebundle_()
 
 
 def explore(density: GaussianMixture, *, sigma: float = 0.3, **settings: Any) -> Explorer:

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from comm import DummyComm
 
 from pursamere_viz import (
     PRESETS,
@@ -86,6 +87,17 @@ def test_a_page_that_opens_later_is_sent_what_is_shown_now(explorer):
     assert (torch.tensor(kept[0]["z"]) == torch.tensor(shown[0].z)).all()
     paths = [i for i, trace in enumerate(shown) if trace.legendgroup == "sam"]
     assert paths and all(list(kept[i]["x"]) == list(shown[i].x) for i in paths)
+
+
+def test_the_first_message_to_the_page_holds_the_picture(monkeypatch):
+    """A page may draw before it has read a second message, and of a figure that opened empty it then draws nothing."""
+    sent = []
+    monkeypatch.setattr(
+        "ipywidgets.widgets.widget.comm.create_comm", lambda **message: sent.append(message) or DummyComm()
+    )
+    explore(PRESETS["three"].density, sigma=0.2, resolution=21, **SETTINGS)
+    pictures = [message["data"]["state"] for message in sent if "_widget_data" in message["data"]["state"]]
+    assert len(pictures) == 1 and pictures[0]["_widget_data"] and pictures[0]["_widget_layout"]
 
 
 def test_text_can_be_read_in_the_dark_theme(explorer):

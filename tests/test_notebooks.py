@@ -76,13 +76,24 @@ def executed(path: Path) -> tuple[NotebookNode, dict[str, float]]:
     return notebook, json.loads(notebook.cells.pop().outputs[0].text)
 
 
+def joined(outputs: list[NotebookNode]) -> list[NotebookNode]:
+    """The outputs with what was printed in one piece: how many pieces arrive is a matter of time."""
+    whole: list[NotebookNode] = []
+    for output in outputs:
+        if whole and output.output_type == whole[-1].output_type == "stream" and output.name == whole[-1].name:
+            whole[-1].text += output.text
+        else:
+            whole.append(output)
+    return whole
+
+
 def refresh(path: Path) -> None:
     """Run a notebook and keep its outputs and the numbers of its prose; nothing that changes from run to run, no widgets."""
     notebook, facts = executed(path)
     for cell in notebook.cells:
         cell.metadata.pop("execution", None)
         if cell.cell_type == "code":
-            cell.outputs = [output for output in cell.outputs if WIDGET not in output.get("data", {})]
+            cell.outputs = joined([output for output in cell.outputs if WIDGET not in output.get("data", {})])
         else:
             cell.source = filled(cell.source, facts)
     spec = get_kernel_spec("python3")  # as JupyterLab would write it: another name and opening the file changes it
