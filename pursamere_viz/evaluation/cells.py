@@ -1,7 +1,6 @@
 """Measured cells: one defence at one budget under several attacks, image by image, each piece kept on disk as it is known."""
 
 import json
-import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,6 +16,7 @@ from pursamere_viz.data.loading import images_hash, load_images
 from pursamere_viz.defences.building import load_defence_of
 from pursamere_viz.defences.config import DEFENDING, DefenceConfig
 from pursamere_viz.evaluation.accuracy import RobustAccuracy, robust_accuracy
+from pursamere_viz.evaluation.results import DAMAGE, append, decoded
 from pursamere_viz.models.device import default_device
 from pursamere_viz.purification import PurifiedClassifier, Purifier
 
@@ -81,12 +81,14 @@ class Journal:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        text = path.read_bytes() if path.exists() else b""
-        self._whole = text.rfind(b"\n") + 1  # what follows was cut short by a kill, and is not a result
-        self._cut = self._whole < len(text)
         self.held: dict[str, dict[int, dict[str, Any]]] = {}
-        for line in text[: self._whole].decode().splitlines():
-            self._hold(json.loads(line))
+        # What follows the last line break was cut short by a kill, and is not a result.
+        for number, line in enumerate((path.read_bytes() if path.exists() else b"").split(b"\n")[:-1], 1):
+            try:
+                self._hold(_checked(decoded(line)))
+            except DAMAGE as problem:
+                remedy = "delete that line, and what it held is measured anew"
+                raise ValueError(f"{path} is damaged in line {number}: {remedy}") from problem
 
     def _hold(self, line: dict[str, Any]) -> None:
         self.held.setdefault(_key(line["cell"]), {})[line["first"]] = line
@@ -111,12 +113,18 @@ class Journal:
 
     def append(self, line: dict[str, Any]) -> None:
         """Keep a finished piece, on disk before this returns."""
-        if self._cut:
-            os.truncate(self.path, self._whole)
-            self._cut = False
-        with self.path.open("ab", buffering=0) as file:  # in one piece: two commands on one file do no harm
-            file.write((json.dumps(line) + "\n").encode())
+        append(self.path, json.dumps(line) + "\n")
         self._hold(line)
+
+
+def _checked(line: dict[str, Any]) -> dict[str, Any]:
+    """The line of a piece; one of DAMAGE if it is none."""
+    flags = [line["clean"], *line["attacks"].values()]
+    if list(line["attacks"]) != line["cell"].get("attacks", []) or type(line["first"]) is not int:
+        raise ValueError("a piece of another cell")
+    if not line["clean"] or any(len(of) != len(line["clean"]) or set(of) - {"0", "1"} for of in flags):
+        raise ValueError("flags that are none")
+    return line
 
 
 def _key(described: dict[str, Any]) -> str:

@@ -2,6 +2,7 @@
 
 import fcntl
 import json
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cached_property
@@ -17,7 +18,9 @@ Key = tuple[str, str, float, int]
 PARTS = ("config", "weights", "versions")  # of every fingerprint
 IMAGES = "images"  # the part that the first runs lack
 START = b'{"bench": '
+LONGEST = 250  # letters of a reason
 ROUNDING = 1e-4  # of a distance measured in float32
+DAMAGE = (ValueError, KeyError, TypeError, AttributeError, OverflowError)  # what other lines than ours may raise
 
 
 class BenchResults:
@@ -49,16 +52,17 @@ class BenchResults:
         try:
             if not lines:
                 raise ValueError("it is empty")
-            first, *others = [json.loads(line) for line in lines]
+            first, *others = map(decoded, lines)
             parts = [*PARTS, IMAGES] if IMAGES in first["bench"] else PARTS
-            fingerprint = {part: dict(first["bench"][part]) for part in parts}
+            fingerprint = {part: {**first["bench"][part]} for part in parts}
             config = BenchConfig(**_as_tuples(fingerprint["config"]))
             outcomes = [line["outcome"] for line in others if "outcome" in line]
             _refuse_impossible(outcomes, config)
             probes = [line["probe"] for line in others if "probe" in line]
             _refuse_impossible_probes(probes, config)
-        except (ValueError, KeyError, TypeError) as problem:
+        except DAMAGE as problem:
             said = str(problem) if type(problem) is ValueError else "its lines are damaged"
+            said = said if len(said) <= LONGEST else f"{said[:LONGEST]}…"  # it quotes what the file holds
             raise ValueError(f"{path} is not a bench run of this program: {said}") from problem
         return cls(path, fingerprint, outcomes, probes)
 
@@ -77,7 +81,7 @@ class BenchResults:
                 if not (there.startswith(START) or START.startswith(there)):
                     raise ValueError(f"{path} is not a bench run of this program: name another file")
                 file.truncate(0)  # a run killed in its first line, or none yet
-                file.write(json.dumps({"bench": fingerprint}).encode() + b"\n")
+                _write_all(file, json.dumps({"bench": fingerprint}) + "\n")
                 return cls(path, fingerprint, [])
         except OSError as problem:
             raise ValueError(f"results cannot be written to {path}: {problem.strerror}") from problem
@@ -118,9 +122,30 @@ class BenchResults:
         return [self.held[(*cell, image)] for image in images if (*cell, image) in self.held]
 
     def _write(self, text: str) -> None:
-        # In one piece, so that two commands on one file do each other's work again, and no harm.
-        with _locked(self.path) as file:
-            file.write(text.encode())
+        append(self.path, text)
+
+
+def append(path: Path, lines: str) -> None:
+    """Add whole lines to a file of JSON lines, on disk before this returns, or, with a ValueError in one sentence, none of them.
+
+    In one piece, so that two commands on one file do each other's work again, and no harm.
+    """
+    try:
+        with _locked(path) as file:
+            _drop_unfinished(file)
+            _write_all(file, lines)
+    except OSError as problem:
+        raise ValueError(
+            f"results cannot be written to {path}: {problem.strerror}; what was kept before stays"
+        ) from problem
+
+
+def decoded(line: str | bytes) -> Any:
+    """A line of JSON; TypeError if it is none."""
+    try:
+        return json.loads(line)
+    except (ValueError, RecursionError) as problem:  # numbers of thousands of digits, brackets in brackets
+        raise TypeError("not a line of JSON") from problem
 
 
 @contextmanager
@@ -130,6 +155,26 @@ def _locked(path: Path) -> Iterator[FileIO]:
         fcntl.flock(file, fcntl.LOCK_EX)
         file.seek(0)
         yield file
+
+
+def _drop_unfinished(file: FileIO) -> None:
+    """Take away the last line if a kill cut it short: what follows would be lost with it."""
+    if end := file.seek(0, os.SEEK_END):
+        file.seek(end - 1)
+        if file.read(1) != b"\n":
+            file.seek(0)
+            file.truncate(file.read().rfind(b"\n") + 1)
+
+
+def _write_all(file: FileIO, text: str) -> None:
+    """Append all of a text or, raising OSError, nothing: where the disk is almost full the system writes a part and says so."""
+    before, rest = file.seek(0, os.SEEK_END), memoryview(text.encode())
+    try:
+        while rest:
+            rest = rest[file.write(rest) :]
+    except OSError:
+        file.truncate(before)
+        raise
 
 
 def _refuse_impossible(outcomes: list[Outcome], config: BenchConfig) -> None:
