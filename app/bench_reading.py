@@ -74,10 +74,13 @@ def keep_upload(name: str, content: bytes) -> Path:
     digest = hashlib.sha256(content).hexdigest()[:16]
     stem = re.sub(r"[^\w-]+", "-", Path(name).stem).strip("-")[:MOST_LETTERS] or "run"
     path = _folder() / digest / f"{stem}.jsonl"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(content)
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
         read(path)
+    except OSError as problem:
+        shutil.rmtree(path.parent, ignore_errors=True)
+        raise ValueError(f"This run cannot be kept in {_folder()}: {problem.strerror}") from problem
     except ValueError:
         shutil.rmtree(path.parent, ignore_errors=True)  # nothing acceptable has this content, under whatever name
         raise

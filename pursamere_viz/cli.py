@@ -27,8 +27,11 @@ def main(arguments: list[str] | None = None) -> int:
     chosen = command_parser().parse_args(arguments)
     try:
         chosen.command(chosen)
-    except (ValueError, OSError) as problem:
+    except ValueError as problem:
         print(problem, file=sys.stderr)
+        return 2
+    except OSError as problem:
+        print(f"{problem.filename or 'a file'} cannot be used: {problem.strerror or problem}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("stopped; the same command goes on from what is finished", file=sys.stderr)

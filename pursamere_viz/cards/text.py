@@ -1,5 +1,6 @@
 """Model cards: what the shipped networks and the defence are worth, measured, and written down as Markdown."""
 
+import os
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -44,8 +45,18 @@ def write_card(name: str, images: int) -> Path:
         notes.read_text().strip() if notes.exists() else "",
     ]
     path = checkpoints.ASSETS / f"{name}.md"
-    path.write_text("\n\n".join(part for part in parts if part) + "\n")
+    _replace(path, ("\n\n".join(part for part in parts if part) + "\n").encode())
     return path
+
+
+def _replace(path: Path, content: bytes) -> None:
+    """Put a whole file in the place of the old one, which stays where that fails."""
+    made = path.with_suffix(".new")
+    try:
+        made.write_bytes(content)
+        os.replace(made, path)
+    finally:
+        made.unlink(missing_ok=True)
 
 
 def table(head: Sequence[str], body: Sequence[Sequence[Any]]) -> str:
@@ -109,7 +120,7 @@ of training images.
 
 def _samples(name: str) -> str:
     made = generated.ship(name)
-    checkpoints.ASSETS.joinpath(f"{name}_generated.png").write_bytes(contact_sheet(made.x, columns=20))
+    _replace(checkpoints.ASSETS / f"{name}_generated.png", contact_sheet(made.x, columns=20))
     return f"""## Samples
 
 ![{len(made.x)} generated images]({name}_generated.png)

@@ -19,7 +19,7 @@ from pursamere_viz.defences.registry import denoiser_calls
 from pursamere_viz.evaluation.accuracy import RobustAccuracy, robust_accuracy
 from pursamere_viz.evaluation.config import versions
 from pursamere_viz.evaluation.engine import Advance, measure_pieces, workers
-from pursamere_viz.evaluation.journal import append, whole_lines
+from pursamere_viz.evaluation.journal import DAMAGE, append, decoded, whole_lines
 from pursamere_viz.evaluation.pieces import CLASSIFIER, attack_cost
 from pursamere_viz.models.device import default_device
 from pursamere_viz.purification import PurifiedClassifier, Purifier
@@ -91,8 +91,12 @@ class Journal:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.held: dict[str, dict[int, dict[str, Any]]] = {}
-        for line in whole_lines(path.read_bytes() if path.exists() else b""):
-            self._hold(json.loads(line))
+        for number, line in enumerate(whole_lines(path.read_bytes() if path.exists() else b""), 1):
+            try:
+                self._hold(_checked(decoded(line)))
+            except DAMAGE as problem:
+                remedy = "delete that line, and what it held is measured anew"
+                raise ValueError(f"{path} is damaged in line {number}: {remedy}") from problem
 
     def _hold(self, line: dict[str, Any]) -> None:
         self.held.setdefault(_key(line["cell"]), {})[line["first"]] = line
@@ -120,6 +124,16 @@ class Journal:
         append(self.path, "".join(json.dumps(line) + "\n" for line in lines))
         for line in lines:
             self._hold(line)
+
+
+def _checked(line: dict[str, Any]) -> dict[str, Any]:
+    """The line of a piece; one of DAMAGE if it is none."""
+    flags = [line["clean"], *line["attacks"].values()]
+    if list(line["attacks"]) != line["cell"].get("attacks", []) or type(line["first"]) is not int:
+        raise ValueError("a piece of another cell")
+    if not line["clean"] or any(len(of) != len(line["clean"]) or set(of) - {"0", "1"} for of in flags):
+        raise ValueError("flags that are none")
+    return line
 
 
 def _key(described: dict[str, Any]) -> str:

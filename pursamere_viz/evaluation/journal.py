@@ -1,11 +1,15 @@
 """Files of JSON lines that many may append to, and that a kill cannot break."""
 
 import fcntl
+import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from io import FileIO
 from pathlib import Path
+from typing import Any
+
+DAMAGE = (ValueError, KeyError, TypeError, AttributeError, OverflowError)  # what other lines than ours may raise
 
 
 @contextmanager
@@ -22,21 +26,39 @@ def whole_lines(content: bytes) -> list[bytes]:
     return content.split(b"\n")[:-1]
 
 
+def decoded(line: str | bytes) -> Any:
+    """A line of JSON; TypeError if it is none."""
+    try:
+        return json.loads(line)
+    except (ValueError, RecursionError) as problem:  # numbers of thousands of digits, brackets in brackets
+        raise TypeError("not a line of JSON") from problem
+
+
 def append(path: Path, text: str) -> None:
-    """Append whole lines, on disk before this returns: all of them, or, with OSError, none.
+    """Append whole lines, on disk before this returns: all of them, or, with a ValueError in one sentence, none.
 
     Whatever a kill left of a line before them is taken away first.
     """
-    with locked(path) as file:
-        end = start = _end_of_lines(file)
-        content = text.encode()
-        try:
+    try:
+        with locked(path) as file:
+            start = _end_of_lines(file)
             file.truncate(start)
-            while end - start < len(content):  # a write may take a part only
-                end += file.write(content[end - start :])
-        except OSError:
-            file.truncate(start)
-            raise
+            write_all(file, text)
+    except OSError as problem:
+        raise ValueError(
+            f"results cannot be written to {path}: {problem.strerror}; what was kept before stays"
+        ) from problem
+
+
+def write_all(file: FileIO, text: str) -> None:
+    """Append all of a text or, raising OSError, nothing: where the disk is almost full the system writes a part and says so."""
+    start, rest = file.seek(0, os.SEEK_END), memoryview(text.encode())
+    try:
+        while rest:
+            rest = rest[file.write(rest) :]
+    except OSError:
+        file.truncate(start)
+        raise
 
 
 def _end_of_lines(file: FileIO) -> int:

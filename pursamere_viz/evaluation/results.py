@@ -9,12 +9,13 @@ from typing import Any
 from pursamere_viz.data.records import data_set
 from pursamere_viz.evaluation.config import BenchConfig, fingerprint, table_cells
 from pursamere_viz.evaluation.engine import PARTS, Advance, measure_pieces, refuse_difference, workers
-from pursamere_viz.evaluation.journal import append, locked, whole_lines
+from pursamere_viz.evaluation.journal import DAMAGE, append, decoded, locked, whole_lines, write_all
 from pursamere_viz.evaluation.pieces import Outcome, Piece, pieces
 
 Key = tuple[str, str, float, int]
 IMAGES = "images"  # the part of a fingerprint that the first runs lack
 START = b'{"bench": '
+LONGEST = 250  # letters of a reason
 ROUNDING = 1e-4  # of a distance measured in float32
 
 
@@ -46,16 +47,17 @@ class BenchResults:
         try:
             if not lines:
                 raise ValueError("it is empty")
-            first, *others = [json.loads(line) for line in lines]
+            first, *others = map(decoded, lines)
             parts = [part for part in PARTS if part != IMAGES or part in first["bench"]]
-            fingerprint = {part: dict(first["bench"][part]) for part in parts}
+            fingerprint = {part: {**first["bench"][part]} for part in parts}
             config = BenchConfig(**_as_tuples(fingerprint["config"]))
             outcomes = [line["outcome"] for line in others if "outcome" in line]
             _refuse_impossible(outcomes, config)
             probes = [line["probe"] for line in others if "probe" in line]
             _refuse_impossible_probes(probes, config)
-        except (ValueError, KeyError, TypeError) as problem:
+        except DAMAGE as problem:
             said = str(problem) if type(problem) is ValueError else "its lines are damaged"
+            said = said if len(said) <= LONGEST else f"{said[:LONGEST]}…"  # it quotes what the file holds
             raise ValueError(f"{path} is not a bench run of this program: {said}") from problem
         return cls(path, fingerprint, outcomes, probes)
 
@@ -74,7 +76,7 @@ class BenchResults:
                 if not (there.startswith(START) or START.startswith(there)):
                     raise ValueError(f"{path} is not a bench run of this program: name another file")
                 file.truncate(0)  # a run killed in its first line, or none yet
-                file.write(json.dumps({"bench": fingerprint}).encode() + b"\n")
+                write_all(file, json.dumps({"bench": fingerprint}) + "\n")
                 return cls(path, fingerprint, [])
         except OSError as problem:
             raise ValueError(f"results cannot be written to {path}: {problem.strerror}") from problem

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from pursamere_viz.models.networks import make_network
 
+PARTIAL = ".partial-"  # between the name of a file in the making and the number of the process that makes it
 ASSETS = Path(__file__).resolve().parents[2] / "assets"
 
 
@@ -35,15 +36,32 @@ def content_hash(tensors: Mapping[str, Tensor], described: Mapping[str, str]) ->
 
 
 def save_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, Any]) -> None:
-    """Write tensors with JSON metadata and a hash, atomically."""
+    """Write tensors with JSON metadata and a hash, atomically; ValueError in one sentence where the disk does not take it."""
     # Copies: safetensors refuses tensors that share memory.
     held = {name: tensor.detach().to("cpu", copy=True).contiguous() for name, tensor in tensors.items()}
     described = {key: json.dumps(value) for key, value in metadata.items()}
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(f".partial-{os.getpid()}")
-    save_file(held, partial, metadata=described | {"sha256": content_hash(held, described)})
-    partial.chmod(0o644)  # safetensors writes for the owner alone
-    os.replace(partial, path)
+    _clear_partial(path)
+    partial = path.with_suffix(f"{PARTIAL}{os.getpid()}")
+    try:
+        save_file(held, partial, metadata=described | {"sha256": content_hash(held, described)})
+        partial.chmod(0o644)  # safetensors writes for the owner alone
+        os.replace(partial, path)
+    except (SafetensorError, OSError) as problem:
+        raise ValueError(f"{path} cannot be written ({problem}): what was there stays") from problem
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def _clear_partial(path: Path) -> None:
+    """Remove what killed processes left in the making."""
+    for left in path.parent.glob(f"{path.stem}{PARTIAL}*"):
+        try:
+            os.kill(int(left.suffix.removeprefix(PARTIAL)), 0)  # sends nothing
+        except ProcessLookupError:
+            left.unlink(missing_ok=True)
+        except (ValueError, PermissionError):
+            pass
 
 
 def load_tensors(path: Path, remedy: str) -> tuple[dict[str, Tensor], dict[str, Any]]:

@@ -29,7 +29,7 @@ def test_a_full_disk_keeps_what_was_there_and_nothing_of_the_rest(tmp_path):
     append(path, "kept\n")
     resource.setrlimit(resource.RLIMIT_FSIZE, (100, hard))
     try:
-        with pytest.raises(OSError, match="File too large"):
+        with pytest.raises(ValueError, match="File too large; what was kept before stays"):
             append(path, "a line\n" * 100)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))

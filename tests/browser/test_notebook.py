@@ -1,0 +1,148 @@
+"""The live view of notebook 03 in a real JupyterLab: what is drawn is what the sliders and the sentence say."""
+
+import contextlib
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import nbformat
+import pytest
+
+from pursamere_viz import PRESETS
+from pursamere_viz.benchmark.first_view import BROWSERS, FLAGS
+from pursamere_viz.notebook_widgets import explore
+
+sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+BROWSER = next((path for path in map(shutil.which, BROWSERS) if path), None)
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.browser,
+    pytest.mark.skipif(BROWSER is None, reason="no Chromium is installed"),
+]
+NOTEBOOK = Path(__file__).resolve().parents[2] / "notebooks" / "03_mode_recovery_2d.ipynb"
+WAIT = 240_000  # ms, for a kernel to start on a busy machine
+# JupyterLab's own object, which --expose-app-in-browser lets a page see: its kernel is there and has nothing to do.
+IDLE = """() => {
+    const session = window.jupyterapp?.shell.currentWidget?.sessionContext?.session;
+    return session?.kernel?.status === 'idle';
+}"""
+PICTURE = ".jp-OutputArea .js-plotly-plot"
+# What Plotly holds and has drawn: the map, the last point of each path, the start; and what the page says beside it.
+SHOWN = """() => {
+    const figure = document.querySelector('.jp-OutputArea .js-plotly-plot');
+    const texts = selector => [...document.querySelectorAll(selector)].map(element => element.innerText);
+    const paths = figure.data.filter(trace => trace.mode === 'lines' && trace.legendgroup);
+    const start = figure.data.find(trace => trace.name === 'start');
+    return {
+        lines: [...figure.querySelectorAll('.contourlevel path')].map(path => path.getAttribute('d')).join(),
+        heights: Array.from(figure.data[0].z, row => Array.from(row)).flat(),
+        ends: paths.map(trace => [trace.x.at(-1), trace.y.at(-1)]),
+        start: [start.x[0], start.y[0]],
+        readouts: texts('.widget-readout').map(text => Number(text.replace('−', '-'))),
+        said: texts('.widget-html-content').join(),
+    };
+}"""
+
+
+@pytest.fixture
+def address(tmp_path: Path) -> Iterator[str]:
+    """JupyterLab on a folder with the notebook's own cells that make the live view, and no others."""
+    notebook = nbformat.read(NOTEBOOK, as_version=4)
+    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    live = next(i for i, cell in enumerate(code) if "explore(" in cell.source)
+    notebook.cells = [code[0], *code[live : live + 2]]
+    for cell in notebook.cells:
+        cell.outputs = []
+    nbformat.write(notebook, tmp_path / "live.ipynb")
+    with socket.socket() as probe:
+        probe.bind(("localhost", 0))
+        port = probe.getsockname()[1]
+    command = [
+        sys.executable,
+        "-m",
+        "jupyterlab",
+        "--no-browser",
+        "--allow-root",
+        "--expose-app-in-browser",
+        f"--port={port}",
+    ]
+    command += [f"--ServerApp.root_dir={tmp_path}", "--ServerApp.port_retries=0", "--IdentityProvider.token="]
+    process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        for _ in range(1200):
+            with contextlib.suppress(OSError):
+                urllib.request.urlopen(f"http://localhost:{port}/api", timeout=1).close()
+                break
+            time.sleep(0.1)
+        yield f"http://localhost:{port}/lab/tree/live.ipynb"
+    finally:
+        process.terminate()
+        process.wait()
+
+
+@pytest.fixture
+def page(address: str):
+    with sync_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=BROWSER, args=FLAGS)
+        page = browser.new_page(viewport={"width": 1280, "height": 1000})
+        page.set_default_timeout(WAIT)
+        page.goto(address)
+        page.wait_for_function(IDLE)
+        page.wait_for_timeout(3000)  # a kernel says idle once before it has said what it is
+        yield page
+        browser.close()
+
+
+def settled(page) -> dict:
+    """What is shown once it has stopped changing."""
+    page.wait_for_selector(f"{PICTURE} .legendtext")
+    page.wait_for_function(IDLE)
+    before = None
+    for _ in range(60):
+        page.wait_for_timeout(2000)
+        now = page.evaluate(SHOWN)
+        if now == before:
+            return now
+        before = now
+    raise AssertionError("the view does not come to rest")
+
+
+def is_consistent(shown: dict) -> None:
+    """The picture is the library's own for the values of the sliders, and its paths end where the sentence says."""
+    x, y, sigma = shown["readouts"]
+    fresh = explore(PRESETS["triangle"].density, sigma=sigma, start_x=x, start_y=y, radius=3.0, steps=60)
+    assert shown["start"] == [x, y]
+    assert shown["heights"] == pytest.approx(fresh.figure.data[0].z.ravel().tolist(), rel=1e-5)
+    said = [[float(v) for v in end] for end in re.findall(r"ends at \((-?[\d.]+), (-?[\d.]+)\)", shown["said"])]
+    assert len(said) == 2 and shown["ends"] == [pytest.approx(end, abs=6e-4) for end in said]
+    assert shown["said"].replace("\n", "<br>") == fresh.found.value
+
+
+def test_the_live_view_shows_what_it_says(page) -> None:
+    """After "Restart and run all", after a reload with the kernel alive, after a click, and after a second reload."""
+    page.evaluate("() => { jupyterapp.commands.execute('notebook:restart-run-all'); }")
+    page.locator(".jp-Dialog button.jp-mod-accept").click()
+    first = settled(page)
+    assert first["readouts"] == [0.05, 0.2, 0.8] and first["lines"]  # the last sigma that the cell sets
+    is_consistent(first)
+
+    page.keyboard.press("Control+s")
+    page.wait_for_timeout(2000)
+    page.reload()
+    assert settled(page) == first
+
+    box = page.locator(f"{PICTURE} .nsewdrag").first.bounding_box()
+    page.mouse.click(box["x"] + 0.25 * box["width"], box["y"] + 0.3 * box["height"])
+    page.wait_for_function("() => document.querySelector('.widget-readout').innerText !== '0.05'")
+    clicked = settled(page)
+    assert clicked["start"][0] < -0.5 and clicked["start"][1] > 0.5
+    is_consistent(clicked)
+
+    page.reload()
+    assert settled(page) == clicked
