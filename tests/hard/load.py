@@ -43,6 +43,7 @@ class Session:
         self.query, self.hash, self.widgets = query, "", dict[str, WidgetState]()
         self.shown: dict[tuple[int, ...], Element] = {}
         self.waited: list[float] = []
+        self.gathers = True  # whether the page is told to report how it is used
 
     def close(self) -> None:
         self.socket.close()
@@ -88,7 +89,7 @@ class Session:
             answer = ForwardMsg.FromString(self.socket.recv(timeout=PATIENCE))
             kind = answer.WhichOneof("type")
             if kind == "new_session":
-                fresh = {}
+                fresh, self.gathers = {}, answer.new_session.config.gather_usage_stats
             elif kind == "navigation":
                 self.hash = answer.navigation.page_script_hash
             elif kind == "page_info_changed":
