@@ -250,8 +250,8 @@ def test_basins_say_how_far_they_are(isotropic, make_error, monkeypatch):
     config, where = PurifierConfig(steps=4), {"window": (-2, 2, -2, 2), "resolution": 5}
     target = torch.zeros(1, 2)  # float32, beside ends in float64
     steps = basin_steps(error, config, target, **where)
-    shares = [next(steps) for _ in range(4)]
-    assert shares == [0.25, 0.5, 0.75, 1.0]
+    shares = [next(steps) for _ in range(8)]  # four chunks, two at a time, in each of four steps
+    assert shares == [k / 8 for k in range(1, 9)]
     assert torch.equal(finish(steps).end, basins(error, config, target, **where).end)
 
 
