@@ -6,6 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from scipy.stats import binomtest
+
 from pursamere_viz.analysis.contact_sheets import contact_sheet
 from pursamere_viz.analysis.denoising import denoising_psnr
 from pursamere_viz.attacks.config import MODES
@@ -150,7 +152,34 @@ those lines say what is left after each. Every number is an upper bound: a bette
 blind: the attacker knows the classifier only; bpda: the purifier's gradient is taken for the identity; full: the exact
 gradient through every step. Without a purifier the three are one. The attacks compute in float32.
 
-{table(["", "", *MODES], body)}"""
+{table(["", "", *MODES], body)}
+
+{_against(journal, default, others[0], images)}"""
+
+
+def _against(journal: Journal, one: Row, other: Row, images: int) -> str:
+    """The sign test of McNemar between two rows at each budget under the full attack, on the images measured of both."""
+    said = []
+    for budget in plan_of(one.config.data_set).budgets:
+        found = [
+            journal.outcome(
+                attacked_cell(row, budget, "full", images), load_defence_of(row.config, "cpu")[1], partial=True
+            )
+            for row in (one, other)
+        ]
+        if any(outcome is None for outcome in found):
+            continue
+        count = min(len(outcome.clean) for outcome in found if outcome)
+        a, b = (outcome.first(count).worst.robust for outcome in found if outcome)
+        only, instead = int((a & ~b).sum()), int((b & ~a).sum())
+        p = binomtest(only, only + instead).pvalue if only + instead else 1.0
+        said.append(f"{budget_text(budget)}: {only} against {instead} of {count} (p = {p:.2g})")
+    if not said:
+        return ""
+    return (
+        f"Images that stand behind {one.title} only, against those that stand behind {other.title} only, under the full attack: "
+        f"{'; '.join(said)}. p is of the two-sided sign test (McNemar), not corrected for the number of budgets."
+    )
 
 
 def _block(journal: Journal, row: Row, title: str, images: int, like: Row | None = None) -> list[list[str]]:

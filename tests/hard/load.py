@@ -34,25 +34,23 @@ class Session:
     """One browser tab: its address, what it shows, and the values of its widgets."""
 
     def __init__(self, address: str, query: str = "") -> None:
-        self.socket = connect(
-            f"ws{address.removeprefix('http')}/_stcore/stream",
-            subprotocols=["streamlit"],
-            max_size=None,
-            open_timeout=PATIENCE,
-        )
+        self._open = contextlib.ExitStack()
+        stream = f"ws{address.removeprefix('http')}/_stcore/stream"
+        how = {"subprotocols": ["streamlit"], "max_size": None, "open_timeout": PATIENCE}
+        self.socket = self._open.enter_context(connect(stream, **how))
         self.query, self.hash, self.widgets = query, "", dict[str, WidgetState]()
         self.shown: dict[tuple[int, ...], Element] = {}
         self.waited: list[float] = []
         self.gathers = True  # whether the page is told to report how it is used
 
     def close(self) -> None:
-        self.socket.close()
+        self._open.close()
 
     def __getitem__(self, key: str) -> Any:
-        """The widget or chart with this key."""
+        """The widget or chart with this key, and not the bar beneath a chart."""
         for element in self.shown.values():
             held = getattr(element, element.WhichOneof("type"))
-            if getattr(held, "id", "").endswith(f"-{key}"):
+            if type(held).__name__ in VALUES and held.id.endswith(f"-{key}"):
                 return held
         raise KeyError(key)
 

@@ -38,6 +38,7 @@ def valued(page) -> some.SearchStrategy:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.kind.__name__)
+@settings(max_examples=settings.default.max_examples // len(PAGES) + 1)  # so many over all pages
 @given(data=some.data())
 def test_an_address_is_a_scenario_and_sentences(page, data, clear):
     pairs = data.draw(some.lists(valued(page), max_size=12))

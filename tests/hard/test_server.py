@@ -92,8 +92,8 @@ def test_the_page_reports_to_nobody(running):
 
 def test_another_site_cannot_open_a_session(running):
     address = running[0].removeprefix("http")
-    with pytest.raises(InvalidStatus) as refused:
-        connect(f"ws{address}/_stcore/stream", origin="http://example.org")
+    with pytest.raises(InvalidStatus) as refused, connect(f"ws{address}/_stcore/stream", origin="http://example.org"):
+        pass
     assert refused.value.response.status_code == 403
 
 
