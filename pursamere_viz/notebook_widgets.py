@@ -30,13 +30,29 @@ class Explorer(VBox):
         self.x = _slider("x", scenario.start_x, math.ceil(100 * x0) / 100, math.floor(100 * x1) / 100)
         self.y = _slider("y", scenario.start_y, math.ceil(100 * y0) / 100, math.floor(100 * y1) / 100)
         self.sigma = _slider("sigma", scenario.sigma, 0.05, max(1.0, scenario.sigma))
-        # A white sheet in both themes of JupyterLab: the text is navy.
-        self.figure = _Picture(density_plane(self.run).update_layout(paper_bgcolor="white", plot_bgcolor="white"))
-        self.figure.data[-1].on_click(self._clicked)
+        self.figure = self._picture()
         self.found = HTML(_sentence(self.run))
-        super().__init__([HBox([self.x, self.y, self.sigma]), self.figure, self.found])
+        self._sliders = HBox([self.x, self.y, self.sigma])
+        super().__init__([self._sliders, self.figure, self.found])
         for slider in (self.x, self.y, self.sigma):
             slider.observe(self._moved, "value")
+
+    def _picture(self) -> "_Picture":
+        # A white sheet in both themes of JupyterLab: the text is navy.
+        picture = _Picture(density_plane(self.run).update_layout(paper_bgcolor="white", plot_bgcolor="white"))
+        picture.data[-1].on_click(self._clicked)
+        return picture
+
+    def _repr_mimebundle_(self, **how: Any) -> dict[str, Any]:
+        """Show a new picture of what is so now.
+
+        Changes made before the page has drawn a picture reach it while it is being drawn, and can be lost.
+        """
+        before, self.figure = self.figure, self._picture()
+        self.children = [self._sliders, self.figure, self.found]
+        before.close()
+        bundle: dict[str, Any] = super()._repr_mimebundle_(**how)
+        return bundle
 
     def start_at(self, x: float, y: float) -> None:
         """Move the start, as a click does."""

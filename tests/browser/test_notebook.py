@@ -26,7 +26,7 @@ pytestmark = [
     pytest.mark.skipif(BROWSER is None, reason="no Chromium is installed"),
 ]
 NOTEBOOK = Path(__file__).resolve().parents[2] / "notebooks" / "03_mode_recovery_2d.ipynb"
-WAIT = 480_000  # ms, for a kernel to start on a busy machine
+WAIT = 300_000  # ms, for a kernel to start on a busy machine
 # JupyterLab's own object, which --expose-app-in-browser lets a page see: its kernel is there and has nothing to do.
 IDLE = """() => {
     const session = window.jupyterapp?.shell.currentWidget?.sessionContext?.session;
@@ -90,7 +90,7 @@ def address(tmp_path: Path) -> Iterator[str]:
 def page(address: str):
     with sync_api.sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=BROWSER, args=FLAGS)
-        page = browser.new_page(viewport={"width": 1280, "height": 1000})
+        page = browser.new_page(viewport={"width": 1280, "height": 1800})
         page.set_default_timeout(WAIT)
         page.goto(address)
         page.wait_for_function(IDLE)
