@@ -132,8 +132,7 @@ def test_the_live_view_shows_what_it_says(page) -> None:
     assert first["readouts"] == [0.05, 0.2, 0.8] and first["lines"]  # the last sigma that the cell sets
     is_consistent(first)
 
-    page.keyboard.press("Control+s")
-    page.wait_for_timeout(2000)
+    page.evaluate("async () => { await jupyterapp.commands.execute('docmanager:save'); }")
     page.reload()
     assert settled(page) == first
 
