@@ -1,5 +1,9 @@
-"""How many examples Hypothesis tries: few where the slow tests are left out, a thousand where they run. Always the same ones."""
+"""How many examples Hypothesis tries, always the same ones: few where the slow tests are left out, more where they run.
 
+PURSAMERE_EXAMPLES=1000 pytest tests/hard tries more still, for an evening.
+"""
+
+import os
 import tempfile
 
 import pytest
@@ -11,7 +15,7 @@ COMMON = settings(
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture, HealthCheck.data_too_large],
 )  # fmt: skip
 settings.register_profile("quick", COMMON, max_examples=30)
-settings.register_profile("hard", COMMON, max_examples=1000)
+settings.register_profile("hard", COMMON, max_examples=int(os.environ.get("PURSAMERE_EXAMPLES", "250")))
 
 
 def pytest_configure(config):
