@@ -182,10 +182,10 @@ def test_a_full_disk_is_one_sentence_and_loses_nothing(case, house, monkeypatch,
 
 
 @pytest.fixture
-def small_disk(tmp_path):
+def small_disk(tmp_path_factory):
     """A file system of 256 kB of which all but 8 kB are taken."""
-    place = tmp_path / "disk"
-    place.mkdir()
+    # Not in the test's own folder: where a browser has looked at the mount meanwhile, its folder stays busy.
+    place = tmp_path_factory.mktemp("disk")
     if (
         os.getuid()
         or subprocess.run(["mount", "-t", "tmpfs", "-o", "size=256k", "none", place], capture_output=True).returncode
@@ -193,7 +193,7 @@ def small_disk(tmp_path):
         pytest.skip("only root can mount a small file system here")
     (place / "taken").write_bytes(bytes(248 * 1024))
     yield place
-    subprocess.run(["umount", place], check=True)
+    subprocess.run(["umount", "--lazy", place], check=True)
 
 
 def test_on_a_disk_that_is_really_full_the_run_goes_on_once_there_is_room(small_disk, house, monkeypatch, clear):
