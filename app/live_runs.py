@@ -10,7 +10,7 @@ from pathlib import Path
 import pursamere_viz
 from bench_reading import standing
 from pursamere_viz.evaluation import BenchConfig, BenchResults
-from pursamere_viz.evaluation.command import command_words
+from pursamere_viz.evaluation.command import command_words, duration
 from pursamere_viz.models.device import default_device
 from pursamere_viz.progress import Progress
 
@@ -64,8 +64,7 @@ class LiveRun:
         if not self._share_then < now.share < 1:
             return now
         left = (time.monotonic() - self._began) * (1 - now.share) / (now.share - self._share_then)
-        said = f"{left:.0f} s" if left < 90 else f"{left / 60:.0f} min"
-        return Progress(f"{now.stage}; about {said} left", now.share)
+        return Progress(f"{now.stage}; about {duration(left)} left", now.share)
 
 
 class LiveRuns:

@@ -5,7 +5,6 @@ costs, a store keeps what was measured. Killed at any moment, the same plan goes
 """
 
 import heapq
-import math
 import os
 import subprocess
 import sys
@@ -61,7 +60,6 @@ class Advance:
     results: Any  # the store
     done: float  # cost of the finished pieces, in the units of `Piece.cost`
     total: float
-    fresh: float  # of `done`, what this process has seen computed: the rest was there
     piece: Any | None = None  # the last one
     lines: Sequence[Line] = ()  # what was measured of it
 
@@ -86,9 +84,9 @@ def measure_pieces(
     """
     costs = {piece: piece.cost() for piece in pieces}
     todo = [piece for piece in costs if not store.has(piece)]
-    total, fresh = sum(costs.values()), 0.0
+    total = sum(costs.values())
     done = total - sum(costs[piece] for piece in todo)
-    yield Advance(store, done, total, fresh)
+    yield Advance(store, done, total)
     # The longest first, so that no worker is left alone with one at the end; one at a time, so that none waits for others.
     # A single process has nobody to wait for, and keeps the order that it is given.
     if jobs > 1 or scheduler:
@@ -98,8 +96,8 @@ def measure_pieces(
     for piece, made_of, lines in run(work(piece) for piece in todo):
         _refuse_worker(made_of, piece.made_of())
         store.append(lines)
-        done, fresh = done + costs[piece], fresh + costs[piece]
-        yield Advance(store, done, total, fresh, piece, lines)
+        done += costs[piece]
+        yield Advance(store, done, total, piece, lines)
 
 
 def _measured(piece: Piece) -> tuple[Piece, dict[str, Any], list[Line]]:
@@ -163,11 +161,6 @@ def _local(jobs: int) -> AbstractContextManager[Any]:
     return parallel_config("loky", n_jobs=jobs, inner_max_num_threads=1)
 
 
-def seconds_left(advance: Advance, seconds: float) -> float:
-    """What the rest takes at the pace so far; nan before the first piece of this process."""
-    return seconds * (advance.total - advance.done) / advance.fresh if advance.fresh else math.nan
-
-
 @dataclass(frozen=True)
 class Estimate:
     """How long the pieces that are missing would take, from one measured piece of each kind."""
@@ -197,7 +190,7 @@ def estimate(pieces: Iterable[Any], store: Store) -> Generator[Advance, None, Es
         first.setdefault(piece.kind, piece)
     total, done, aside = sum(costs[piece] for piece in first.values()), 0.0, 0.0
     pace: dict[str, float] = {}
-    yield Advance(store, done, total, done)
+    yield Advance(store, done, total)
     for kind, piece in first.items():
         piece.made_of()  # loads and hashes networks and images, which a worker does once
         began = time.perf_counter()
@@ -207,10 +200,10 @@ def estimate(pieces: Iterable[Any], store: Store) -> Generator[Advance, None, Es
         store.append(lines)
         aside += time.perf_counter() - measured
         pace[kind], done = (measured - began) / costs[piece], done + costs[piece]
-        yield Advance(store, done, total, done, piece, lines)
+        yield Advance(store, done, total, piece, lines)
     left = [piece for piece in todo if first[piece.kind] != piece]
     durations = tuple(pace[piece.kind] * costs[piece] for piece in left)
-    return Estimate(durations, len(first), _start_up(), aside / max(len(first), 1))
+    return Estimate(durations, len(first), _start_up() if durations else 0.0, aside / max(len(first), 1))
 
 
 def _start_up() -> float:

@@ -17,9 +17,7 @@ POINTS = 21  # of a loss curve that are kept
 Outcome = dict[str, Any]  # one line of the results file: an image under one attack on one purifier
 
 BACKWARD = 4.0  # what the full gradient costs, in purifications (`benchmark` measures 3.3 to 4.4)
-CLASSIFIER = (
-    10.0  # a classifier's call, in those of a denoiser, whose noise nodes are computed together (digits: 10 to 30)
-)
+CLASSIFIER = 10.0  # a rough weight for progress: a classifier's call, in those of a denoiser, whose nodes go together
 
 
 def attack_cost(attack: AttackConfig, denoiser_calls: int) -> float:
