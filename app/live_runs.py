@@ -14,6 +14,7 @@ from pursamere_viz.evaluation.command import command_words, duration
 from pursamere_viz.models.device import default_device
 from pursamere_viz.progress import Progress
 
+EARLY = 0.03  # share before which the pace, of the cheapest pieces and the start, says nothing of the rest
 MOST_LIVE = 2  # processes at once; one on a GPU, which one run at a time holds
 ROOT = Path(pursamere_viz.__file__).resolve().parents[1]
 
@@ -61,7 +62,7 @@ class LiveRun:
     def progress(self, results: BenchResults) -> Progress:
         """How far its results are, with the time left at the pace so far."""
         now = standing(results)
-        if not self._share_then < now.share < 1:
+        if not self._share_then + EARLY < now.share < 1:
             return now
         left = (time.monotonic() - self._began) * (1 - now.share) / (now.share - self._share_then)
         return Progress(f"{now.stage}; about {duration(left)} left", now.share)
