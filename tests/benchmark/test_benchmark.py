@@ -77,7 +77,13 @@ def test_what_a_bench_run_gets_done_is_counted_and_its_bookkeeping_told(monkeypa
     monkeypatch.setattr(bench_runs, "CONFIG", small)
     monkeypatch.setattr(bench_runs, "REPEATS", 2)
     assert bench_runs.pairs(small) == 5 * 3
-    record = bench_runs.bookkeeping()
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        record = bench_runs.bookkeeping()
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
     assert record["pieces"] == 6
     assert 1 < record["lowest"] <= record["ratio"] <= record["highest"]
     alone = bench_runs.throughput("one process", {"jobs": 1})
