@@ -8,10 +8,11 @@ import streamlit as st
 
 import bench_reading
 import compute
-from pursamere_viz.attacks.names import GRAMMAR, KNOWN
+from pursamere_viz.attacks.names import GRAMMAR, known_attacks
 from pursamere_viz.data import downloads
 from pursamere_viz.data.records import DATA_SETS
-from pursamere_viz.defences.registry import CHANGEABLE, NAMES, describe
+from pursamere_viz.defences.kinds import PURIFIERS
+from pursamere_viz.defences.registry import CHANGEABLE, describe
 from pursamere_viz.evaluation import BenchConfig, BenchResults
 from pursamere_viz.evaluation.config import table_cells
 from pursamere_viz.evaluation.numbers import Numbers
@@ -157,12 +158,12 @@ def start_form(*, expanded: bool) -> None:
         here = [name for name in DATA_SETS if downloads.on_disk(name)]
         st.selectbox("Data set", here, key="_bench_data_set", format_func=lambda name: DATA_SETS[name].title)
         st.multiselect(
-            "Purifiers", NAMES, default=START["purifiers"], key="_bench_purifiers", accept_new_options=True,
+            "Purifiers", list(PURIFIERS), default=START["purifiers"], key="_bench_purifiers", accept_new_options=True,
             help=f"Type to change a field of one, as in shipped:radius=0.1,rho=0.3. Fields: {', '.join(CHANGEABLE)}.",
         )  # fmt: skip
         st.multiselect(
             "Attacks", ATTACKS, default=START["attacks"], key="_bench_attacks", accept_new_options=True,
-            help=f"Any {GRAMMAR}. Kinds: {', '.join(KNOWN)}.",
+            help=f"Any {GRAMMAR}. Kinds: {', '.join(known_attacks())}.",
         )  # fmt: skip
         st.text_input("Budgets eps", "0.1 0.3", key="_bench_eps", help="Numbers or fractions, as in 8/255 0.1.")
         st.selectbox("Norm", NORMS, index=NORMS.index("linf"), key="_bench_norm")

@@ -186,7 +186,7 @@ def case(config: BenchConfig, purifier: str, attack: str, eps: float, image: int
         "image": image, "attack": wanted.kind, "attack_norm": wanted.norm, "eps": wanted.eps,
         "mode": wanted.mode if here is not None else "blind", "target": wanted.target, "attack_seed": config.seed,
     }  # fmt: skip
-    if wanted.kind != "fgsm":
+    if wanted.about.fixed_steps is None:
         values |= {"attack_steps": wanted.steps, "restarts": wanted.restarts}
     return Scenario(**values), _difference(config, purifier, wanted)
 

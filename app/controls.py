@@ -7,9 +7,11 @@ import streamlit as st
 import compute
 import data_sets
 import images
+from pursamere_viz.attacks.kinds import KINDS
 from pursamere_viz.data.records import DATA_SETS
 from pursamere_viz.defences.config import CLASSIFIERS
 from pursamere_viz.models.checkpoints import weights_path
+from pursamere_viz.parameters import help_of
 from state import PageState, image_lab
 
 
@@ -25,12 +27,12 @@ def control(
     """The widget of one field of a page, kept in session state under the field's key; `typed` makes a number one to type."""
     field, key = page.fields[name], page.key(name)
     meta = field.metadata
-    common = {"key": key, "help": meta["help"], "disabled": disabled}
+    common = {"key": key, "help": help_of(field), "disabled": disabled}
     if meta.get("several"):
-        st.multiselect(label, meta["options"], format_func=format, **common)
+        st.multiselect(label, list(meta["options"]), format_func=format, **common)
         return
     if "options" in meta:
-        st.selectbox(label, meta["options"], format_func=format, **common)
+        st.selectbox(label, list(meta["options"]), format_func=format, **common)
         return
     scale = meta.get("denominator") or 1
     kind = type(page.widget_value(name, field.default))
@@ -93,7 +95,8 @@ def _networks() -> None:
 def _attack() -> None:
     control("attack", "Kind")
     kind = st.session_state["attack"]
-    none, single = kind == "none", kind in ("none", "fgsm")
+    about = KINDS[kind]
+    none, single = kind == "none", about.fixed_steps is not None
     control("mode", "What the attacker knows", disabled=none)
     control("eps", "Budget eps", disabled=none)
     with st.popover("More", width="stretch"):
@@ -101,7 +104,7 @@ def _attack() -> None:
         classes = DATA_SETS[st.session_state["data_set"]].class_names
         choices = {-1: "any wrong class", **dict(enumerate(classes))}
         st.selectbox("Target", list(choices), key="target", format_func=choices.get, disabled=none)
-        control("attack_steps", "Queries" if kind == "square" else "Attack steps", disabled=single, typed=True)
+        control("attack_steps", "Attack steps" if about.needs_gradient else "Queries", disabled=single, typed=True)
         control("restarts", "Restarts", disabled=single)
         control("attack_seed", "Attack seed", disabled=single)
 

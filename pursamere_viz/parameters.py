@@ -4,7 +4,7 @@ import dataclasses
 import functools
 import math
 import textwrap
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, Self, TypeVar
 
 Kind = TypeVar("Kind", bound="Described")
@@ -21,8 +21,8 @@ def number(default: Any, low: float, high: float, step: float, help: str, *, den
     return dataclasses.field(default=default, metadata=metadata)
 
 
-def choice(default: str, options: tuple[str, ...], help: str) -> Any:
-    """A field with a closed list of values."""
+def choice(default: str, options: Collection[str], help: str) -> Any:
+    """A field with a list of values; where that is a register of records, their `about` explains them."""
     return dataclasses.field(default=default, metadata={"options": options, "help": help})
 
 
@@ -103,9 +103,17 @@ def explained(described: type[Plain]) -> type[Plain]:
     return described
 
 
+def help_of(field: "dataclasses.Field[Any]") -> str:
+    """What a field means, with what is known of each of its options."""
+    said, options = field.metadata.get("help", ""), field.metadata.get("options")
+    if not isinstance(options, Mapping):
+        return str(said)
+    return f"{said} {'; '.join(f'{name}: {record.about}' for name, record in options.items())}."
+
+
 def _meaning(field: "dataclasses.Field[Any]") -> str:
     meta = field.metadata
-    parts = [meta.get("help", "")]
+    parts = [help_of(field)]
     if "options" in meta:
         parts.append(f"{'Some' if meta.get('several') else 'One'} of {', '.join(meta['options'])}.")
     elif "low" in meta:

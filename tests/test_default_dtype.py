@@ -27,7 +27,8 @@ from pursamere_viz import (
 )
 from pursamere_viz.data.records import DATA_SETS
 from pursamere_viz.defences.building import random_purifier
-from pursamere_viz.defences.registry import NAMES, make_defence
+from pursamere_viz.defences.kinds import PURIFIERS
+from pursamere_viz.defences.registry import make_defence
 from pursamere_viz.densities.presets import PRESETS
 from pursamere_viz.evaluation import BenchConfig, bench
 from pursamere_viz.models.checkpoints import load_network
@@ -72,7 +73,7 @@ def an_attack():
 
 def every_purifier():
     x, _ = load_images("digits", "test", slice(0, 2))
-    return [make_defence(name, "digits", 3)[0](x) for name in NAMES]
+    return [make_defence(name, "digits", 3)[0](x) for name in PURIFIERS]
 
 
 def networks():

@@ -6,6 +6,7 @@ import compute
 import controls
 import data_sets
 import images
+from pursamere_viz.attacks.kinds import KINDS
 from pursamere_viz.figures import image_lab, surface, to_html
 from pursamere_viz.geometry import length
 from pursamere_viz.labs.image_run import Run, snippet, to_npz
@@ -107,7 +108,7 @@ def facts(result: Run) -> str:
 
 
 def _knowing(scenario: Scenario) -> str:
-    if scenario.attack == "square":
+    if not KINDS[scenario.attack].needs_gradient:
         asked = "the classifier" if scenario.mode == "blind" else "the whole defence"
         return f"asks {asked} {scenario.attack_steps} times, without any gradient"
     return ATTACKER[scenario.mode]

@@ -7,17 +7,12 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor, nn
 
-from pursamere_viz.attacks.apgd import apgd_run
 from pursamere_viz.attacks.config import AttackConfig
-from pursamere_viz.attacks.gradient import gradient_run
 from pursamere_viz.attacks.objective import Iterate, Problem
-from pursamere_viz.attacks.square import kept_queries, square_run
 from pursamere_viz.geometry import length, per_image, seeded
 from pursamere_viz.progress import finish
 from pursamere_viz.purification.defence import PurifiedClassifier
 
-FEWEST_CLASSES = {"apgd_dlr": 3, "apgd_t": 4}
-APGD = ("apgd_ce", "apgd_dlr", "apgd_t")
 LATE, DRAWS = 4, 20  # of a model that draws anew: the candidates from a run's last quarter, and draws that rank each
 
 
@@ -76,14 +71,16 @@ def attack_steps(
     _check_input(x, y, config)
     target = attacked_model(model, config.mode)
     classes = _check_classes(target, x, config)
-    restarts = config.restarts if config.kind not in ("fgsm", "none") else 1
-    expected = 1 + (len(kept_queries(config.steps)) if config.kind == "square" else config.gradient_steps)
+    kind = config.about
+    restarts = config.restarts if kind.fixed_steps is None else 1
+    expected = 1 + (len(kind.kept_steps(config.steps)) if kind.kept_steps else config.gradient_steps)
     best: list[Iterate] = []
     x_adv, best_rank = x, torch.full(y.shape, -math.inf, device=x.device)
     for restart in range(restarts):
         problem = Problem(target, x, y, config, _aims(target, x, y, config, first + restart, classes), start)
         path = []
-        for iterate in _run(problem, first + restart, stop_at_success and not problem.randomised):
+        generator = seeded(f"attack {kind.name}", config.seed, first + restart)
+        for iterate in kind.run(problem, generator, stop_at_success=stop_at_success and not problem.randomised):
             path.append(iterate)
             yield min((restart + len(path) / expected) / restarts, 1.0)
         found, rank = _strongest(problem, path)
@@ -94,16 +91,6 @@ def attack_steps(
         success = _tried(problem, x_adv)[1] > 0.5 if problem.randomised else problem.value(x_adv)[1]
     points, loss = torch.stack([iterate.x for iterate in best]), torch.stack([iterate.loss for iterate in best])
     return AdversarialExamples(x_adv, success, points, loss, length(x_adv - x, "linf"), length(x_adv - x, "l2"))
-
-
-def _run(problem: Problem, restart: int, stop_at_success: bool) -> Generator[Iterate, None, None]:
-    generator = seeded(f"attack {problem.config.kind}", problem.config.seed, restart)
-    if problem.config.kind in APGD:
-        yield from apgd_run(problem, generator, stop_at_success=stop_at_success)
-    elif problem.config.kind == "square":
-        yield from square_run(problem, generator)
-    else:
-        yield from gradient_run(problem, generator, stop_at_success=stop_at_success)
 
 
 def _strongest(problem: Problem, path: list[Iterate]) -> tuple[Tensor, Tensor]:
@@ -134,7 +121,7 @@ def _tried(problem: Problem, z: Tensor) -> tuple[Tensor, Tensor]:
 
 def _aims(model: nn.Module, x: Tensor, y: Tensor, config: AttackConfig, restart: int, classes: int) -> Tensor | None:
     """The wrong classes (B,) that a restart of targeted APGD is after: the most likely on x first."""
-    if config.kind != "apgd_t":
+    if not config.about.changes_aim:
         return None
     with torch.no_grad():
         order = model(x).scatter(-1, y[:, None], -torch.inf).argsort(dim=-1, descending=True, stable=True)
@@ -156,13 +143,13 @@ def _check_input(x: Tensor, y: Tensor, config: AttackConfig) -> None:
 
 def _check_classes(model: nn.Module, x: Tensor, config: AttackConfig) -> int:
     """How many classes the model knows; ValueError where the attack needs another number."""
-    if config.target < 0 and config.kind not in FEWEST_CLASSES:
+    fewest = config.about.fewest_classes
+    if config.target < 0 and not fewest:
         return 0
     with torch.no_grad():
         classes = int(model(x[:1]).shape[-1])
     if config.target >= classes:
         raise ValueError(f"target must be a class from 0 to {classes - 1}, got {config.target}")
-    fewest = FEWEST_CLASSES.get(config.kind, 0)
     if classes < fewest:
         raise ValueError(f"{config.kind} needs at least {fewest} classes, the model has {classes}: use apgd_ce")
     return classes

@@ -3,10 +3,10 @@
 import math
 from dataclasses import dataclass
 
+from pursamere_viz.attacks.kinds import KINDS, AttackKind
 from pursamere_viz.geometry import NORMS, check_norm
 from pursamere_viz.parameters import choice, number, switch
 
-KINDS = ("pgd", "fgsm", "apgd_ce", "apgd_dlr", "apgd_t", "square", "none")
 MODES = ("blind", "bpda", "full")
 
 
@@ -14,13 +14,7 @@ MODES = ("blind", "bpda", "full")
 class AttackConfig:
     """What the attacker does and knows."""
 
-    kind: str = choice(
-        "pgd",
-        KINDS,
-        "pgd: projected gradient steps; fgsm: one step of length eps; apgd_ce, apgd_dlr: steps that adapt, on the cross-entropy "
-        "or on the difference of logits ratio; apgd_t: the latter towards the next likely class with every restart; square: "
-        "random search, no gradient; none: the clean image.",
-    )
+    kind: str = choice("pgd", KINDS, "How the attacker looks for the worst image.")
     norm: str = choice("linf", NORMS, "Norm of the attack budget.")
     eps: float = number(26 / 255, 0.0, 1.0, 1 / 255, "Attack budget on the scale of [0, 1].", denominator=255)
     steps: int = number(20, 1, 5000, 1, "Gradient steps, or queries of the random search (square).")
@@ -51,10 +45,16 @@ class AttackConfig:
             if not isinstance(getattr(self, name), int) or getattr(self, name) < 1:
                 raise ValueError(f"{name} must be a whole number of at least 1, got {getattr(self, name)}")
 
-        if self.kind in ("apgd_dlr", "apgd_t") and self.target >= 0:
-            raise ValueError(f"{self.kind} takes no target, got {self.target}: pgd, apgd_ce and square do")
+        if self.target >= 0 and not self.about.takes_target:
+            do = ", ".join(kind.name for kind in KINDS.values() if kind.takes_target and kind.fixed_steps is None)
+            raise ValueError(f"{self.kind} takes no target, got {self.target}; these do: {do}")
+
+    @property
+    def about(self) -> AttackKind:
+        """What is known of its kind."""
+        return KINDS[self.kind]
 
     @property
     def gradient_steps(self) -> int:
         """Steps of one run: 1 for FGSM, 0 for none."""
-        return {"fgsm": 1, "none": 0}.get(self.kind, self.steps)
+        return self.steps if self.about.fixed_steps is None else self.about.fixed_steps

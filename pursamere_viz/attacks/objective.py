@@ -82,18 +82,28 @@ class Problem:
         return loss, said == self.config.target if self.config.target >= 0 else said != y
 
     def _loss(self, logits: Tensor, y: Tensor) -> Tensor:
-        if self.config.kind == "square":
-            return (
-                -margin(logits, y) if self.config.target < 0 else margin(logits, torch.full_like(y, self.config.target))
-            )
-        if self.config.kind == "apgd_dlr":
-            return dlr(logits, y)
-        if self.config.kind == "apgd_t":
-            assert self.aims is not None
-            return targeted_dlr(logits, y, self.aims.to(y.device))
+        if self.config.about.loss is not None:
+            return self.config.about.loss(logits, y, self)
         if self.config.target >= 0:
             return -cross_entropy(logits, torch.full_like(y, self.config.target), reduction="none")
         return cross_entropy(logits, y, reduction="none")
+
+
+def margin_loss(logits: Tensor, y: Tensor, problem: Problem) -> Tensor:
+    """-margin of the true class, or that of the target: positive where the attacker has won. (B,)."""
+    target = problem.config.target
+    return -margin(logits, y) if target < 0 else margin(logits, torch.full_like(y, target))
+
+
+def dlr_loss(logits: Tensor, y: Tensor, problem: Problem) -> Tensor:
+    """`dlr` of a problem. (B,)."""
+    return dlr(logits, y)
+
+
+def targeted_dlr_loss(logits: Tensor, y: Tensor, problem: Problem) -> Tensor:
+    """`targeted_dlr` towards a problem's aims. (B,)."""
+    assert problem.aims is not None
+    return targeted_dlr(logits, y, problem.aims.to(y.device))
 
 
 def margin(logits: Tensor, y: Tensor) -> Tensor:

@@ -28,7 +28,7 @@ def covered_share(query: int, steps: int) -> float:
     return FIRST_SHARE / 2 ** bisect_left(HALVINGS, query * 10_000 // steps)
 
 
-def square_run(problem: Problem, generator: Generator) -> Iterator[Iterate]:
+def square_run(problem: Problem, generator: Generator, *, stop_at_success: bool) -> Iterator[Iterate]:
     """The start of a run and its state after each of `kept_queries`; a broken image stays where it is and is asked no more.
 
     Before the `steps` queries the clean image is asked, which is left where it is if it is broken already, and the start:

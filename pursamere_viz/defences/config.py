@@ -25,7 +25,7 @@ class DefenceConfig(Described):
     what differs for another one.
     """
 
-    data_set: str = choice("digits", tuple(DATA_SETS), "Data set and the networks trained on it.")
+    data_set: str = choice("digits", DATA_SETS.keys(), "Data set and the networks trained on it.")
     score_model: str = choice(
         "network", SCORE_MODELS, "network: the trained denoiser; empirical: the exact score of the training set."
     )

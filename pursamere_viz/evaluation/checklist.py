@@ -7,8 +7,10 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from pursamere_viz.attacks.kinds import KINDS
 from pursamere_viz.data.records import data_set
-from pursamere_viz.defences.registry import CONVERGED, search_config, traits
+from pursamere_viz.defences.registry import search_config, traits
+from pursamere_viz.defences.shipped import CONVERGED
 from pursamere_viz.evaluation.evidence import (
     DIFFERENCE,
     RISK,
@@ -33,12 +35,6 @@ VANISHED = 1e-3  # of the bare classifier's gradient
 MOST_VANISHED = 0.25  # share of images without a gradient that must be excluded
 ABSENT = 1e-12  # a gradient below is none
 POINTS = f"{100 * DIFFERENCE:.0f} points"
-LOSSES = {
-    "cross-entropy": ("pgd", "apgd_ce"),
-    "difference of logits ratio": ("apgd_dlr",),
-    "targeted ratio": ("apgd_t",),
-}
-APGD = ("apgd_ce", "apgd_dlr", "apgd_t")
 
 
 @dataclass(frozen=True)
@@ -145,7 +141,7 @@ def _one_step(evidence: Evidence) -> Check:
 
 def _more_steps(evidence: Evidence) -> Check:
     name = "Doubling the iterations changes nothing"
-    series = [found for kind in ("pgd", *APGD) for found in evidence.series("steps", kind=kind, mode="full")]
+    series = [found for kind in ("pgd", *_adaptive()) for found in evidence.series("steps", kind=kind, mode="full")]
     if not series:
         return _open(name, "an attack in full mode, as pgd-20:full, and the same with twice the steps")
     checks = []
@@ -159,10 +155,14 @@ def _more_steps(evidence: Evidence) -> Check:
     return _worst(checks)
 
 
+def _adaptive() -> list[str]:
+    return [kind.name for kind in KINDS.values() if kind.adapts]
+
+
 def _apgd(evidence: Evidence) -> Check:
     name = "APGD finds no more than PGD"
     pgd = evidence.attacks(kind="pgd", mode="full")
-    apgd = {attack: config for attack, config in evidence.attacks(mode="full").items() if config.kind in APGD}
+    apgd = {attack: config for attack, config in evidence.attacks(mode="full").items() if config.about.adapts}
     if not pgd or not apgd:
         return _open(name, "pgd:full and an APGD in full mode at the first eps")
     a, b = evidence.standing(list(pgd)), evidence.standing(list(apgd))
@@ -199,7 +199,9 @@ def _black_box(evidence: Evidence) -> Check:
     name = "No attack without gradients beats those with them"
     blackbox = [attack for attack, config in evidence.attacks(kind="square").items() if config.steps >= QUERIES]
     white = [
-        attack for attack, config in evidence.attacks().items() if config.kind != "square" and config.mode != "blind"
+        attack
+        for attack, config in evidence.attacks().items()
+        if config.about.needs_gradient and config.mode != "blind"
     ]
     if not blackbox or not white:
         return _open(name, f"square with at least {QUERIES} queries, and an attack that uses gradients")
@@ -236,9 +238,14 @@ def _modes(evidence: Evidence) -> Check:
 
 def _losses(evidence: Evidence) -> Check:
     name = "No loss adds much to the one that the verdict rests on"
-    full = evidence.attacks(mode="full").items()
-    held = {loss: [attack for attack, config in full if config.kind in kinds] for loss, kinds in LOSSES.items()}
-    left = {loss: evidence.standing(attacks) for loss, attacks in held.items() if attacks}
+    several = {
+        attack: config for attack, config in evidence.attacks(mode="full").items() if config.about.fixed_steps is None
+    }
+    held: dict[str, list[str]] = {}
+    for kind in KINDS.values():
+        for attack in (attack for attack, config in several.items() if config.kind == kind.name):
+            held.setdefault(kind.objective, []).append(attack)
+    left = {loss: evidence.standing(attacks) for loss, attacks in held.items()}
     if len(left) < 2:
         return _open(name, "attacks in full mode on two losses, as apgd_ce and apgd_dlr")
     best = min(left, key=lambda loss: int(left[loss].sum()))

@@ -14,7 +14,8 @@ from typing import Any, TypeVar
 from tqdm import tqdm
 
 from pursamere_viz.attacks import names as attack_names
-from pursamere_viz.defences import registry
+from pursamere_viz.defences.kinds import PURIFIERS
+from pursamere_viz.defences.registry import describe
 from pursamere_viz.evaluation.checklist import checklist
 from pursamere_viz.evaluation.config import BenchConfig, fingerprint
 from pursamere_viz.evaluation.engine import Advance, Estimate, Store, default_jobs, estimate
@@ -33,8 +34,8 @@ def add_evaluate(commands: Any) -> None:
     parser = commands.add_parser(
         "evaluate",
         help="attack purifiers and say what they are worth; goes on where a killed run stopped",
-        epilog=f"Purifiers: {', '.join(registry.NAMES)}; any field may be changed, as in shipped:radius=0.1,rho=0.3. "
-        f"Attacks: {attack_names.GRAMMAR}; kinds: {', '.join(attack_names.KNOWN)}.",
+        epilog=f"Purifiers: {', '.join(PURIFIERS)}; any field may be changed, as in shipped:radius=0.1,rho=0.3. "
+        f"Attacks: {attack_names.GRAMMAR}; kinds: {', '.join(attack_names.known_attacks())}.",
     )
     parser.add_argument("data_set", help="digits, mnist, fashion_mnist or cifar10")
     for name in ("purifiers", "attacks"):
@@ -98,7 +99,7 @@ def evaluate(chosen: argparse.Namespace) -> None:
     results = run_with_bar(config, path, chosen.jobs, chosen.scheduler)
     print(f"\n{summary(results).to_string(index=False)}\n")
     for purifier in config.purifiers:
-        print(f"{purifier}: {registry.describe(purifier)}")
+        print(f"{purifier}: {describe(purifier)}")
         for check in checklist(results, purifier):
             print(f"  {SIGNS[check.verdict]} {check.heading} {check.sentence}")
     print(f"\nkept in {path}")

@@ -85,7 +85,7 @@ def attacks_on(config: BenchConfig, purifier: str) -> list[str]:
         for name in sorted(parsed, key=lambda name: MODES.index(parsed[name].mode)):
             best[replace(parsed[name], mode="full")] = name
         return [name for name in config.attacks if name in best.values()]
-    return [name for name, attack in parsed.items() if attack.kind == "square" or attack.mode in modes]
+    return [name for name, attack in parsed.items() if not attack.about.needs_gradient or attack.mode in modes]
 
 
 def fingerprint(config: BenchConfig) -> dict[str, Any]:

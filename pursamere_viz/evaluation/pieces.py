@@ -24,7 +24,7 @@ def attack_cost(attack: AttackConfig, denoiser_calls: int) -> float:
     """What attacking one image takes, in denoiser calls: the weight of a piece in the progress and time left."""
     forward = CLASSIFIER + (0 if attack.mode == "blind" else denoiser_calls)
     backward = CLASSIFIER + (BACKWARD * denoiser_calls if attack.mode == "full" else 0)
-    if attack.kind == "square":
+    if not attack.about.needs_gradient:
         backward = 0.0
     return attack.gradient_steps * attack.restarts * attack.eot * (forward + backward)
 

@@ -1,11 +1,17 @@
 """Short names of attacks."""
 
+import dataclasses
 import re
 
 import pytest
+import torch
 
-from pursamere_viz.attacks.config import KINDS, MODES
+from pursamere_viz import AttackConfig, Scenario, attack, load_defence, load_images, run
+from pursamere_viz.attacks.config import MODES
+from pursamere_viz.attacks.kinds import KINDS, AttackKind, register_attack
 from pursamere_viz.attacks.names import parse_attack
+from pursamere_viz.attacks.objective import Iterate, margin_loss
+from pursamere_viz.parameters import help_of, parse
 
 
 def written(config) -> str:
@@ -73,3 +79,25 @@ def test_what_stands_for_no_attack_is_refused(name, complaint):
 def test_more_than_any_machine_does_is_refused(name):
     with pytest.raises(ValueError, match="at most"):
         parse_attack(name)
+
+
+def test_one_registration_makes_an_attack_known_everywhere():
+    def corner(problem, generator, *, stop_at_success):
+        for z in (problem.x, problem.inside(torch.zeros_like(problem.x))):
+            yield Iterate(z, *problem.value(z))
+
+    register_attack(AttackKind("corner", "towards black", corner, margin_loss, "margin", fixed_steps=1))
+    try:
+        config = parse_attack("corner:blind", eps=0.1)
+        x, y = load_images("digits", "test", slice(0, 4))
+        found = attack(load_defence("digits"), x, y, config)
+        assert found.linf.amax() <= 0.1 + 1e-6 and found.path.shape[0] == 2
+        for point in (x, found.x_adv):
+            assert ((point == x) | (point == (x - 0.1).clamp(0, 1))).all()
+        kind = next(field for field in dataclasses.fields(AttackConfig) if field.name == "kind")
+        assert "corner: towards black" in help_of(kind) and parse(kind, "corner") == "corner"
+        assert run(Scenario(attack="corner", resolution=11)).examples.x_adv.shape == (1, 1, 8, 8)
+        with pytest.raises(ValueError, match="there is an attack 'corner' already"):
+            register_attack(AttackKind("corner", "", corner))
+    finally:
+        del KINDS["corner"]

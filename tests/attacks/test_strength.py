@@ -6,7 +6,7 @@ from scipy.optimize import minimize
 from torch import nn
 
 from pursamere_viz import AttackConfig, NoiseRule, PurifiedClassifier, attack, load_images
-from pursamere_viz.attacks.adversarial import _picked, _rank, _run
+from pursamere_viz.attacks.adversarial import _picked, _rank
 from pursamere_viz.attacks.objective import Problem
 from pursamere_viz.attacks.square import _square
 from pursamere_viz.geometry import length, normalize, project, project_in_box, seeded
@@ -133,7 +133,7 @@ def test_the_last_iterate_is_among_those_that_fresh_draws_rank(digits):
 
 
 def _first_past(model, x, y, config):
-    path = list(_run(Problem(model, x, y, config), 0, False))
+    path = list(config.about.run(Problem(model, x, y, config), seeded("attack", 0, 0), stop_at_success=False))
     best = torch.stack([_rank(iterate.loss, iterate.success) for iterate in path]).argmax(0)
     return _picked([iterate.x for iterate in path], best)
 

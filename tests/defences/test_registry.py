@@ -4,23 +4,31 @@ import re
 
 import pytest
 import torch
+from torch import nn
 
 from pursamere_viz import DefenceConfig, load_defence, load_images
+from pursamere_viz.cli import main
 from pursamere_viz.defences import building, registry
-from pursamere_viz.defences.registry import (
-    ABOUT,
-    CONVERGED,
-    NAMES,
-    RANDOMISED,
-    Traits,
-    describe,
-    make_defence,
-    search_config,
-    traits,
-)
-from pursamere_viz.models import checkpoints
+from pursamere_viz.defences.kinds import PURIFIERS, PurifierKind, register_purifier
+from pursamere_viz.defences.registry import Traits, describe, make_defence, search_config, traits
+from pursamere_viz.defences.shipped import CONVERGED
+from pursamere_viz.evaluation import BenchConfig
+from pursamere_viz.evaluation.command import command_words
+from pursamere_viz.evaluation.pieces import pieces
+from pursamere_viz.models import checkpoints, load_network
 
-PLAIN = ("none", "jpeg", "median", "rounding", "saturated", *RANDOMISED, *(name + "_fixed" for name in RANDOMISED))
+NAMES = tuple(PURIFIERS)
+PLAIN = (
+    "none",
+    "jpeg",
+    "median",
+    "rounding",
+    "saturated",
+    "likelihood",
+    "likelihood_fixed",
+    "diffusion",
+    "diffusion_fixed",
+)
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +45,8 @@ def test_every_name_makes_a_defence_that_is_what_it_says(name, images):
     assert torch.equal(first, second) != traits(name, "digits").randomised
     assert traits(name, "digits").denoiser_calls == defence.purifier.denoiser_calls
     assert weights and all(re.fullmatch("[0-9a-f]{64}", digest) for digest in weights)
-    assert ABOUT[name.removesuffix("_fixed")] in describe(name)
+    assert describe(name).startswith(PURIFIERS[name.removesuffix("_fixed")].about)
+    assert describe(name).endswith("known") == name.endswith("_fixed")
 
 
 def _built(name: str) -> Traits:
@@ -128,3 +137,38 @@ def test_a_saturated_classifier_says_the_same_and_gives_no_gradient(images):
     assert torch.equal(said.argmax(-1), plain(images).argmax(-1))
     loss = torch.nn.functional.cross_entropy(said.double(), said.argmax(-1))
     assert torch.autograd.grad(loss, leaf)[0].abs().max() < 1e-12
+
+
+def test_one_registration_makes_a_purifier_known_everywhere(images, capsys):
+
+    class Halves(nn.Module):
+        differentiable, randomised, denoiser_calls = True, False, 0
+
+        def forward(self, x):
+            return x / 2
+
+    register_purifier(PurifierKind("halves", "grey values halved", make=lambda *_: Halves(), needs_denoiser=False))
+    try:
+        defence, weights = make_defence("halves", "digits")
+        assert torch.equal(defence(images), load_network("digits", "classifier")(images / 2)) and len(weights) == 1
+        config = BenchConfig(purifiers=("halves",), attacks=("pgd-3",), images=2, batch=2)
+        assert {piece.purifier for piece in pieces(config)} == {"halves"} and "halves" in command_words(config)
+        with pytest.raises(SystemExit):
+            main(["evaluate", "--help"])
+        assert "halves" in capsys.readouterr().out
+        with pytest.raises(ValueError, match="there is a purifier 'halves' already"):
+            register_purifier(PurifierKind("halves", "", make=lambda *_: Halves()))
+    finally:
+        del PURIFIERS["halves"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "complaint"),
+    [
+        (PurifierKind("a", ""), "must be either a change of the shipped one or made by a function"),
+        (PurifierKind("a:b", "", lambda shipped: {}), "letters, digits and _ only, got 'a:b'"),
+    ],
+)
+def test_a_record_that_cannot_be_used_is_refused(kind, complaint):
+    with pytest.raises(ValueError, match=complaint):
+        register_purifier(kind)

@@ -6,17 +6,17 @@ from dataclasses import replace
 
 import pytest
 
-from pursamere_viz.attacks.names import KNOWN
+from pursamere_viz.attacks.names import known_attacks
 from pursamere_viz.cli import main
-from pursamere_viz.defences.registry import NAMES
+from pursamere_viz.defences.kinds import PURIFIERS
 from pursamere_viz.evaluation import BenchConfig
 from pursamere_viz.evaluation.command import fraction
 from pursamere_viz.evaluation.config import CLEAN, fingerprint, table_cells
 from pursamere_viz.evaluation.pieces import Piece, pieces
 
 REFUSED = {
-    "purifier": (["--purifiers", "none", "magic"], f"unknown purifier 'magic'; known: {', '.join(NAMES)}"),
-    "attack": (["--attacks", "cw-20"], f"unknown attack 'cw'; known: {', '.join(KNOWN)}"),
+    "purifier": (["--purifiers", "none", "magic"], f"unknown purifier 'magic'; known: {', '.join(PURIFIERS)}"),
+    "attack": (["--attacks", "cw-20"], f"unknown attack 'cw'; known: {', '.join(known_attacks())}"),
     "mode": (["--attacks", "pgd:white"], "unknown mode 'white' in 'pgd:white'; known: blind, bpda, full"),
     "norm": (["--norm", "l1"], "norm must be one of l2, linf, got 'l1'"),
     "absent class": (["--attacks", "pgd@10"], "pgd@10: digits has no class 10; its classes are 0 to 9"),

@@ -29,7 +29,7 @@ numbers = some.floats().map(str) | some.integers().map(str) | some.floats(0, 1).
 
 def valued(page) -> some.SearchStrategy:
     """A pair (name, text): a field with a value that it may have or one that it may not, or no field at all."""
-    allowed = {name: some.sampled_from(field.metadata.get("options", ODD)) for name, field in page.fields.items()}
+    allowed = {name: some.sampled_from(list(field.metadata.get("options", ODD))) for name, field in page.fields.items()}
     values = {name: value | numbers | text | some.sampled_from(ODD) for name, value in allowed.items()}
     fields = some.one_of(*(some.tuples(some.just(name), value) for name, value in values.items()))
     others = some.sampled_from([name for other in PAGES for name in other.fields]) | text | some.sampled_from(ODD)

@@ -29,7 +29,7 @@ def anything(seed: int) -> dict:
     for name, field in FIELDS.items():
         meta = field.metadata
         if "options" in meta:
-            values[name] = choose.choice(meta["options"])
+            values[name] = choose.choice(list(meta["options"]))
         elif isinstance(field.default, int) and not isinstance(field.default, bool):
             values[name] = choose.randint(int(meta["low"]), int(min(meta["high"], 39)))
         elif isinstance(field.default, float):

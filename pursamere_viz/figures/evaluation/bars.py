@@ -73,7 +73,7 @@ def _same_attack(numbers: Numbers, purifier: str, eps: float) -> Held:
     groups: dict[AttackConfig, Held] = {}
     for attack, config in numbers.attacks(purifier, eps).items():
         found = numbers.of(purifier, attack, eps)
-        if config.kind != "square" and found is not None:
+        if config.about.needs_gradient and found is not None:
             groups.setdefault(replace(config, mode="full"), {})[config.mode] = (attack, found)
     return max(groups.items(), key=lambda item: (len(item[1]), effort(item[0])))[1] if groups else {}
 
