@@ -1,20 +1,13 @@
 """Seconds until the app's first complete view, and from a changed control to a new trajectory, in a real browser."""
 
-import contextlib
 import importlib.util
-import os
 import shutil
-import socket
-import subprocess
-import sys
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).resolve().parents[2]
+from pursamere_viz.benchmark.servers import serve
+
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 DRAWN = ".st-key-image_lab_chart .js-plotly-plot .main-svg"
@@ -29,7 +22,7 @@ def measure() -> Iterator[dict[str, Any]]:
         return
     from playwright.sync_api import sync_playwright
 
-    with serve() as address, sync_playwright() as playwright:
+    with serve() as (address, _), sync_playwright() as playwright:
         page = playwright.chromium.launch(executable_path=browser, args=FLAGS).new_page()
         begun = time.perf_counter()
         page.goto(address)
@@ -44,32 +37,3 @@ def measure() -> Iterator[dict[str, Any]]:
             page.wait_for_selector('[data-testid="stApp"][data-test-script-state="notRunning"]')
             changes.append(time.perf_counter() - begun)
         yield {"what": "changed image to new trajectory", "seconds": [round(c, 2) for c in sorted(changes)]}
-
-
-@contextlib.contextmanager
-def serve() -> Iterator[str]:
-    """The app on a free port of this machine, started anew."""
-    with socket.socket() as probe:
-        probe.bind(("localhost", 0))
-        port = probe.getsockname()[1]
-    command = [
-        sys.executable,
-        "-m",
-        "streamlit",
-        "run",
-        "app/main.py",
-        "--server.headless=true",
-        f"--server.port={port}",
-    ]
-    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=os.environ)
-    address = f"http://localhost:{port}"
-    try:
-        for _ in range(300):
-            with contextlib.suppress(urllib.error.URLError, ConnectionError):
-                urllib.request.urlopen(f"{address}/_stcore/health", timeout=1)
-                break
-            time.sleep(0.1)
-        yield address
-    finally:
-        process.terminate()
-        process.wait()

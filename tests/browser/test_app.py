@@ -4,11 +4,16 @@ import shutil
 
 import pytest
 
-from pursamere_viz.benchmark.first_view import BROWSERS, FLAGS, serve
+from pursamere_viz.benchmark.first_view import BROWSERS, FLAGS
+from pursamere_viz.benchmark.servers import serve
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 BROWSER = next((path for path in map(shutil.which, BROWSERS) if path), None)
-pytestmark = [pytest.mark.browser, pytest.mark.skipif(BROWSER is None, reason="no Chromium is installed")]
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.browser,
+    pytest.mark.skipif(BROWSER is None, reason="no Chromium is installed"),
+]
 
 IDLE = '[data-testid="stApp"][data-test-script-state="notRunning"]'
 COVERED = """() => [...document.querySelectorAll('[data-testid="stButtonGroup"] button, h4')].filter(element => {
@@ -20,7 +25,7 @@ COVERED = """() => [...document.querySelectorAll('[data-testid="stButtonGroup"] 
 
 @pytest.fixture(scope="module")
 def address():
-    with serve() as address:
+    with serve() as (address, _):
         yield address
 
 

@@ -1,13 +1,7 @@
 """The live view of notebook 03 in a real JupyterLab: what is drawn is what the sliders and the sentence say."""
 
-import contextlib
 import re
 import shutil
-import socket
-import subprocess
-import sys
-import time
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,6 +10,7 @@ import pytest
 
 from pursamere_viz import PRESETS
 from pursamere_viz.benchmark.first_view import BROWSERS, FLAGS
+from pursamere_viz.benchmark.servers import serve
 from pursamere_viz.notebook_widgets import explore
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
@@ -60,30 +55,10 @@ def address(tmp_path: Path) -> Iterator[str]:
     for cell in notebook.cells:
         cell.outputs = []
     nbformat.write(notebook, tmp_path / "live.ipynb")
-    with socket.socket() as probe:
-        probe.bind(("localhost", 0))
-        port = probe.getsockname()[1]
-    command = [
-        sys.executable,
-        "-m",
-        "jupyterlab",
-        "--no-browser",
-        "--allow-root",
-        "--expose-app-in-browser",
-        f"--port={port}",
-    ]
-    command += [f"--ServerApp.root_dir={tmp_path}", "--ServerApp.port_retries=0", "--IdentityProvider.token="]
-    process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
-        for _ in range(1200):
-            with contextlib.suppress(OSError):
-                urllib.request.urlopen(f"http://localhost:{port}/api", timeout=1).close()
-                break
-            time.sleep(0.1)
-        yield f"http://localhost:{port}/lab/tree/live.ipynb"
-    finally:
-        process.terminate()
-        process.wait()
+    command = ("jupyterlab", "--no-browser", "--allow-root", "--expose-app-in-browser", "--port={port}")
+    command += (f"--ServerApp.root_dir={tmp_path}", "--ServerApp.port_retries=0", "--IdentityProvider.token=")
+    with serve(command, health="api", folder=tmp_path) as (server, _):
+        yield f"{server}/lab/tree/live.ipynb"
 
 
 @pytest.fixture

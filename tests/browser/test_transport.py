@@ -1,17 +1,12 @@
 """The transport bar in a real Chromium: in the exported page and in a Streamlit app."""
 
-import os
 import runpy
 import shutil
-import socket
-import subprocess
-import sys
-import time
-import urllib.request
 from pathlib import Path
 
 import pytest
 
+from pursamere_viz.benchmark.servers import serve
 from pursamere_viz.figures import image_lab, to_html
 
 pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
@@ -19,7 +14,12 @@ from playwright.sync_api import Page, expect, sync_playwright
 
 HERE = Path(__file__).parent
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-pytestmark = [pytest.mark.browser, pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine")]
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.browser,
+    pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine"),
+]
+expect.set_options(timeout=30_000)  # ms: a busy machine is slow, not wrong
 make_run = runpy.run_path(str(HERE.parent / "figures/stand_in.py"))["make_run"]
 
 # What the page really draws: the displayed step by the cursors, and the purified picture by its pixels.
@@ -65,33 +65,10 @@ def export(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory):
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    quiet = ["--server.headless=true", "--browser.gatherUsageStats=false", "--server.fileWatcherType=none"]
-    where = [f"--server.port={port}", "--server.address=127.0.0.1"]
-    command = [sys.executable, "-m", "streamlit", "run", str(HERE / "transport_app.py"), *where, *quiet]
-    log = tmp_path_factory.mktemp("server") / "log.txt"
-    with log.open("w") as out:
-        process = subprocess.Popen(command, stdout=out, stderr=out, env=os.environ | {"OMP_NUM_THREADS": "1"})
-        try:
-            wait_until_healthy(f"http://127.0.0.1:{port}", process, log)
-            yield f"http://127.0.0.1:{port}"
-        finally:
-            process.terminate()
-            process.wait(10)
-
-
-def wait_until_healthy(url: str, process: subprocess.Popen, log: Path) -> None:
-    for _ in range(240):
-        assert process.poll() is None, log.read_text()
-        try:
-            with urllib.request.urlopen(f"{url}/_stcore/health", timeout=1):
-                return
-        except OSError:
-            time.sleep(0.25)
-    raise AssertionError(f"streamlit did not start: {log.read_text()}")
+def server():
+    app = ("streamlit", "run", str(HERE / "transport_app.py"), "--server.headless=true", "--server.port={port}")
+    with serve((*app, "--server.fileWatcherType=none")) as (address, _):
+        yield address
 
 
 @pytest.fixture

@@ -6,15 +6,11 @@ with the server's resident memory.
 
 import contextlib
 import json
-import os
-import socket
 import statistics
-import subprocess
 import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any
 
 import psutil
@@ -24,7 +20,8 @@ from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 from streamlit.proto.WidgetStates_pb2 import WidgetState
 from websockets.sync.client import connect
 
-ROOT = Path(__file__).resolve().parents[2]
+from pursamere_viz.benchmark.servers import serve
+
 PATIENCE = 300  # seconds for one answer
 VALUES = {"Slider": "double_array_value", "PlotlyChart": "string_value"}  # by kind of widget
 GRID = 81  # clicks on the picture land on one of so many squared places
@@ -139,40 +136,11 @@ def tour(address: str, number: int) -> tuple[list[tuple[str, ...]], list[float]]
     return seen, session.waited
 
 
-@contextlib.contextmanager
-def server(*arguments: str) -> Iterator[tuple[str, psutil.Process]]:
-    """The app on a free port of this machine, its output thrown away, and its process."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    command = [
-        sys.executable,
-        "-m",
-        "streamlit",
-        "run",
-        "app/main.py",
-        "--server.headless=true",
-        f"--server.port={port}",
-    ]
-    process = subprocess.Popen(
-        [*command, *arguments], cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=os.environ
-    )
-    try:
-        for _ in range(600):
-            with contextlib.suppress(OSError), socket.create_connection(("localhost", port), timeout=1):
-                break
-            time.sleep(0.1)
-        yield f"http://localhost:{port}", psutil.Process(process.pid)
-    finally:
-        process.kill()  # it has nothing to keep
-        process.wait()
-
-
 def alone_and_at_once(sessions: int) -> tuple[list[float], list[float]]:
     """How long sessions wait one after another and all at once; AssertionError where one is answered otherwise."""
-    with server() as (address, _):
+    with serve() as (address, _):
         alone = [tour(address, number) for number in range(sessions)]
-    with server() as (address, _), ThreadPoolExecutor(sessions) as threads:
+    with serve() as (address, _), ThreadPoolExecutor(sessions) as threads:
         crowd = list(threads.map(lambda number: tour(address, number), range(sessions)))
     assert [seen for seen, _ in crowd] == [seen for seen, _ in alone]
     return [w for _, waited in alone for w in waited], [w for _, waited in crowd for w in waited]
@@ -180,7 +148,8 @@ def alone_and_at_once(sessions: int) -> tuple[list[float], list[float]]:
 
 def memory(runs: int, sessions: int = 4) -> Iterator[tuple[int, float]]:
     """(runs so far, resident megabytes of the server) at the start and as they add up, every run of another scenario."""
-    with server() as (address, process), ThreadPoolExecutor(sessions) as threads:
+    with serve() as (address, server), ThreadPoolExecutor(sessions) as threads:
+        process = psutil.Process(server.pid)
         tabs = [Session(address) for _ in range(sessions)]
 
         def some(number: int, first: int) -> None:

@@ -11,6 +11,8 @@ import pytest
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
+from pursamere_viz.benchmark.servers import serve
+
 _found = importlib.util.spec_from_file_location("load", Path(__file__).with_name("load.py"))
 load = importlib.util.module_from_spec(_found)
 _found.loader.exec_module(load)
@@ -33,10 +35,10 @@ SECRET = "no reader but the owner"
 @pytest.fixture(scope="module")
 def running():
     """The address of the app, with one session that has seen a page, and its process."""
-    with load.server() as (address, process):
+    with serve() as (address, server):
         session = load.Session(address)
         session.run()
-        yield address, process
+        yield address, psutil.Process(server.pid)
         session.close()
 
 
