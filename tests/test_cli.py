@@ -23,6 +23,7 @@ def short(tmp_path, monkeypatch):
     return tmp_path
 
 
+@pytest.mark.slow
 def test_train_makes_all_networks(short, capsys):
     assert main(["train", "digits"]) == 0
     assert sorted(file.name for file in short.iterdir()) == [

@@ -155,6 +155,7 @@ def test_the_bits_do_not_depend_on_it(entry, default, expected, tmp_path):
         assert torch.equal(one.nan_to_num(7.0), other.nan_to_num(7.0))
 
 
+@pytest.mark.slow
 def test_nor_on_one_that_was_set_before_the_import():
     program = (
         "import torch; torch.set_default_dtype(torch.{}); import hashlib; from pursamere_viz import Scenario, run; "

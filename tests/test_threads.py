@@ -26,11 +26,13 @@ def started(**settings: str) -> subprocess.CompletedProcess:
     return subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True, timeout=120, env=environment)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("settings", "count"), [({}, "1"), ({"PURSAMERE_THREADS": "2"}, "2")])
 def test_importing_the_library_decides_for_every_thread(settings, count):
     assert started(**settings).stdout.split() == [count, count]
 
 
+@pytest.mark.slow
 def test_an_impossible_number_is_named_in_one_sentence():
     refused = started(PURSAMERE_THREADS="many")
     assert "ValueError: PURSAMERE_THREADS must be a whole number of at least 1, got 'many'" in refused.stderr
@@ -93,6 +95,7 @@ def test_on_one_thread_nothing_is_set_and_no_process_is_begun(monkeypatch):
         torch.set_num_threads(before)
 
 
+@pytest.mark.slow
 def test_with_more_threads_the_work_is_done_elsewhere_with_one():
     before = torch.get_num_threads()
     try:
@@ -106,6 +109,7 @@ def test_with_more_threads_the_work_is_done_elsewhere_with_one():
         torch.set_num_threads(before)
 
 
+@pytest.mark.slow
 def test_a_process_of_ones_own_is_not_taken_for_joblibs() -> None:
     """joblib reuses whatever executor loky keeps for all, and fails on one that is not its own."""
     program = (

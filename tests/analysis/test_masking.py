@@ -52,6 +52,7 @@ def searched():
     return make
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", PRESETS)
 def test_pgd_full_finds_what_the_grid_proves(searched, name):
     classifier, defence, x, y, worst = searched(name, "error")

@@ -262,6 +262,7 @@ def counted(name, sigma, order=9):
     return certified_minimisers(error, torch.cat([torch.cartesian_prod(axis, axis), density.means]))
 
 
+@pytest.mark.slow
 def test_minima_that_are_the_quadratures_own_are_not_certified():
     """Gauss-Hermite with 9 nodes shows 13, 13, 17 and 8 minima of the ring's; its symmetry tells where the 12 are."""
     density = PRESETS["ring"].density

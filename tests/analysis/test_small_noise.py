@@ -129,6 +129,7 @@ def test_impossible_sigmas_are_named(sigmas):
         small_noise_study(Gumbel(), sigmas)
 
 
+@pytest.mark.slow
 def test_with_a_purifier_its_ends_are_studied():
     """Ascent on log p_s ends in its mode; stop-gradient descent is off the mode of p by the table of biases."""
     slow = PurifierConfig(steps=500, step_size=0.5, decay="none", radius=math.inf, clip=False)

@@ -69,6 +69,7 @@ def test_the_url_is_the_state(open_lab) -> None:
     assert headline(again) == headline(app)
 
 
+@pytest.mark.slow
 def test_every_layer_and_the_learned_model_are_drawn(open_lab) -> None:
     app = open_lab(**QUICK | {"steps": "2"}, layers=",".join(LAYERS), score_model="learned", eps="0.4")
     assert not app.exception and not app.error

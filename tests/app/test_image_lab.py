@@ -46,7 +46,11 @@ def test_there_are_examples() -> None:
     assert len(PRESETS) >= 4
 
 
-@pytest.mark.parametrize("path", PRESETS, ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    "path",
+    [PRESETS[0], *(pytest.param(path, marks=pytest.mark.slow) for path in PRESETS[1:])],
+    ids=lambda path: path.stem,
+)
 def test_every_example_runs(open_app, path: Path) -> None:
     title, scenario = load_preset(path)
     app = open_app()

@@ -169,6 +169,7 @@ def test_a_run_is_shown_before_its_first_number(open_bench, monkeypatch) -> None
     assert "Nothing is measured yet" in headline(app) and "started here" in url(app)["run"]
 
 
+@pytest.mark.slow
 def test_a_small_run_is_measured_here(open_bench) -> None:
     app = ended(start(open_bench(bundled=False)))
     assert not app.exception and not app.error and not app.warning
@@ -196,6 +197,7 @@ def test_what_cannot_be_run_is_one_sentence(open_bench, shelf, values: dict, sai
     assert not list(shelf.parent.glob("live/*"))
 
 
+@pytest.mark.slow
 def test_what_is_measured_here_is_what_the_shown_command_measures(open_bench, tmp_path) -> None:
     ended(start(open_bench(bundled=False)))
     config = bench_reading.live_config("digits", ["none"], ["fgsm"], "0.1 51/255", "linf", 6, 0)
@@ -217,6 +219,7 @@ def test_a_run_survives_a_reload_is_stopped_and_goes_on(open_bench) -> None:
     assert not again.exception and live() is not run and live().running and live().path == run.path
 
 
+@pytest.mark.slow
 def test_a_stopped_run_keeps_what_is_done_and_goes_on(open_bench) -> None:
     config = bench_reading.live_config("digits", ["none"], ["fgsm"], "0.1 51/255", "linf", 6, 0)
     path = bench_reading.begin(config)
@@ -234,6 +237,7 @@ def test_a_stopped_run_keeps_what_is_done_and_goes_on(open_bench) -> None:
     assert len(finished.held) == 18 and finished.held.items() >= kept.items()
 
 
+@pytest.mark.slow
 def test_the_same_run_of_two_sessions_is_one_process_and_a_third_other_one_waits(open_bench) -> None:
     app = start(open_bench(bundled=False), **LONG)
     first = live()

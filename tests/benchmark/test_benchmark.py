@@ -5,6 +5,7 @@ import math
 import multiprocessing
 from dataclasses import replace
 
+import pytest
 import torch
 
 from pursamere_viz import load_defence, load_images
@@ -14,6 +15,7 @@ from pursamere_viz.defences.building import assemble
 from pursamere_viz.evaluation import BenchConfig
 
 
+@pytest.mark.slow
 def test_timing_records_are_ratios_of_what_was_run(monkeypatch) -> None:
     monkeypatch.setattr(timing, "SMALL", ((2,), 1))
     records = list(timing.measure("digits"))
@@ -42,6 +44,7 @@ def test_the_floor_makes_as_many_calls_as_the_purifier() -> None:
         assert calls == purified
 
 
+@pytest.mark.slow
 def test_the_naive_graph_takes_more_memory_than_the_recomputed_one() -> None:
     with multiprocessing.get_context("spawn").Pool(1) as pool:  # memory that was freed before hides a peak
         recomputed, naive = (pool.apply(memory.peak, ("digits", 4, graph)) for graph in (False, True))
@@ -55,6 +58,7 @@ def test_the_stages_of_a_view_add_up_to_it(monkeypatch) -> None:
     assert {"Attacking", "Purifying", "Mapping the landscape"} <= set(record["stages"])
 
 
+@pytest.mark.slow
 def test_two_threads_are_tried_beside_one_and_none_is_left_behind(monkeypatch) -> None:
     tried: list[int] = []
 

@@ -33,6 +33,7 @@ def search(name: str) -> list:
     return [advance.piece for advance in advances if advance.piece is not None]
 
 
+@pytest.mark.slow
 def test_a_search_measures_each_defence_once_on_validation_images(small: Path) -> None:
     seen = {piece.cell for piece in search("digits")}
     assert len(searches.configs("digits")) == 3  # an empty change is the shipped defence
@@ -63,6 +64,7 @@ def test_the_card_shows_what_was_tried_best_first(small: Path) -> None:
     assert bare is not None and f"bare classifier has {text.percent(bare.worst)} without" in text._search("digits")
 
 
+@pytest.mark.slow
 def test_a_line_cut_short_is_not_a_result_and_bricks_nothing(small: Path) -> None:
     search("digits")
     path = searches.path("digits")

@@ -43,6 +43,7 @@ def measured(cells, path: Path, **how) -> list:
     return [advance for advance in measure_cells(cells, path, **how) if advance.piece is not None]
 
 
+@pytest.mark.slow
 def test_a_killed_evaluation_goes_on_where_it_stopped(small: Path) -> None:
     journal = small / "digits_evaluation.jsonl"
     steps = measure_cells(plans.card_cells("digits", 6), journal)
@@ -92,6 +93,7 @@ def test_other_images_are_not_mixed_in(small: Path, monkeypatch) -> None:
     assert len(measured([cell], small / "one.jsonl")) == 2
 
 
+@pytest.mark.slow
 def test_cells_of_other_weights_are_not_mixed_in(small: Path) -> None:
     measured(plans.card_cells("digits", 4), small / "digits_evaluation.jsonl")
     path = checkpoints.weights_path("digits", "score")

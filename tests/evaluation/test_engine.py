@@ -59,6 +59,7 @@ def test_progress_counts_the_work_and_what_was_there_took_no_time():
     assert [advance.share for advance in advances] == [0.6, 0.9, 1]
 
 
+@pytest.mark.slow
 def test_an_estimate_measures_one_piece_of_each_kind_and_keeps_it():
     store = Kept()
     todo = [Counted("a", 4), Counted("b", 4), Counted("c", 2, "two"), Counted("d", 8, "two")]

@@ -46,6 +46,7 @@ def undisturbed(compute, tmp_path_factory):
     return run
 
 
+@pytest.mark.slow
 def test_a_file_cut_at_ten_places_ends_as_if_it_had_not_been(undisturbed, compute, tmp_path):
     whole = undisturbed(SMALL)
     assert len(outcomes(whole)) == 2 * 3 * 16

@@ -122,6 +122,7 @@ def test_the_snippet_prints_the_run(capsys):
         assert str(path.points[-1].tolist()) in line
 
 
+@pytest.mark.slow
 def test_the_learned_model_is_trained_on_the_way():
     stages = []
     steps = run_density_steps(DensityScenario(score_model="learned", resolution=21, steps=3, methods="error"))

@@ -30,6 +30,7 @@ def test_the_arrays_hold_the_trajectory_and_its_scenario(result) -> None:
     assert held["points"].shape == (4, 1, 1, 8, 8) and held["landscape"].shape == (9, 9)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scenario", [Scenario(steps=2, resolution=9), CHANGED])
 def test_the_snippet_computes_what_is_on_the_screen(scenario: Scenario) -> None:
     printed = subprocess.run(

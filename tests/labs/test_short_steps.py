@@ -60,6 +60,7 @@ def tensors(result: object, name: str = "") -> dict[str, Tensor]:
     return {key: value for part in parts for key, value in part.items()}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("preset", ["three", "moons"])
 def test_short_steps_give_the_same_bits_as_long_ones(preset: str, monkeypatch) -> None:
     scenario = DensityScenario(preset=preset, resolution=21, steps=3, eps=0.9, layers="basins,attack")

@@ -7,6 +7,7 @@ from pursamere_viz.densities.presets import PRESETS
 from pursamere_viz.models.toy import ToyConfig, score_distance, train_toy, trained_toy
 from pursamere_viz.progress import finish
 
+pytestmark = pytest.mark.slow  # it is trained first
 SHORT = ToyConfig(samples=500, steps=30, batch=64, width=16, blocks=1)
 
 

@@ -246,6 +246,7 @@ print(hashlib.sha256(b"".join(part.numpy().tobytes() for part in parts)).hexdige
 """
 
 
+@pytest.mark.slow
 def test_two_processes_compute_the_same_bits():
     started = [
         subprocess.Popen([sys.executable, "-c", PROGRAM], stdout=subprocess.PIPE, text=True, env=os.environ)
