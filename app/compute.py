@@ -1,6 +1,8 @@
 """The only caches: thin wrappers around the library, bounded and shared by all sessions."""
 
 import dataclasses
+import math
+import time
 from collections.abc import Callable, Generator, Hashable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -43,6 +45,8 @@ TRAINED = ("preset", "mixture", "score_model", "seed")  # what a learned score m
 PLANE_LEVELS, LINE_LEVELS = (0.1, 2.0, 25), (0.1, 2.0, 25)  # sigma from, to, how many
 LINE_RANGE = (-4.0, 4.0)
 
+BETWEEN = 0.25  # seconds of computing between two drawings of a page; inf draws finished runs alone
+
 Result = TypeVar("Result")
 
 
@@ -58,12 +62,52 @@ def forget() -> None:
     live_runs.clear()
 
 
-def run(scenario: Scenario) -> Run:
-    """The scenario's run, held or computed."""
-    if scenario.source == "generated" and not scenario.pixels:
-        generated(scenario.data_set)  # with progress of its own; building the run finds them made
-    # Built where no lock is held: a session that loads keeps no other waiting.
-    return _held_or_computed(scenario, lambda: run_steps(scenario, parts=build(scenario)), LOADING)
+class UnderWay:
+    """A run that one session is waiting for: it is taken on in short pieces, between which the page is drawn."""
+
+    def __init__(self, scenario: Scenario) -> None:
+        self.scenario, self.progress = scenario, Progress(LOADING, 0.0)
+        self.result: Run | None = _runs().get(scenario)  # as far as it is known
+        self.done = self.result is not None
+        self._steps: Generator[Progress, None, Run] | None = None
+        self._problem: ValueError | None = None
+
+    def advance(self, seconds: float) -> None:
+        """Go on until something new is known, or for so many seconds; ValueError in one sentence where it cannot be computed."""
+        if self._problem is not None:
+            raise self._problem
+        try:
+            self._advance(time.monotonic() + seconds, drawing=seconds < math.inf)
+        except ValueError as problem:
+            self._problem = problem
+            raise
+
+    def _advance(self, until: float, *, drawing: bool) -> None:
+        if self._steps is None and not self.done:
+            # Built where no lock is held: a session that loads keeps no other waiting.
+            self._steps = run_steps(self.scenario, parts=build(self.scenario))
+        while self._steps is not None and not self.done:
+            try:
+                with _runs().computing:  # taken step by step, so that a long run does not shut out other sessions
+                    self.progress = next(self._steps)
+            except StopIteration as finished:
+                self.result, self.done = finished.value, True
+                _runs().put(self.scenario, self.result)
+                return
+            new = self.progress.result is not None
+            self.result = self.progress.result if new else self.result
+            if drawing and (new or time.monotonic() > until):
+                return
+
+
+def under_way(scenario: Scenario) -> UnderWay:
+    """This session's run of the scenario; another one that it was waiting for is given up."""
+    held = st.session_state.get("_under_way")
+    if held is None or held.scenario != scenario:
+        if scenario.source == "generated" and not scenario.pixels:
+            generated(scenario.data_set)  # with progress of its own; building the run finds them made
+        held = st.session_state["_under_way"] = UnderWay(scenario)
+    return held
 
 
 def generated(data_set: str) -> GeneratedImages:

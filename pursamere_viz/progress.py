@@ -17,6 +17,7 @@ class Progress:
 
     stage: str
     share: float  # 0 to 1, of the stage
+    result: Any = None  # what is known so far, where something new is: of the type that the run returns in the end
 
 
 def finish(steps: Generator[Any, None, Result], *, title: str = "") -> Result:

@@ -1,25 +1,26 @@
 """Image lab: pick an image, attack it, step through its purification."""
 
+import dataclasses
+import math
+
+import plotly.graph_objects as go
 import streamlit as st
 
 import compute
 import controls
 import data_sets
 import images
-from pursamere_viz.attacks.kinds import KINDS
-from pursamere_viz.figures import image_lab, surface, to_html
-from pursamere_viz.geometry import length
+from player import play
+from pursamere_viz.figures import Film, image_film, image_lab, surface, to_html
 from pursamere_viz.labs.image_run import Run, snippet, to_npz
-from pursamere_viz.labs.image_scenario import Scenario
+from pursamere_viz.labs.image_story import facts, headline, headline_text
 from state import image_lab as state
-from transport import escaped, transport
+from transport import escaped
 
 CHART = "image_lab_chart"
-ATTACKER = {
-    "blind": "knows the classifier only",
-    "bpda": "attacks the whole defence, taking the purifier's gradient for the identity",
-    "full": "follows the exact gradient through every purification step",
-}
+EVERY = 0.05  # seconds between two such pieces
+BLANK = Film(go.Figure(layout={"height": 560}), ["The networks are being loaded."], "Nothing is computed yet.")
+SHOWN = "_image_lab_shown"  # what the page shows, which stays while something else is computed
 
 
 def page() -> None:
@@ -35,90 +36,54 @@ def page() -> None:
     images.notice()
     try:
         scenario = state.current()
-        result = compute.run(scenario)
+        run = compute.under_way(scenario)
+        # An empty page is drawn before anything is computed: it loads the player.
+        if SHOWN in st.session_state or math.isinf(compute.BETWEEN):
+            run.advance(compute.BETWEEN)
     except ValueError as problem:
         st.error(str(problem))
         return
     state.publish(scenario)
-    st.markdown(f"#### {headline(result)}")
-    transport(CHART)
-    st.plotly_chart(
-        image_lab(result, slider=False), key=CHART, config={"displaylogo": False}, alt=headline_text(result)
-    )
-    st.caption(facts(result))
-    with st.expander("The error surface in 3-D", icon=":material/landscape:", on_change="rerun") as opened:
-        if opened.open:
-            _surface(result)
-    _downloads(result)
+    if run.done:
+        _draw(run)
+        with st.expander("The error surface in 3-D", icon=":material/landscape:", on_change="rerun") as opened:
+            if opened.open:
+                _surface(run.result)
+        _downloads(run.result)
+    else:
+        _computing(run)
+
+
+@st.fragment(run_every=EVERY)
+def _computing(run: compute.UnderWay) -> None:
+    """Draw what is known, and take the run on a little; this ticks until the run is done."""
+    if st.session_state.get("_ticks_of") is run:
+        try:
+            run.advance(compute.BETWEEN)
+        except ValueError:
+            st.rerun()  # the whole page says it, and does not tick
+        if run.done:
+            st.rerun()  # draws the rest of the page, and ends the ticking
+    st.session_state["_ticks_of"] = run
+    _draw(run)
+
+
+def _draw(run: compute.UnderWay) -> None:
+    """Headline, player and caption of what is known; until there is anything, of what was shown before."""
+    if run.result is not None:
+        st.session_state[SHOWN] = headline(run.result), image_film(run.result), facts(run.result)
+    said, film, meaning = st.session_state.get(SHOWN, ("An image, attacked and purified", BLANK, ""))
+    if not run.done:
+        film = dataclasses.replace(film, waiting=f"{run.progress.stage}: {100 * run.progress.share:.0f} %")
+    st.markdown(f"#### {said}")
+    play(film, CHART)
+    st.caption(meaning)
 
 
 @st.fragment
 def _surface(result: Run) -> None:
     # A fragment of its own, so that other reruns leave the camera alone.
     st.plotly_chart(surface(result), key="surface", alt="The reconstruction error as a surface, the path lifted on it.")
-
-
-def _read(result: Run, probabilities) -> str:  # type: ignore[no-untyped-def]
-    share, index = probabilities.max(-1)
-    return f"{result.class_names[int(index)]} ({100 * float(share):.0f} %)"
-
-
-def headline(result: Run) -> str:
-    """The story in one sentence."""
-    scenario, clean = result.scenario, _read(result, result.clean_probabilities[0])
-    guessed = guessed_class(scenario)
-    truth = f"An {guessed}, read as {clean}" if guessed else _with_article(result.class_names[int(result.y)])
-    purified = f"purified, as **{_read(result, result.metrics.probabilities[-1, 0])}**"
-    if scenario.attack == "none" or scenario.eps == 0:
-        return f"{truth}; {purified}" if guessed else f"{truth} reads as **{clean}**; {purified}"
-    still = "still " if not guessed and int(result.attacked_probabilities[0].argmax()) == int(result.y) else ""
-    return f"{truth}, attacked, {still}reads as **{_read(result, result.attacked_probabilities[0])}**; {purified}"
-
-
-def guessed_class(scenario: Scenario) -> str:
-    """What an image is called whose true class is the classifier's word alone; empty for one whose class is known."""
-    if scenario.pixels:
-        return "upload" if scenario.label < 0 else ""
-    return "image generated by the score network" if scenario.source == "generated" else ""
-
-
-def _with_article(name: str) -> str:
-    return f"{'An' if name[0] in 'AEIOUaeiou8' else 'A'} {name}"
-
-
-def facts(result: Run) -> str:
-    """What the numbers on the page mean."""
-    scenario, examples = result.scenario, result.examples
-    guessed = guessed_class(scenario)
-    guess = f"True class of the {guessed}: the classifier's own answer. " if guessed else ""
-    attack = (
-        "No attack."
-        if scenario.attack == "none"
-        else f"Attack: {scenario.attack.upper()}, {scenario.attack_norm}, eps {255 * scenario.eps:.4g}/255; "
-        f"it {_knowing(scenario)}. Measured: Linf {255 * float(examples.linf):.1f}/255, L2 {float(examples.l2):.2f}."
-    )
-    aimless = scenario.attack != "none" and scenario.target == int(result.y)
-    return (
-        f"{guess}{attack} "
-        f"{'The target is the true class: nothing to attack. ' if aimless else ''}Purifier: {_moved(result)}; "
-        f"noise: {scenario.pairs} frozen antithetic pairs, seed {scenario.noise_seed}. "
-        f"Sharpness: the error's rise to the first-order worst point within L2 {scenario.sharpness_rho:g}. "
-        f"The plane holds {100 * result.landscape.explained:.0f} % of the path."
-    )
-
-
-def _knowing(scenario: Scenario) -> str:
-    if not KINDS[scenario.attack].needs_gradient:
-        asked = "the classifier" if scenario.mode == "blind" else "the whole defence"
-        return f"asks {asked} {scenario.attack_steps} times, without any gradient"
-    return ATTACKER[scenario.mode]
-
-
-def _moved(result: Run) -> str:
-    scenario = result.scenario
-    distance = float(length(result.trajectory.purified - result.examples.x_adv, scenario.norm))
-    moved = f"{scenario.method}, moved {distance:.2f} in {scenario.norm}"
-    return moved if scenario.method == "tweedie" else f"{moved} of a radius of {scenario.radius:g}"
 
 
 def _downloads(result: Run) -> None:
@@ -140,11 +105,6 @@ def _downloads(result: Run) -> None:
         with st.popover("Python", icon=":material/code:"):
             st.write("This recomputes exactly what is on the screen:")
             st.code(snippet(result.scenario), language="python")
-
-
-def headline_text(result: Run) -> str:
-    """The headline without markup."""
-    return headline(result).replace("**", "")
 
 
 page()

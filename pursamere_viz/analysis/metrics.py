@@ -1,13 +1,13 @@
 """What happens along a purification path: one number a step and image for each quantity the explorer shows."""
 
 from collections.abc import Generator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
 
 from pursamere_viz.geometry import length, per_image
-from pursamere_viz.progress import finish, part
+from pursamere_viz.progress import Progress, finish, part, relay
 from pursamere_viz.purification.denoisers import Denoiser, TweedieDenoiser
 from pursamere_viz.purification.memory import batched
 from pursamere_viz.purification.purifiers import Trajectory
@@ -15,7 +15,9 @@ from pursamere_viz.purification.reconstruction import ReconstructionError, denoi
 from pursamere_viz.purification.sharpness import curvatures, first_order_sharpness
 
 MOST = 300  # steps of mean shift where each is a call of a network
+HASTENED = 150  # with momentum
 MOST_EXACT = 3000  # where the score is exact, and cheap
+SHARPNESS, CURVATURE, MODES = "Measuring the sharpness", "Measuring the curvature", "Climbing to the modes"
 SETTLED = 1e-4  # mean shift rests: its last move is at most so long in L2
 
 
@@ -71,6 +73,40 @@ def mean_shifting(
     return MeanShift(x, moved)
 
 
+def hastened_mean_shifting(
+    denoiser: Denoiser, x: Tensor, sigma: float, *, steps: int, plain_steps: int, tolerance: float = SETTLED
+) -> Generator[float, None, MeanShift]:
+    """Mean shift with Nesterov's momentum, dropped where it points against the move (O'Donoghue and Candes 2015).
+
+    It rests where mean shift rests, in four to nine times fewer calls of a network. It may pass by a mode that plain mean shift
+    would stop at. What does not settle within `steps` is done again without momentum, in at most `plain_steps`.
+    """
+    at, before, pace = x, x, torch.ones(len(x), dtype=x.dtype, device=x.device)
+    moved = torch.full_like(pace, torch.inf)
+    for step in range(steps):
+        with torch.no_grad():
+            ahead = denoise(denoiser, at, sigma)
+            going = moved > tolerance
+            moved = torch.where(going, length(ahead - at), moved)
+            velocity = ahead - before
+            against = ((ahead - at) * velocity).flatten(1).sum(1) < 0
+            pace = torch.where(against, torch.ones_like(pace), pace)
+            faster = (1 + (1 + 4 * pace.square()).sqrt()) / 2
+            momentum = per_image(torch.where(against, torch.zeros_like(pace), (pace - 1) / faster), x)
+            stays = per_image(moved <= tolerance, x)
+            at = torch.where(stays, at, ahead + momentum * velocity)
+            before, pace = torch.where(stays, before, ahead), faster
+        if not bool((moved > tolerance).any()):
+            return MeanShift(at, moved)
+        yield 0.5 * (step + 1) / steps
+    restless = moved > tolerance
+    plain = yield from part(
+        mean_shifting(denoiser, x[restless], sigma, steps=plain_steps, tolerance=tolerance), 0.5, 1.0
+    )
+    at[restless], moved[restless] = plain.modes, plain.residual
+    return MeanShift(at, moved)
+
+
 def measure(
     classifier: nn.Module, error: ReconstructionError, trajectory: Trajectory, x: Tensor, *, sharpness_rho: float
 ) -> TrajectoryMetrics:
@@ -80,8 +116,11 @@ def measure(
 
 def measuring(
     classifier: nn.Module, error: ReconstructionError, trajectory: Trajectory, x: Tensor, *, sharpness_rho: float
-) -> Generator[float, None, TrajectoryMetrics]:
-    """`measure`, yielding the share done: half for the modes, half for the curvatures, which take longest."""
+) -> Generator[Progress, None, TrajectoryMetrics]:
+    """`measure`, yielding Progress: its `result` holds what is known so far, nan (False for mode_settled) for the rest.
+
+    What costs little comes first: the classifier's word and the distances, then sharpness, curvature and modes.
+    """
     steps, batch = trajectory.error.shape
     points = trajectory.points.flatten(0, 1)
 
@@ -91,24 +130,17 @@ def measuring(
     def distance(norm: str, origin: Tensor) -> Tensor:
         return table(length((trajectory.points - origin).flatten(0, 1), norm))
 
-    most = MOST_EXACT if isinstance(error.denoiser, TweedieDenoiser) else MOST
-    shift = yield from part(mean_shifting(error.denoiser, points, error.sigma, steps=most), 0.0, 0.5)
-    away = length(points - shift.modes)
-    largest = []
-    for curvature in curvatures(error, points):
-        largest.append(curvature)
-        yield 0.5 + 0.5 * len(largest) / len(points)
+    unknown = torch.full_like(trajectory.error.cpu(), torch.nan)
     with torch.no_grad():
-        score = error.score(points)
         probabilities = batched(classifier, points).softmax(-1)
-    return TrajectoryMetrics(
+    known = TrajectoryMetrics(
         error=trajectory.error.cpu(),
-        sharpness=table(first_order_sharpness(error, points, sharpness_rho)),
-        curvature=table(torch.stack(largest)[:, 0]),
-        score_norm=table(error.sigma * length(score)),
-        mode_distance=table(away),
-        mode_residual=table(shift.residual / away.clamp_min(SETTLED)),
-        mode_settled=table(shift.residual <= SETTLED),
+        sharpness=unknown,
+        curvature=unknown,
+        score_norm=unknown,
+        mode_distance=unknown,
+        mode_residual=unknown,
+        mode_settled=torch.zeros_like(unknown, dtype=torch.bool),
         log_prob=_log_prob(error, points, table),
         probabilities=table(probabilities),
         linf_clean=distance("linf", x),
@@ -116,6 +148,33 @@ def measuring(
         linf_attacked=distance("linf", trajectory.points[0]),
         l2_attacked=distance("l2", trajectory.points[0]),
         sharpness_rho=sharpness_rho,
+    )
+    yield Progress(SHARPNESS, 0.0, known)
+    with torch.no_grad():
+        score = error.score(points)
+    known = replace(known, score_norm=table(error.sigma * length(score)))
+    known = replace(known, sharpness=table(first_order_sharpness(error, points, sharpness_rho)))
+    yield Progress(CURVATURE, 0.0, known)
+    largest = []
+    for curvature in curvatures(error, points):
+        largest.append(curvature[0])
+        if len(largest) < len(points):
+            yield Progress(CURVATURE, len(largest) / len(points))
+    known = replace(known, curvature=table(torch.stack(largest)))
+    yield Progress(MODES, 0.0, known)
+    exact = isinstance(error.denoiser, TweedieDenoiser)
+    shifting = (
+        mean_shifting(error.denoiser, points, error.sigma, steps=MOST_EXACT)
+        if exact
+        else hastened_mean_shifting(error.denoiser, points, error.sigma, steps=HASTENED, plain_steps=MOST)
+    )
+    shift = yield from relay(MODES, shifting)
+    away = length(points - shift.modes)
+    return replace(
+        known,
+        mode_distance=table(away),
+        mode_residual=table(shift.residual / away.clamp_min(SETTLED)),
+        mode_settled=table(shift.residual <= SETTLED),
     )
 
 

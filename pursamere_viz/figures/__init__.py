@@ -9,21 +9,26 @@ from pursamere_viz.figures.evaluation.sheet import bench_sheet, fates
 from pursamere_viz.figures.export import to_html, transport_source
 from pursamere_viz.figures.gallery import gallery, picked
 from pursamere_viz.figures.image_lab.figure import image_lab
+from pursamere_viz.figures.image_lab.film import image_film
 from pursamere_viz.figures.image_lab.surface import surface
+from pursamere_viz.figures.player import Film, player_source
 
 __all__ = [
+    "Film",
     "accuracy_curves",
     "bench_sheet",
     "density_lab",
     "effort_lines",
     "fates",
     "gallery",
+    "image_film",
     "image_lab",
     "jacobian_lines",
     "loss_curves",
     "mode_bars",
     "picked",
     "picked_start",
+    "player_source",
     "radius_lines",
     "randomness_bars",
     "sigma_sweep_figure",

@@ -13,7 +13,8 @@ function mountTransport(root, findGraph) {
   const jump = { mode: "immediate", frame: { duration: 0, redraw: true }, transition: { duration: 0 } };
   let graph = null; // the graph div that the bar drives at the moment
   let last = -1; // its last step; -1 while there is none
-  let step = -1; // the step that the viewer wants to see; -1 before the first figure
+  let step = -1; // the step that is shown, or about to be; -1 before the first figure
+  let wished = -1; // the step that the viewer asked for, which a figure that has fewer cannot show; Infinity for the last
   let drawing = false;
   let timer = null;
 
@@ -58,6 +59,7 @@ function mountTransport(root, findGraph) {
   function show(wanted) {
     if (last < 0) return;
     step = Math.min(Math.max(wanted, 0), last);
+    wished = step === last && last > 0 ? Infinity : step;
     render();
     draw();
   }
@@ -104,13 +106,13 @@ function mountTransport(root, findGraph) {
       if (last >= 0 && !found?.isConnected) graph = null;
       return;
     }
-    const atEnd = step === last;
     const changed = found !== graph || count - 1 !== last;
     if (changed) {
       graph = found;
-      if (step < 0) step = Number.isInteger(shown()) ? shown() : count - 1;
-      else step = atEnd ? count - 1 : Math.min(step, count - 1);
       last = frameCount() - 1;
+      if (wished < 0) wished = Number.isInteger(shown()) ? shown() : last;
+      if (step < 0 && wished === last && last > 0) wished = Infinity;
+      step = Math.min(wished, last);
       if (step >= last) pause();
       render();
     }

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from pursamere_viz.analysis import Landscape, Plane, TrajectoryMetrics
 from pursamere_viz.analysis.landscapes import landscape_steps
@@ -18,17 +18,24 @@ from pursamere_viz.attacks import AdversarialExamples
 from pursamere_viz.attacks.adversarial import attack_steps
 from pursamere_viz.labs.image_scenario import Parts, Scenario, build
 from pursamere_viz.progress import Progress, finish, relay
-from pursamere_viz.purification import Trajectory
+from pursamere_viz.purification import ReconstructionError, Trajectory, purify
 from pursamere_viz.purification.memory import batched
 from pursamere_viz.purification.purifiers import purifying
 
 LOADING = "Loading the networks"
+MAPPING = "Mapping the landscape"
+PARTS = ("trajectory", "landscape", "sharpness", "curvature", "modes")  # of a run, in the order in which they are known
+COARSE = 11  # points a side of the first landscape, which is then replaced
 POINTS_AT_ONCE = 128  # of a landscape, between two looks at whether it is still wanted
 
 
 @dataclass(frozen=True, eq=False)
 class Run:
-    """Everything the Image lab shows of one scenario; all tensors on the CPU."""
+    """Everything the Image lab shows of one scenario; all tensors on the CPU.
+
+    Of a run that is under way `missing` names the quantities that are not known yet: those are nan; a trajectory that is
+    missing has its start alone, and a landscape that is missing or coarse has fewer points than the scenario asks for.
+    """
 
     scenario: Scenario
     x: Tensor  # (1, C, H, W)
@@ -41,6 +48,7 @@ class Run:
     attacked_probabilities: Tensor  # (1, classes)
     landscape: Landscape  # expected reconstruction error
     regions: Landscape  # predicted class, on the same grid
+    missing: tuple[str, ...] = ()  # of PARTS, in their order
 
 
 def run(scenario: Scenario, device: torch.device | str | None = None) -> Run:
@@ -51,27 +59,85 @@ def run(scenario: Scenario, device: torch.device | str | None = None) -> Run:
 def run_steps(
     scenario: Scenario, device: torch.device | str | None = None, *, parts: Parts | None = None
 ) -> Generator[Progress, None, Run]:
-    """`run`, yielding Progress so that it can be shown and stopped, and returning the Run; `parts` if they are built already."""
+    """`run`, yielding Progress so that it can be shown and stopped, and returning the Run; `parts` if they are built already.
+
+    Where something new is known, the Progress has it as its `result`: a Run some of whose parts are `missing`. First comes the
+    attack, then the path with the classifier's word, the landscape (coarse, then fine), sharpness, curvature and modes.
+    """
     yield Progress(LOADING, 0.0)
     parts = parts or build(scenario, device)
     classifier, error = parts.defence.classifier, parts.defence.purifier.error
     examples = yield from relay("Attacking", attack_steps(parts.defence, parts.x, parts.y, parts.attack))
-    trajectory = yield from relay("Purifying", purifying(error, examples.x_adv, parts.defence.purifier.config))
-    measured = measuring(classifier, error, trajectory, parts.x, sharpness_rho=scenario.sharpness_rho)
-    metrics = yield from relay("Measuring the path", measured)
-    path = trajectory.points[:, 0]
-    plane = Plane.through(parts.x[0], examples.x_adv[0], trajectory.purified[0], path)
-    grid: Any = {"resolution": scenario.resolution, "explained": plane.explained(path)}
-    landscape = yield from relay("Mapping the landscape", landscape_steps(error, plane, **grid, batch=POINTS_AT_ONCE))
-    regions = yield from relay(
-        "Classifying the landscape",
-        landscape_steps(lambda points: batched(classifier, points).argmax(-1).float(), plane, **grid, batch=2048),
-    )
     with torch.no_grad():
         clean, attacked = (classifier(image).softmax(-1).cpu() for image in (parts.x, examples.x_adv))
-    x, y = parts.x.cpu(), parts.y.cpu()
-    examples, trajectory = _on_cpu(examples), _on_cpu(trajectory)
-    return Run(scenario, x, y, parts.class_names, examples, trajectory, metrics, clean, attacked, landscape, regions)
+    start = purify(error, examples.x_adv, dataclasses.replace(parts.defence.purifier.config, method="error", steps=0))
+    known = Run(
+        scenario, parts.x.cpu(), parts.y.cpu(), parts.class_names, _on_cpu(examples), _on_cpu(start),
+        _first_word(classifier, error, start, parts.x, scenario), clean, attacked,
+        *(_unmapped(parts.x, examples.x_adv, start),) * 2, missing=PARTS,
+    )  # fmt: skip
+    yield Progress("Purifying", 0.0, known)
+    trajectory = yield from relay("Purifying", purifying(error, examples.x_adv, parts.defence.purifier.config))
+    known = dataclasses.replace(
+        known, trajectory=_on_cpu(trajectory), metrics=_first_word(classifier, error, trajectory, parts.x, scenario),
+        landscape=_unmapped(parts.x, examples.x_adv, trajectory), regions=_unmapped(parts.x, examples.x_adv, trajectory),
+        missing=PARTS[1:],
+    )  # fmt: skip
+    yield Progress(MAPPING, 0.0, known)
+    known = yield from _mapping(known, classifier, error, parts, examples, trajectory)
+    measured = measuring(classifier, error, trajectory, parts.x, sharpness_rho=scenario.sharpness_rho)
+    while True:
+        try:
+            progress = next(measured)
+        except StopIteration as finished:
+            return dataclasses.replace(known, metrics=finished.value, missing=())
+        if progress.result is not None:
+            known = dataclasses.replace(known, metrics=progress.result, missing=_unknown(progress.result))
+        yield dataclasses.replace(progress, result=known if progress.result is not None else None)
+
+
+def _mapping(
+    known: Run, classifier: nn.Module, error: ReconstructionError, parts: Parts,
+    examples: AdversarialExamples, trajectory: Trajectory,
+) -> Generator[Progress, None, Run]:  # fmt: skip
+    """Map the error and the classes around the path, coarsely first where that is much quicker."""
+    path = trajectory.points[:, 0]
+    plane = Plane.through(parts.x[0], examples.x_adv[0], trajectory.purified[0], path)
+    fine = known.scenario.resolution
+    for resolution in (COARSE, fine) if fine >= 2 * COARSE else (fine,):
+        grid: Any = {"resolution": resolution, "explained": plane.explained(path)}
+        landscape = yield from relay(MAPPING, landscape_steps(error, plane, **grid, batch=POINTS_AT_ONCE))
+        regions = yield from relay(
+            "Classifying the landscape",
+            landscape_steps(lambda points: batched(classifier, points).argmax(-1).float(), plane, **grid, batch=2048),
+        )
+        missing = PARTS[1:] if resolution < fine else PARTS[2:]
+        known = dataclasses.replace(known, landscape=landscape, regions=regions, missing=missing)
+        yield Progress(MAPPING, resolution / fine, known)
+    return known
+
+
+def _first_word(
+    classifier: nn.Module, error: ReconstructionError, trajectory: Trajectory, x: Tensor, scenario: Scenario
+) -> TrajectoryMetrics:
+    """What is known of a path at once, the rest nan."""
+    first = next(measuring(classifier, error, trajectory, x, sharpness_rho=scenario.sharpness_rho)).result
+    assert isinstance(first, TrajectoryMetrics)
+    return first
+
+
+def _unmapped(x: Tensor, x_adv: Tensor, trajectory: Trajectory) -> Landscape:
+    """The plane of a path before anything on it is known: the corners of its window, all nan."""
+    path = trajectory.points[:, 0]
+    plane = Plane.through(x[0].cpu(), x_adv[0].cpu(), trajectory.purified[0].cpu(), path.cpu())
+    a, b = (torch.tensor(ends) for ends in (plane.window[:2], plane.window[2:]))
+    return Landscape(torch.full((2, 2), torch.nan), a, b, plane, plane.explained(path.cpu()))
+
+
+def _unknown(metrics: TrajectoryMetrics) -> tuple[str, ...]:
+    """Which of the parts that are measured along the path are not known."""
+    first = {"sharpness": metrics.sharpness, "curvature": metrics.curvature, "modes": metrics.mode_distance}
+    return tuple(name for name, values in first.items() if bool(values.isnan().all()))
 
 
 def _on_cpu(result: Any) -> Any:

@@ -7,6 +7,8 @@ import torch
 from torch import nn
 
 from pursamere_viz import EmpiricalDensity, PurifierConfig, TweedieDenoiser, mean_shift, measure, purify
+from pursamere_viz.analysis.metrics import hastened_mean_shifting
+from pursamere_viz.progress import finish
 
 STD, SIGMA, RHO = 0.5, 0.5, 0.3
 K = SIGMA**2 / (SIGMA**2 + STD**2)
@@ -85,9 +87,41 @@ def test_an_unfinished_mean_shift_says_so(isotropic):
     assert found.residual.item() > 1e-4
 
 
+@pytest.mark.parametrize("slow", [0.99, 0.9])
+def test_momentum_rests_where_mean_shift_rests_in_fewer_calls(slow):
+    """D(x) = m + A (x - m): its one rest is m, and the slowest direction shrinks by `slow` a step."""
+    calls, mode = [0], torch.tensor([1.0, -2.0], dtype=torch.float64)
+
+    def denoiser(x, sigma):
+        calls[0] += 1
+        return mode + (x - mode) @ torch.diag(torch.tensor([slow, 0.3], dtype=torch.float64))
+
+    starts = torch.tensor([[5.0, 1.0], [1.0, -2.0], [-3.0, 4.0]], dtype=torch.float64)
+    plain = mean_shift(denoiser, starts, 0.5, steps=5000, tolerance=1e-6)
+    before = calls[0]
+    hastened = finish(hastened_mean_shifting(denoiser, starts, 0.5, steps=1000, plain_steps=0, tolerance=1e-6))
+    assert calls[0] - before < before / 2
+    for found in (plain, hastened):
+        assert (found.residual <= 1e-6).all()
+        torch.testing.assert_close(found.modes, mode.expand(3, 2), atol=2e-4, rtol=0)
+
+
+def test_what_momentum_cannot_settle_is_done_without():
+    """A reflection has eigenvalue -1/2, which momentum throws about; a start beside the mode settles at once."""
+
+    def denoiser(x, sigma):
+        return -0.5 * x
+
+    starts = torch.tensor([[3.0, 0.0], [1e-5, 0.0]], dtype=torch.float64)
+    found = finish(hastened_mean_shifting(denoiser, starts, 0.5, steps=3, plain_steps=100))
+    plain = mean_shift(denoiser, starts[:1], 0.5, steps=100)
+    assert torch.equal(found.modes[:1], plain.modes) and (found.residual <= 1e-4).all()
+
+
 def test_what_has_not_settled_is_marked(isotropic, make_error, monkeypatch):
     """A network's mean shift is cut short: from far away its end is no mode; beside the mode it is."""
     monkeypatch.setattr("pursamere_viz.analysis.metrics.MOST", 40)
+    monkeypatch.setattr("pursamere_viz.analysis.metrics.HASTENED", 5)
     exact = make_error(isotropic([[0.0, 0.0]], 1.0), 0.2, order=3)
     learned = type(exact)(lambda y, sigma: exact.denoiser(y, sigma), exact.sigma, exact.noise)
     judge, x = nn.Linear(2, 3).double().requires_grad_(False), torch.tensor([[3.0, 0.0], [1e-3, 0.0]]).double()

@@ -1,12 +1,21 @@
 """Shared by the tests of the app."""
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from streamlit.testing.v1 import AppTest
 
+import compute
+
 MAIN = Path(__file__).resolve().parents[2] / "app" / "main.py"
+
+
+@pytest.fixture(autouse=True)
+def _finished(monkeypatch) -> None:
+    """AppTest lets no fragment tick: a page is computed to its end before it is drawn."""
+    monkeypatch.setattr(compute, "BETWEEN", math.inf)
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
 """Data sets in the Image lab: chosen, absent, generated, downloaded. With untrained networks, so that no download is needed."""
 
+import math
 import shutil
 import threading
 import time
@@ -282,5 +283,5 @@ def test_loading_keeps_no_other_session_waiting(disk, monkeypatch) -> None:
 
     monkeypatch.setattr(compute, "build", load)
     with pytest.raises(ValueError, match="enough seen"):
-        compute.run(Scenario())
+        compute.UnderWay(Scenario()).advance(math.inf)
     assert seen == [False]

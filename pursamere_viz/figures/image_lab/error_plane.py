@@ -23,7 +23,7 @@ SMALLEST_LABELLED = 0.02  # share of the plane; a name does not fit into less
 def shown_error(run: Run) -> tuple[torch.Tensor, bool]:
     """The landscape's values (H,W) as drawn: their logarithm (base 10) where they span more than two decades."""
     values = run.landscape.values.detach()
-    log = theme.is_log(values.flatten().tolist())
+    log = not values.isnan().any() and theme.is_log(values.flatten().tolist())
     return (values.log10() if log else values), log
 
 
@@ -158,9 +158,12 @@ def plane_layers(run: Run) -> list[Layer]:
     path = plane.coordinates(run.trajectory.points[:, 0]).detach().cpu()
     clean = plane.coordinates(run.x).detach().cpu()
     ends = torch.cat([clean, path[:1], path[-1:]]).to(window)
-    regions = region_layers(run, torch.cat([clean, path]))
-    names = marker_layers(ends, window)
-    return [*regions, contour_layer(run), *path_layers(path), *names, title_layer(run, window)]
+    mapped = (
+        []
+        if run.landscape.values.isnan().all()
+        else [*region_layers(run, torch.cat([clean, path])), contour_layer(run)]
+    )
+    return [*mapped, *path_layers(path), *marker_layers(ends, window), title_layer(run, window)]
 
 
 def ways(run: Run) -> tuple[str, str]:

@@ -28,8 +28,8 @@ def image_lab(run: Run, *, slider: bool = True) -> go.Figure:
     """
     plane = {"rowspan": 2, "colspan": 2}
     figure = make_subplots(
-        rows=3, cols=4, row_heights=[0.32, 0.34, 0.34], column_widths=[0.26, 0.26, 0.24, 0.24],
-        vertical_spacing=0.11, horizontal_spacing=0.055,
+        rows=3, cols=4, row_heights=[0.3, 0.35, 0.35], column_widths=[0.26, 0.26, 0.24, 0.24],
+        vertical_spacing=0.13, horizontal_spacing=0.055,
         specs=[[{}, {}, {}, {}], [plane, None, {}, {"secondary_y": True}], [None, None, {}, {}]],
     )  # fmt: skip
     # Class names stand to the right of the confidence lines: "8" needs less room than "T-shirt/top".
@@ -39,8 +39,8 @@ def image_lab(run: Run, *, slider: bool = True) -> go.Figure:
     style_image_axes(figure, run)
     style_plane_axes(figure, run)
     style_chart_axes(figure, run)
-    figure.update_xaxes(fixedrange=True, tickfont_size=theme.TEXT, title_font_size=theme.TEXT)
-    figure.update_yaxes(fixedrange=True, tickfont_size=theme.TEXT, title_font_size=theme.TEXT)
+    figure.update_xaxes(gridcolor=theme.GRID, fixedrange=True, tickfont_size=theme.TEXT, title_font_size=theme.TEXT)
+    figure.update_yaxes(gridcolor=theme.GRID, fixedrange=True, tickfont_size=theme.TEXT, title_font_size=theme.TEXT)
     if slider:
         add_slider(figure)
     return figure

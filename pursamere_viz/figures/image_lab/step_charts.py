@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -33,7 +34,7 @@ class Line:
 
     def has(self, step: int) -> bool:
         """Whether there is a value at a step."""
-        return self.known is None or self.known[step]
+        return not math.isnan(self.values[step]) and (self.known is None or self.known[step])
 
     def drawn(self) -> list[float | None]:
         """The values with a gap where there is none."""
@@ -43,6 +44,8 @@ class Line:
         """The line's key and its value at a step: legend and readout in one."""
         key = theme.coloured("<b>━</b>" if self.dash == "solid" else "<b>╍</b>", self.colour)
         value = self.values[step]
+        if math.isnan(value):
+            return f"{key} {self.name} …"
         if not self.has(step):
             return f"{key} {self.name} <b>not settled</b>"
         return f"{key} {self.name} <b>{wording.percent(value) if self.word == 'percent' else theme.short(value)}</b>"
@@ -172,6 +175,8 @@ def axis_range(chart: str, lines: list[Line], *, secondary: bool) -> tuple[tuple
     if chart == "confidence":
         return (-0.05, 1.05), False
     values = [v for line in lines if bool(line.secondary) == secondary for v in line.drawn() if v is not None]
+    if not values:
+        return (0.0, 1.0), False
     log = theme.is_log(values)
     return theme.padded_range(values, log), log
 

@@ -1,0 +1,56 @@
+"""The player as a Streamlit component: it owns its figure and its bar, and keeps both through every rerun."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import plotly
+import streamlit as st
+
+from pursamere_viz.figures import Film, player_source
+
+STATIC = Path(__file__).parent / "static"  # served by Streamlit under app/static
+BUNDLE = Path(plotly.__file__).parent / "package_data" / "plotly.min.js"
+SHELL = """
+let plotly = null; // one load a page
+function loadPlotly() {
+  plotly ??= new Promise((done, failed) => {
+    const script = document.createElement("script");
+    script.src = new URL("app/static/plotly.min.js", document.baseURI).href;
+    script.onload = () => done(window.Plotly);
+    script.onerror = () => failed(new Error("plotly.min.js cannot be loaded"));
+    document.head.append(script);
+  });
+  return plotly;
+}
+export default function ({ parentElement, data }) {
+  const held = parentElement.querySelector(".player");
+  held.wanted = data;
+  loadPlotly().then((Plotly) => {
+    held.mounted ??= mountPlayer(parentElement, Plotly);
+    held.mounted.update(held.wanted);
+  });
+  return () => setTimeout(() => { if (!held.isConnected) held.mounted?.destroy(); }, 1000);
+}
+"""
+
+_html, _css, _js = player_source()
+_component = st.components.v2.component("pursamere_player", html=_html, css=_css, js=_js + SHELL, isolate_styles=False)
+
+
+@st.cache_resource
+def _bundle() -> None:
+    """Plotly's own script where Streamlit serves it: the one that the installed package brings."""
+    target = STATIC / BUNDLE.name
+    if not target.is_file() or target.stat().st_size != BUNDLE.stat().st_size:
+        STATIC.mkdir(exist_ok=True)
+        draft = target.with_suffix(".part")
+        shutil.copyfile(BUNDLE, draft)
+        draft.replace(target)
+
+
+def play(film: Film, key: str) -> None:
+    """Show a film; the step stays where it is when another film of the same key takes its place."""
+    _bundle()
+    _component(data=film.as_data(), key=key, height="content")

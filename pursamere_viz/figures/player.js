@@ -1,0 +1,165 @@
+/* The player: one element that owns a Plotly figure and the transport bar under whose hand it steps.
+ *
+ * mountPlayer(root, Plotly) -> { update(film), destroy() }
+ *   root   an element that holds the markup of player.html
+ *   film   { figure: { data, layout }, frames, narrow, said, table, waiting, fills }; see figures/player.py
+ *
+ * A new film takes the place of the old one in the same element: step, size and presenter mode stay, nothing is built anew.
+ */
+function mountPlayer(root, Plotly) {
+  const find = (selector) => root.querySelector(selector);
+  const player = find(".player"), graph = find(".player-figure"), line = find(".player-said"), table = find(".player-table");
+  const waiting = find(".player-waiting");
+  const NARROW = 700; // px of width below which the panels stack
+  const LARGER = 1.35; // type in presenter mode
+  const config = { displaylogo: false, displayModeBar: false, responsive: false };
+  let film = null;
+  let drawing = false, again = false, gone = false;
+  let spoken = 0; // when the live region last spoke
+
+  const step = () => Math.max(Number(find(".transport").dataset.step ?? 0), 0);
+  const presenting = () => player.classList.contains("presenting");
+  const clone = (thing) => JSON.parse(JSON.stringify(thing));
+
+  function scroller() {
+    for (let node = player.parentElement; node; node = node.parentElement)
+      if (/auto|scroll/.test(getComputedStyle(node).overflowY)) return node;
+    return document.scrollingElement;
+  }
+
+  /* The figure fills what the window leaves under its own top, so that the story needs no scrolling. */
+  function height(layout) {
+    if (!film.fills && !presenting()) return layout.height;
+    const holder = scroller(), inner = presenting() ? 0 : holder.scrollTop;
+    const top = graph.getBoundingClientRect().top + inner;
+    return Math.round(Math.min(Math.max(window.innerHeight - top - 10, 500), presenting() ? 4000 : 1100));
+  }
+
+  function scaled(node, factor) {
+    for (const [key, value] of Object.entries(node)) {
+      if (value && typeof value === "object") {
+        if (/font$/i.test(key) && typeof value.size === "number") value.size = Math.round(value.size * factor);
+        scaled(value, factor);
+      }
+    }
+  }
+
+  /* The figure as it is at a step: the frame's properties over those of the traces that move. */
+  function at(wanted) {
+    const narrow = film.narrow && graph.clientWidth < NARROW;
+    const data = film.figure.data.map((trace) => ({ ...trace }));
+    const frame = film.frames[Math.min(wanted, film.frames.length - 1)];
+    frame?.data.forEach((change, k) => Object.assign(data[frame.traces[k]], change));
+    const layout = clone(narrow ? film.narrow : film.figure.layout);
+    layout.width = graph.clientWidth;
+    layout.font = { ...layout.font, family: getComputedStyle(player).fontFamily };
+    if (!narrow) layout.height = height(layout);
+    layout.meta = { step: Math.min(wanted, film.frames.length - 1) };
+    layout.datarevision = (layout.datarevision ?? 0) + 1;
+    if (presenting()) {
+      for (const part of [layout, ...data]) scaled(part, LARGER);
+    }
+    return { data, layout, frames: film.frames, config };
+  }
+
+  async function draw() {
+    if (!film || gone) return;
+    again = true;
+    if (drawing) return;
+    drawing = true;
+    try {
+      while (again && !gone) {
+        again = false;
+        if (graph.clientWidth > 0) await Plotly.react(graph, at(step()));
+      }
+    } finally {
+      drawing = false;
+    }
+  }
+
+  function say() {
+    const text = film?.said?.[Math.min(step(), film.said.length - 1)] ?? "";
+    if (line.dataset.text === text) return;
+    line.dataset.text = text;
+    line.textContent = text;
+    const speak = () => { find(".player-live").textContent = line.dataset.text; spoken = Date.now(); };
+    clearTimeout(say.later);
+    say.later = setTimeout(speak, Math.max(0, 1000 - (Date.now() - spoken))); // at most once a second
+  }
+
+  function fillTable() {
+    const cell = (tag, text) => { const made = document.createElement(tag); made.textContent = text; return made; };
+    const body = document.createElement("table");
+    if (!film.table) return;
+    const head = body.createTHead().insertRow();
+    film.table.head.forEach((text) => { const made = cell("th", text); made.scope = "col"; head.append(made); });
+    for (const row of film.table.rows) {
+      const made = body.insertRow();
+      row.forEach((text, k) => { const one = cell(k ? "td" : "th", text); if (!k) one.scope = "row"; made.append(one); });
+    }
+    table.replaceChildren(body);
+  }
+
+  function toggle(name, on) {
+    player.classList.toggle(name, on);
+    draw();
+  }
+
+  async function fullscreen() {
+    if (document.fullscreenElement) await document.exitFullscreen();
+    else { toggle("presenting", true); await player.requestFullscreen?.().catch(() => {}); }
+  }
+
+  const more = {
+    table: () => { const hidden = table.toggleAttribute("hidden"); find('[data-more="table"]').setAttribute("aria-expanded", !hidden); },
+    full: fullscreen,
+  };
+  const onClick = (event) => { const button = event.target.closest("[data-more]"); if (button) more[button.dataset.more](); };
+
+  function onKey(event) {
+    if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey) return;
+    const focus = event.composedPath()[0];
+    if (focus instanceof Element && focus.closest("input:not([type=range]), textarea, select, [contenteditable]")) return;
+    if (event.key === "p" || event.key === "P") toggle("presenting", !presenting());
+    else if (event.key === "Escape" && presenting()) toggle("presenting", false);
+    else return;
+    event.preventDefault();
+  }
+
+  const onFull = () => { if (!document.fullscreenElement && presenting()) toggle("presenting", false); else draw(); };
+  let size = "";
+  const watch = new ResizeObserver(() => {
+    const now = `${graph.clientWidth}x${window.innerHeight}`;
+    if (now !== size) { size = now; draw(); }
+  });
+  const stopBar = mountTransport(root, () => (graph._transitionData?._frames?.length ? graph : null));
+  const steps = new MutationObserver(say);
+  steps.observe(find(".transport"), { attributes: true, attributeFilter: ["data-step"] });
+  watch.observe(graph);
+  window.addEventListener("resize", draw);
+  document.addEventListener("fullscreenchange", onFull);
+  document.addEventListener("keydown", onKey);
+  player.addEventListener("click", onClick);
+
+  return {
+    update(next) {
+      film = next;
+      waiting.textContent = film.waiting ?? "";
+      player.setAttribute("aria-busy", film.waiting ? "true" : "false");
+      graph.setAttribute("aria-label", film.about ?? "");
+      fillTable();
+      say();
+      return draw();
+    },
+    destroy() {
+      gone = true;
+      stopBar();
+      steps.disconnect();
+      watch.disconnect();
+      window.removeEventListener("resize", draw);
+      document.removeEventListener("fullscreenchange", onFull);
+      document.removeEventListener("keydown", onKey);
+      Plotly.purge(graph);
+    },
+  };
+}

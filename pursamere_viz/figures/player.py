@@ -1,0 +1,50 @@
+"""Films: a figure with its frames and words, as the player (player.js) shows it in the app and in an exported page."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+import plotly.graph_objects as go
+from plotly.io import to_json
+
+
+@dataclass(frozen=True, eq=False)
+class Film:
+    """What the player shows: a figure whose frames are steps, and what is said at each of them."""
+
+    figure: go.Figure  # frame "k" is step k
+    said: list[str]  # one sentence a step
+    about: str  # the whole in one sentence, for who cannot see it
+    table: tuple[list[str], list[list[str]]] | None = None  # the numbers: heads, and one row a step
+    narrow: go.Layout | None = None  # the layout where there is room for one panel beside another only
+    waiting: str = ""  # what is still being computed
+    fills: bool = field(default=True)  # whether it takes the height that the window leaves
+
+    def as_data(self) -> dict[str, Any]:
+        """Plain values: what mountPlayer's `update` takes."""
+        figure = json.loads(to_json(self.figure, engine="json"))
+        wanted = ("name", "data", "traces", "layout")
+        frames = [{name: frame[name] for name in wanted} for frame in figure.pop("frames", [])]
+        plain: dict[str, Any] = {"figure": {"data": figure["data"], "layout": figure["layout"]}, "frames": frames}
+        plain |= {"said": self.said, "about": self.about, "waiting": self.waiting, "fills": self.fills}
+        if self.narrow is not None:
+            plain["narrow"] = json.loads(to_json(go.Figure(layout=self.narrow), engine="json"))["layout"]
+        if self.table is not None:
+            plain["table"] = {"head": self.table[0], "rows": self.table[1]}
+        return plain
+
+
+@cache
+def player_source() -> tuple[str, str, str]:
+    """The player's (html, css, js), its transport bar among them; the script defines mountPlayer(root, Plotly)."""
+    here = files("pursamere_viz.figures")
+
+    def text(name: str) -> str:
+        return (here / name).read_text(encoding="utf-8")
+
+    css, js = (text(f"transport.{kind}") + text(f"player.{kind}") for kind in ("css", "js"))
+    return text("player.html"), css, js
