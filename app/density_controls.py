@@ -9,8 +9,6 @@ import streamlit as st
 from controls import control
 from pursamere_viz.densities.presets import PRESETS
 from pursamere_viz.densities.rows import COLUMNS, from_rows, to_rows, to_text
-from pursamere_viz.figures import picked_start
-from pursamere_viz.labs.density_run import DensityRun
 from pursamere_viz.labs.density_scenario import LAYERS, METHOD_TITLES, DensityScenario
 from state import density_lab as page
 
@@ -83,11 +81,11 @@ def layers() -> None:
     )  # fmt: skip
 
 
-def take_click(event: Mapping | None, run: DensityRun) -> None:
-    """Start where the plot was clicked."""
-    start = picked_start(event, run)
-    if start is not None:
-        page.put(start_x=start[0], start_y=start[1])
+def take_pick(place: tuple[float, float]) -> None:
+    """Start where the plane was clicked, to two decimals, within what the controls can say."""
+    for name, value in zip(("start_x", "start_y"), place, strict=True):
+        meta = page.fields[name].metadata
+        page.put(**{name: min(max(round(value, 2), meta["low"]), meta["high"])})
 
 
 def table(scenario: DensityScenario) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import plotly
@@ -24,11 +25,12 @@ function loadPlotly() {
   });
   return plotly;
 }
-export default function ({ parentElement, data }) {
+export default function ({ parentElement, data, setTriggerValue }) {
   const held = parentElement.querySelector(".player");
   held.wanted = data;
   loadPlotly().then((Plotly) => {
-    held.mounted ??= mountPlayer(parentElement, Plotly);
+    held.pick = (place) => setTriggerValue("picked", place);
+    held.mounted ??= mountPlayer(parentElement, Plotly, (place) => held.pick(place));
     held.mounted.update(held.wanted);
   });
   return () => setTimeout(() => { if (!held.isConnected) held.mounted?.destroy(); }, 1000);
@@ -50,7 +52,16 @@ def _bundle() -> None:
         draft.replace(target)
 
 
-def play(film: Film, key: str) -> None:
-    """Show a film; the step stays where it is when another film of the same key takes its place."""
+def play(film: Film, key: str, on_pick: Callable[[tuple[float, float]], None] | None = None) -> None:
+    """Show a film; the step stays where it is when another film of the same key takes its place.
+
+    `on_pick` is called, before the page runs again, with the place (x, y) of the plane that was clicked.
+    """
     _bundle()
-    _component(data=film.as_data(), key=key, height="content")
+
+    def picked() -> None:
+        place = st.session_state[key]["picked"]
+        if on_pick is not None and place:
+            on_pick((float(place[0]), float(place[1])))
+
+    _component(data=film.as_data(), key=key, height="content", on_picked_change=picked)

@@ -4,14 +4,15 @@ import streamlit as st
 
 import compute
 import density_controls
+from player import play
 from pursamere_viz.analysis import Minimisers
 from pursamere_viz.analysis.sigma_sweep import SigmaSweep
 from pursamere_viz.densities.presets import PRESETS, PRESETS_1D
-from pursamere_viz.figures import density_lab, sigma_sweep_figure, to_html
+from pursamere_viz.figures import density_film, density_lab, sigma_sweep_figure, to_html
 from pursamere_viz.labs.density_run import EFFORTS, DensityRun, RobustnessReport, density_npz, density_snippet
 from pursamere_viz.labs.density_scenario import METHOD_TITLES, DensityScenario
 from state import density_lab as state
-from transport import escaped, plain_text, transport
+from transport import escaped, plain_text
 
 CHART = "density_lab_chart"
 ON_A_LINE = [name for name, preset in PRESETS_1D.items() if name not in ("student_t", "laplace", "gamma")]
@@ -34,11 +35,7 @@ def page() -> None:
         return
     state.publish(scenario)
     st.markdown(f"#### {headline(result)}")
-    transport(CHART)
-    st.plotly_chart(
-        density_lab(result, slider=False), key=CHART, config=BARE, alt=headline(result).replace("**", ""),
-        on_select=lambda: density_controls.take_click(st.session_state[CHART], result), selection_mode="points",
-    )  # fmt: skip
+    play(density_film(result, headline(result).replace("**", "")), CHART, on_pick=density_controls.take_pick)
     st.caption(facts(result))
     with st.expander("Where the paths end", icon=":material/table:", expanded=True):
         st.dataframe(ends(result), hide_index=True)

@@ -1,6 +1,7 @@
 """Result objects in, Plotly figures out: the only place that imports plotly, and it computes no science."""
 
-from pursamere_viz.figures.density_lab.figure import density_lab, picked_start
+from pursamere_viz.figures.density_lab.figure import density_lab
+from pursamere_viz.figures.density_lab.film import density_film
 from pursamere_viz.figures.density_lab.sigma_sweep import sigma_sweep_figure
 from pursamere_viz.figures.evaluation.accuracy import accuracy_curves, effort_lines, radius_lines
 from pursamere_viz.figures.evaluation.bars import mode_bars, randomness_bars
@@ -17,6 +18,7 @@ __all__ = [
     "Film",
     "accuracy_curves",
     "bench_sheet",
+    "density_film",
     "density_lab",
     "effort_lines",
     "fates",
@@ -27,7 +29,6 @@ __all__ = [
     "loss_curves",
     "mode_bars",
     "picked",
-    "picked_start",
     "player_source",
     "radius_lines",
     "randomness_bars",

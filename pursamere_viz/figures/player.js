@@ -1,12 +1,13 @@
 /* The player: one element that owns a Plotly figure and the transport bar under whose hand it steps.
  *
- * mountPlayer(root, Plotly) -> { update(film), destroy() }
+ * mountPlayer(root, Plotly, onPick) -> { update(film), destroy() }
  *   root   an element that holds the markup of player.html
- *   film   { figure: { data, layout }, frames, narrow, said, table, waiting, fills }; see figures/player.py
+ *   onPick called with [x, y] where the plane was clicked, if the film picks
+ *   film   { figure: { data, layout }, frames, narrow, said, table, waiting, picks }; see figures/player.py
  *
  * A new film takes the place of the old one in the same element: step, size and presenter mode stay, nothing is built anew.
  */
-function mountPlayer(root, Plotly) {
+function mountPlayer(root, Plotly, onPick = () => {}) {
   const find = (selector) => root.querySelector(selector);
   const player = find(".player"), graph = find(".player-figure"), line = find(".player-said"), table = find(".player-table");
   const waiting = find(".player-waiting");
@@ -28,8 +29,7 @@ function mountPlayer(root, Plotly) {
   }
 
   /* The figure fills what the window leaves under its own top, so that the story needs no scrolling. */
-  function height(layout) {
-    if (!film.fills && !presenting()) return layout.height;
+  function height() {
     const holder = scroller(), inner = presenting() ? 0 : holder.scrollTop;
     const top = graph.getBoundingClientRect().top + inner;
     return Math.round(Math.min(Math.max(window.innerHeight - top - 10, 500), presenting() ? 4000 : 1100));
@@ -53,7 +53,7 @@ function mountPlayer(root, Plotly) {
     const layout = clone(narrow ? film.narrow : film.figure.layout);
     layout.width = graph.clientWidth;
     layout.font = { ...layout.font, family: getComputedStyle(player).fontFamily };
-    if (!narrow) layout.height = height(layout);
+    if (!narrow) layout.height = height();
     layout.meta = { step: Math.min(wanted, film.frames.length - 1) };
     layout.datarevision = (layout.datarevision ?? 0) + 1;
     if (presenting()) {
@@ -116,6 +116,16 @@ function mountPlayer(root, Plotly) {
   };
   const onClick = (event) => { const button = event.target.closest("[data-more]"); if (button) more[button.dataset.more](); };
 
+  /* A click, not a drag, on the plane: its place in the plane's own coordinates. */
+  function onPlane(event) {
+    const full = graph._fullLayout; // Plotly has no public way from pixels to coordinates
+    if (!film?.picks || !full?._plots?.[film.picks]) return;
+    const { xaxis, yaxis } = full._plots[film.picks], box = graph.getBoundingClientRect();
+    const x = xaxis.p2d(event.clientX - box.left - xaxis._offset), y = yaxis.p2d(event.clientY - box.top - yaxis._offset);
+    const inside = (axis, value) => value >= Math.min(...axis.range) && value <= Math.max(...axis.range);
+    if (inside(xaxis, x) && inside(yaxis, y)) onPick([x, y]);
+  }
+
   function onKey(event) {
     if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey) return;
     const focus = event.composedPath()[0];
@@ -140,6 +150,7 @@ function mountPlayer(root, Plotly) {
   document.addEventListener("fullscreenchange", onFull);
   document.addEventListener("keydown", onKey);
   player.addEventListener("click", onClick);
+  graph.addEventListener("click", onPlane, true);
 
   return {
     update(next) {
@@ -147,6 +158,7 @@ function mountPlayer(root, Plotly) {
       waiting.textContent = film.waiting ?? "";
       player.setAttribute("aria-busy", film.waiting ? "true" : "false");
       graph.setAttribute("aria-label", film.about ?? "");
+      graph.classList.toggle("picks", Boolean(film.picks));
       fillTable();
       say();
       return draw();

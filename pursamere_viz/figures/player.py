@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 from typing import Any
@@ -22,7 +23,7 @@ class Film:
     table: tuple[list[str], list[list[str]]] | None = None  # the numbers: heads, and one row a step
     narrow: go.Layout | None = None  # the layout where there is room for one panel beside another only
     waiting: str = ""  # what is still being computed
-    fills: bool = field(default=True)  # whether it takes the height that the window leaves
+    picks: str = ""  # the subplot, as "xy", on which a click is handed on as its place
 
     def as_data(self) -> dict[str, Any]:
         """Plain values: what mountPlayer's `update` takes."""
@@ -30,12 +31,24 @@ class Film:
         wanted = ("name", "data", "traces", "layout")
         frames = [{name: frame[name] for name in wanted} for frame in figure.pop("frames", [])]
         plain: dict[str, Any] = {"figure": {"data": figure["data"], "layout": figure["layout"]}, "frames": frames}
-        plain |= {"said": self.said, "about": self.about, "waiting": self.waiting, "fills": self.fills}
+        plain |= {"said": self.said, "about": self.about, "waiting": self.waiting, "picks": self.picks}
         if self.narrow is not None:
             plain["narrow"] = json.loads(to_json(go.Figure(layout=self.narrow), engine="json"))["layout"]
         if self.table is not None:
             plain["table"] = {"head": self.table[0], "rows": self.table[1]}
         return plain
+
+
+def stacked(
+    figure: go.Figure, height: int, panels: Mapping[tuple[str, str], tuple[int, int]], *, right: int, left: int = 40
+) -> go.Layout:
+    """The figure's layout with these panels (x axis, y axis) one below another at full width: px from the top, and px high."""
+    layout = go.Layout(figure.layout)
+    layout.update(height=height, margin={"l": left, "r": right, "t": 0, "b": 0})
+    for (x, y), (top, tall) in panels.items():
+        layout[f"xaxis{x[1:]}"].domain = (0, 1)
+        layout[f"yaxis{y[1:]}"].domain = (1 - (top + tall) / height, 1 - top / height)
+    return layout
 
 
 @cache

@@ -1,6 +1,7 @@
 """The Density lab's figures against the numbers of the run that they draw."""
 
 import dataclasses
+import itertools
 import math
 
 import numpy as np
@@ -11,9 +12,10 @@ from scipy.optimize import brentq
 from pursamere_viz import DensityScenario, run_density
 from pursamere_viz.analysis.sigma_sweep import log_spaced, sigma_sweep
 from pursamere_viz.densities.presets import PRESETS, PRESETS_1D
-from pursamere_viz.figures import density_lab, picked_start, sigma_sweep_figure, to_html
-from pursamere_viz.figures.density_lab.figure import CHARTS, GRID, LOOKS
+from pursamere_viz.figures import density_film, density_lab, sigma_sweep_figure, to_html
+from pursamere_viz.figures.density_lab.figure import CHARTS, LOOKS
 from pursamere_viz.figures.density_lab.layers import layer_traces
+from pursamere_viz.figures.density_lab.plane import GRID, density_plane
 from pursamere_viz.labs.density_scenario import LAYERS
 from pursamere_viz.progress import finish
 
@@ -80,20 +82,31 @@ def test_contours_show_the_maps(run):
     assert ("log10" in contour.name) == bool(log)
 
 
-def test_a_click_becomes_the_start_that_was_clicked(run, figure):
-    [targets] = [trace for trace in figure.data if trace.name == "start here"]
-    assert len(targets.x) == GRID**2 and targets.marker.opacity == 0 and targets.hoverinfo != "skip"
-    index = 17 * GRID + 40
-    event = {"selection": {"points": [{"customdata": {"0": index}, "x": 0, "y": 0}]}}
-    assert picked_start(event, run) == pytest.approx((targets.x[index], targets.y[index]), abs=0.006)
-    for nothing in (None, {}, {"selection": {"points": []}}, {"selection": {"points": [{"x": 1, "y": 2}]}}):
-        assert picked_start(nothing, run) is None
-    assert picked_start({"selection": {"points": [{"customdata": [GRID**2]}]}}, run) is None
+def test_the_notebooks_plane_has_places_to_click(run):
+    targets = density_plane(run).data[-1]
+    assert targets.name == "start here" and len(targets.x) == GRID**2
+    assert targets.marker.opacity == 0 and targets.hoverinfo != "skip"
 
 
-def test_nothing_else_takes_the_click(figure):
-    plane = [trace for trace in figure.data if trace.xaxis in (None, "x") and trace.name != "start here"]
-    assert all(trace.hoverinfo == "skip" for trace in plane)
+def test_nothing_on_the_plane_hovers_over_a_click(figure):
+    assert all(trace.hoverinfo == "skip" for trace in figure.data if trace.xaxis in (None, "x"))
+
+
+def test_the_film_says_where_each_path_is_and_hands_clicks_on(run):
+    film = density_film(run, "About.")
+    data = film.as_data()
+    last = max(len(path.points) for path in run.paths) - 1
+    assert data["picks"] == "xy" and len(data["frames"]) == len(data["said"]) == len(data["table"]["rows"]) == last + 1
+    for path in run.paths:
+        assert f"{path.title} {float(path.mode_distance[-1]):.2g}" in data["said"][-1]
+        assert f"{float(path.error[-1]):.4g}" in data["table"]["rows"][-1]
+
+
+def test_the_panels_of_a_narrow_page_do_not_meet(run):
+    layout = density_film(run, "About.").narrow
+    spans = sorted(layout[f"yaxis{k}"].domain for k in ("", 2, 3, 4))
+    assert all(low[1] < high[0] for low, high in itertools.pairwise(spans)) and spans[-1][1] <= 1 and spans[0][0] >= 0
+    assert all(layout[f"xaxis{k}"].domain == (0, 1) for k in ("", 2, 3, 4))
 
 
 def test_a_run_without_paths_is_drawn(run):

@@ -5,21 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-import numpy as np
 import plotly.graph_objects as go
-import torch
 from plotly.subplots import make_subplots
 
 from pursamere_viz.figures import theme
-from pursamere_viz.figures.density_lab.layers import KEPT, WHITE, layer_traces, packed
-from pursamere_viz.figures.gallery import picked
+from pursamere_viz.figures.density_lab.layers import KEPT, WHITE, layer_traces
 from pursamere_viz.figures.layers import Layer, add_layers, add_slider
 
 if TYPE_CHECKING:
     from pursamere_viz.labs.density_run import DensityRun, MethodPath
 
 HEIGHT = 600  # px
-GRID = 81  # places along each side that can be clicked
 LOOKS = {  # colour, symbol, dash
     "sam": (theme.PURPLE, "diamond", "solid"),
     "error": (theme.VERMILLION, "circle", "solid"),
@@ -44,8 +40,7 @@ def density_lab(run: DensityRun, *, slider: bool = True) -> go.Figure:
     background = [Layer(trace, 1, 1) for trace in layer_traces(run)]
     paths = [layer for path in run.paths for layer in path_layers(path)]
     charts = [layer for row in range(len(CHARTS)) for layer in chart_layers(run, row, last)]
-    grid = [Layer(targets(run), 1, 1)]
-    add_layers(figure, [*background, *paths, start_layer(run), *grid, *charts], last)
+    add_layers(figure, [*background, *paths, start_layer(run), *charts], last)
     style(figure, run, last)
     if slider:
         add_slider(figure)
@@ -80,36 +75,6 @@ def start_layer(run: DensityRun) -> Layer:
         go.Scatter(x=[x], y=[y], mode="markers", marker=ring, name="start", hoverinfo="skip", showlegend=True, unselected=KEPT),
         1, 1,
     )  # fmt: skip
-
-
-def grid_points(run: DensityRun) -> torch.Tensor:
-    """The places that can be clicked, (GRID^2, 2)."""
-    x0, x1, y0, y1 = run.maps.window
-    b, a = torch.meshgrid(
-        torch.linspace(y0, y1, GRID, dtype=torch.float64),
-        torch.linspace(x0, x1, GRID, dtype=torch.float64),
-        indexing="ij",
-    )
-    return torch.stack([a, b], -1).reshape(-1, 2)
-
-
-def targets(run: DensityRun) -> go.Scatter:
-    """The transparent markers that take the clicks: contours and heatmaps never tell Python."""
-    points, unseen = grid_points(run), {"marker": {"opacity": 0}}
-    return go.Scatter(
-        x=packed(points[:, 0]), y=packed(points[:, 1]), customdata=np.arange(len(points)), mode="markers",
-        marker={"symbol": "square", "size": 9, "opacity": 0}, selected=unseen, unselected=unseen, name="start here",
-        hovertemplate="start here: (%{x:.2f}, %{y:.2f})<extra></extra>",
-    )  # fmt: skip
-
-
-def picked_start(event: Mapping | None, run: DensityRun) -> tuple[float, float] | None:
-    """The clicked place (x, y), to two decimals, of Streamlit's selection event; None if nothing is selected."""
-    index = picked(event)
-    if index is None or not 0 <= index < GRID**2:
-        return None
-    x, y = grid_points(run)[index].tolist()
-    return round(x, 2), round(y, 2)
 
 
 def chart_layers(run: DensityRun, row: int, last: int) -> list[Layer]:
@@ -188,10 +153,10 @@ def style(figure: go.Figure, run: DensityRun, last: int) -> None:
         )  # fmt: skip
         look = {"dtick": 1, "exponentformat": "power"} if log else {"nticks": 4}
         figure.update_yaxes(type="log" if log else "linear", range=[low, high], zeroline=False, row=row, col=2, **look)
-    figure.update_xaxes(fixedrange=True, tickfont_size=theme.TEXT, title_font_size=theme.TEXT)
-    figure.update_yaxes(fixedrange=True, tickfont_size=theme.TEXT, title_font_size=theme.TEXT)
+    figure.update_xaxes(gridcolor=theme.GRID, fixedrange=True, tickfont_size=theme.TEXT, title_font_size=theme.TEXT)
+    figure.update_yaxes(gridcolor=theme.GRID, fixedrange=True, tickfont_size=theme.TEXT, title_font_size=theme.TEXT)
     figure.update_layout(
-        showlegend=True, clickmode="event+select", hovermode="closest",
+        showlegend=True, hovermode="closest",
         legend={"orientation": "h", "x": 0, "y": -0.075, "xanchor": "left", "yanchor": "top", "itemsizing": "constant"}
         | {"font": {"size": theme.TEXT}, "bgcolor": theme.TRANSPARENT},
     )  # fmt: skip

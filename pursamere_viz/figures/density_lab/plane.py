@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
 import plotly.graph_objects as go
+import torch
 
 from pursamere_viz.figures import theme
-from pursamere_viz.figures.density_lab.figure import path_layers, start_layer, targets
-from pursamere_viz.figures.density_lab.layers import layer_traces
+from pursamere_viz.figures.density_lab.figure import path_layers, start_layer
+from pursamere_viz.figures.density_lab.layers import layer_traces, packed
 
 if TYPE_CHECKING:
     from pursamere_viz.labs.density_run import DensityRun
 
 SIDE = 560  # px
+GRID = 81  # places along each side that can be clicked
 
 
 def density_plane(run: DensityRun) -> go.Figure:
@@ -34,3 +37,24 @@ def density_plane(run: DensityRun) -> go.Figure:
         if trace.showlegend is None:
             trace.showlegend = False
     return figure
+
+
+def grid_points(run: DensityRun) -> torch.Tensor:
+    """The places that can be clicked, (GRID^2, 2)."""
+    x0, x1, y0, y1 = run.maps.window
+    b, a = torch.meshgrid(
+        torch.linspace(y0, y1, GRID, dtype=torch.float64),
+        torch.linspace(x0, x1, GRID, dtype=torch.float64),
+        indexing="ij",
+    )
+    return torch.stack([a, b], -1).reshape(-1, 2)
+
+
+def targets(run: DensityRun) -> go.Scatter:
+    """The transparent markers that take the clicks: contours and heatmaps never tell Python."""
+    points, unseen = grid_points(run), {"marker": {"opacity": 0}}
+    return go.Scatter(
+        x=packed(points[:, 0]), y=packed(points[:, 1]), customdata=np.arange(len(points)), mode="markers",
+        marker={"symbol": "square", "size": 9, "opacity": 0}, selected=unseen, unselected=unseen, name="start here",
+        hovertemplate="start here: (%{x:.2f}, %{y:.2f})<extra></extra>",
+    )  # fmt: skip

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import plotly.graph_objects as go
 
 from pursamere_viz.figures.image_lab.figure import image_lab
-from pursamere_viz.figures.player import Film
+from pursamere_viz.figures.player import Film, stacked
 from pursamere_viz.labs.image_story import headline_text, sentences, table
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ WAITING = {
     "modes": "Climbing to the modes …",
 }
 NARROW_HEIGHT = 1640  # px
-SIDE, RIGHT = 40, 28  # px left and right of the charts
+RIGHT = 28  # px right of the charts
 WIDTH = 290  # px between them on a telephone, about
 # px from the top to each row of panels, and how high it is: images two by two, the plane, then the charts
 ROWS = ((30, 150), (250, 150), (480, 330), (880, 140), (1070, 140), (1260, 140), (1450, 140))
@@ -36,23 +36,13 @@ def image_film(run: Run) -> Film:
 
 def _narrow(figure: go.Figure) -> go.Layout:
     """The layout of a page that is narrower than 700 px: every panel at full width but the images, which stand in pairs."""
-    layout = go.Layout(figure.layout)
-    names = figure.layout.margin.r  # room for the class names beside the last chart
-    layout.update(height=NARROW_HEIGHT, margin={"l": SIDE, "r": RIGHT, "t": 0, "b": 0})
-    charts = (0, 1 - max(names - RIGHT, 0) / WIDTH)
-    for axis in range(1, 5):
-        left = 0.52 * ((axis - 1) % 2)
-        _place(layout, axis, (left, left + 0.48), ROWS[(axis - 1) // 2])
-    for axis, row in zip((5, 6, 7, 9, 10), ROWS[2:], strict=True):
-        _place(layout, axis, (0, 1) if axis == 5 else charts, row, x_axis=axis if axis < 9 else axis - 1)
+    charts = (("x5", "y5"), ("x6", "y6"), ("x7", "y7"), ("x8", "y9"), ("x9", "y10"))
+    layout = stacked(figure, NARROW_HEIGHT, dict(zip(charts, ROWS[2:], strict=True)), right=RIGHT)
+    spare = max(figure.layout.margin.r - RIGHT, 0) / WIDTH  # room for the class names beside the last chart
+    for name, _ in charts[1:]:
+        layout[f"xaxis{name[1:]}"].domain = (0, 1 - spare)
+    for image in range(4):
+        number, left, (top, height) = "" if image == 0 else str(image + 1), 0.52 * (image % 2), ROWS[image // 2]
+        layout[f"xaxis{number}"].domain = (left, left + 0.48)
+        layout[f"yaxis{number}"].domain = (1 - (top + height) / NARROW_HEIGHT, 1 - top / NARROW_HEIGHT)
     return layout
-
-
-def _place(
-    layout: go.Layout, axis: int, across: tuple[float, float], row: tuple[int, int], *, x_axis: int | None = None
-) -> None:
-    top, height = row
-    high = 1 - top / NARROW_HEIGHT
-    x, y = (f"{name}axis{'' if number == 1 else number}" for name, number in (("x", x_axis or axis), ("y", axis)))
-    layout[x].domain = across
-    layout[y].domain = (high - height / NARROW_HEIGHT, high)

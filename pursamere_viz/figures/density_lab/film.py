@@ -1,0 +1,55 @@
+"""The Density lab as a film: its figure, the same stacked for a narrow page, and what is said at each step."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pursamere_viz.figures.density_lab.figure import density_lab
+from pursamere_viz.figures.player import Film, stacked
+
+if TYPE_CHECKING:
+    from pursamere_viz.labs.density_run import DensityRun
+
+NARROW_HEIGHT = 1180  # px
+ROWS = ((10, 330), (560, 150), (760, 150), (960, 150))  # px from the top to each panel, and how high it is
+LEGEND = 372  # px from the top to the legend
+
+
+def density_film(run: DensityRun, about: str) -> Film:
+    """A run for the player; a click on the plane is handed on as the place that was clicked."""
+    figure = density_lab(run, slider=False)
+    panels = {("x" + axis, "y" + axis): row for axis, row in zip(("", "2", "3", "4"), ROWS, strict=True)}
+    narrow = stacked(figure, NARROW_HEIGHT, panels, right=16)
+    narrow.legend.update(y=1 - LEGEND / NARROW_HEIGHT)
+    return Film(figure, sentences(run), about, table(run), narrow, picks="xy")
+
+
+def sentences(run: DensityRun) -> list[str]:
+    """How far each path is from a mode at each step."""
+    if not run.paths:
+        return ["No purifier is chosen."]
+    last = max(len(path.points) for path in run.paths) - 1
+    start = ", ".join(f"{v:.2f}" for v in run.scenario.start()[0].tolist())
+    away = f"{float(run.paths[0].mode_distance[0]):.2g} from the nearest mode"
+    said = [f"All start at ({start}), {away}. Play (or space) lets them go."]
+    for step in range(1, last + 1):
+        each = (f"{path.title} {float(path.mode_distance[min(step, len(path.points) - 1)]):.2g}" for path in run.paths)
+        said.append(
+            f"{'The end' if step == last else f'Step {step}'}: distance to the nearest mode is {', '.join(each)}."
+        )
+    return said
+
+
+def table(run: DensityRun) -> tuple[list[str], list[list[str]]]:
+    """Place, error and distance to the nearest mode of every path at every step."""
+    last = max((len(path.points) for path in run.paths), default=1) - 1
+    head = ["step", *(f"{path.title}: {what}" for path in run.paths for what in ("place", "error", "L2 to a mode"))]
+    rows = []
+    for step in range(last + 1):
+        row = [str(step)]
+        for path in run.paths:
+            k = min(step, len(path.points) - 1)
+            place = ", ".join(f"{v:.3f}" for v in path.points[k].tolist())
+            row += [place, f"{float(path.error[k]):.4g}", f"{float(path.mode_distance[k]):.3g}"]
+        rows.append(row)
+    return head, rows
