@@ -23,8 +23,7 @@ from websockets.sync.client import connect
 from pursamere_viz.benchmark.servers import serve
 
 PATIENCE = 300  # seconds for one answer
-VALUES = {"Slider": "double_array_value", "PlotlyChart": "string_value"}  # by kind of widget
-GRID = 81  # clicks on the picture land on one of so many squared places
+VALUES = {"Slider": "double_array_value", "NumberInput": "double_value"}  # by kind of widget
 
 
 class Session:
@@ -70,8 +69,20 @@ class Session:
         self.run(page)
 
     def run(self, name: str | None = None) -> None:
-        """Let the script run, and take what it sends until it is done, a rerun of its own included."""
-        begun, message = time.perf_counter(), BackMsg()
+        """Let the script run until nothing on the page is being computed any more."""
+        begun = time.perf_counter()
+        self._once(name)
+        while any(json.loads(film)["waiting"] for film in self._films()):
+            self._once(None)
+        self.waited.append(time.perf_counter() - begun)
+
+    def _films(self) -> list[str]:
+        """What the players of the page show."""
+        return [e.bidi_component.json for e in self.shown.values() if e.WhichOneof("type") == "bidi_component"]
+
+    def _once(self, name: str | None) -> None:
+        """One run of the script: take what it sends until it is done, a rerun of its own included."""
+        message = BackMsg()
         message.rerun_script.query_string = self.query
         message.rerun_script.widget_states.widgets.extend(self.widgets.values())
         if name is None:
@@ -94,7 +105,6 @@ class Session:
             elif kind == "script_finished" and answer.script_finished == ForwardMsg.FINISHED_SUCCESSFULLY:
                 break
         self.shown = fresh
-        self.waited.append(time.perf_counter() - begun)
 
     def texts(self, kind: str) -> list[str]:
         """What the page says in elements of a kind: markdown, alert or exception."""
@@ -122,13 +132,7 @@ def tour(address: str, number: int) -> tuple[list[tuple[str, ...]], list[float]]
         assert f"eps={20 + number}%2F255" in session.query, session.query
         session.visit("density-lab")
         seen.append(session.answer())
-        place = GRID * (20 + number) + 40
-        session.put(
-            "density_lab_chart",
-            json.dumps(
-                {"selection": {"points": [{"customdata": place}], "point_indices": [place], "box": [], "lasso": []}}
-            ),
-        )
+        session.put("density_start_x", number / 20 - 0.5)
         seen.append(session.answer())
         assert "start_x" in session.query, session.query
         session.visit("robustness-bench")
