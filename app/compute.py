@@ -20,6 +20,7 @@ from pursamere_viz.data.loading import load_images, official_numbers, read_offic
 from pursamere_viz.data.records import DATA_SETS
 from pursamere_viz.densities.presets import PRESETS_1D
 from pursamere_viz.evaluation import Check, checklist
+from pursamere_viz.labs import kept_runs
 from pursamere_viz.labs.density_run import (
     ATTACKING,
     BACKGROUND,
@@ -67,7 +68,7 @@ class UnderWay:
 
     def __init__(self, scenario: Scenario) -> None:
         self.scenario, self.progress = scenario, Progress(LOADING, 0.0)
-        self.result: Run | None = _runs().get(scenario)  # as far as it is known
+        self.result: Run | None = _runs().get(scenario) or kept_runs.find(scenario)  # as far as it is known
         self.done = self.result is not None
         self._steps: Generator[Progress, None, Run] | None = None
         self._problem: ValueError | None = None
@@ -93,6 +94,7 @@ class UnderWay:
             except StopIteration as finished:
                 self.result, self.done = finished.value, True
                 _runs().put(self.scenario, self.result)
+                kept_runs.keep(self.result)
                 return
             new = self.progress.result is not None
             self.result = self.progress.result if new else self.result

@@ -1,4 +1,4 @@
-"""Command line: python -m pursamere_viz download | train | search | card | evaluate | benchmark."""
+"""Command line: python -m pursamere_viz download | train | search | card | evaluate | warm | benchmark."""
 
 import argparse
 import json
@@ -17,9 +17,16 @@ from pursamere_viz.data.records import DATA_SETS
 from pursamere_viz.defences.building import random_purifier
 from pursamere_viz.evaluation.cells import Cell, Journal, cell_pieces, measure_cells
 from pursamere_viz.evaluation.command import add_evaluate, add_workers, check_workers, follow, print_estimate
+from pursamere_viz.labs import kept_runs
+from pursamere_viz.labs.image_run import run_steps
+from pursamere_viz.labs.image_scenario import Scenario, load_preset, stand_in
+from pursamere_viz.models.checkpoints import ASSETS
 from pursamere_viz.models.device import default_device
 from pursamere_viz.models.recipes import ROLES, recipe, train_network
+from pursamere_viz.progress import finish
 from pursamere_viz.threads import use_threads, wanted_threads
+
+PRESETS = ASSETS / "presets"  # the examples of the Image lab
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -67,10 +74,29 @@ def command_parser() -> argparse.ArgumentParser:
     fetching.add_argument("data_set", choices=[name for name, described in DATA_SETS.items() if described.openml])
     fetching.add_argument("--again", action="store_true", help="fetch anew what is already on disk")
     fetching.set_defaults(command=_download)
+    warming = commands.add_parser("warm", help="compute the app's examples before a lecture: they then appear at once")
+    warming.set_defaults(command=_warm)
     timing = commands.add_parser("benchmark", help="print what things cost, as JSON lines")
     timing.add_argument("data_set", nargs="?", choices=sorted(DATA_SETS), default="digits")
     timing.set_defaults(command=_benchmark)
     return parser
+
+
+def _warm(chosen: argparse.Namespace) -> None:
+    if kept_runs.folder() is None:
+        raise ValueError("PURSAMERE_CACHE is empty: there is no folder in which runs could be kept")
+    for title, scenario in examples().items():
+        shown = stand_in(scenario)
+        there = kept_runs.find(shown) is not None
+        if not there:
+            kept_runs.keep(finish(run_steps(shown), title=title))
+        print(f"{title}: {'there already' if there else 'computed'}")
+
+
+def examples() -> dict[str, Scenario]:
+    """What `warm` computes, by title: the first page of every data set and the Image lab's examples."""
+    first = {f"the first page of {described.title}": Scenario(data_set=name) for name, described in DATA_SETS.items()}
+    return first | dict(load_preset(path) for path in sorted(PRESETS.glob("*.json")))
 
 
 def _train(chosen: argparse.Namespace) -> None:

@@ -10,8 +10,9 @@ from pursamere_viz.models import load_network
 
 @pytest.fixture(autouse=True)
 def _on_the_cpu(monkeypatch):
-    """A developer's GPU changes no result."""
+    """A developer's GPU changes no result, and neither does what was kept before."""
     monkeypatch.setenv("PURSAMERE_DEVICE", "cpu")
+    monkeypatch.setenv("PURSAMERE_CACHE", "")  # nothing is kept on disk, unless a test asks for it
 
 
 @pytest.fixture(scope="session")

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from pursamere_viz.attacks import AttackConfig
+from pursamere_viz.data import downloads
 from pursamere_viz.data.loading import load_images
 from pursamere_viz.data.records import DATA_SETS, data_set
 from pursamere_viz.data.uploads import unpack_pixels
@@ -122,6 +123,16 @@ def load_preset(path: Path) -> tuple[str, Scenario]:
     """Title and scenario of a preset file: JSON with "title" and "scenario"."""
     preset = json.loads(path.read_text(encoding="utf-8"))
     return preset["title"], Scenario(**preset["scenario"])
+
+
+def stand_in(scenario: Scenario) -> Scenario:
+    """What is shown where a scenario's test image is not on this machine: the same with a generated image in its place."""
+    name = scenario.data_set
+    if scenario.source == "generated" or scenario.pixels or downloads.on_disk(name):
+        return scenario
+    first = scenario.image == Scenario(data_set=name).image
+    image = Scenario(data_set=name, source="generated").image if first else scenario.image % COUNT
+    return dataclasses.replace(scenario, source="generated", image=image)
 
 
 @dataclass(frozen=True, eq=False)
