@@ -8,12 +8,12 @@ import streamlit as st
 import bench_controls as controls
 import bench_reading
 import compute
+from markup import plain_text
 from pursamere_viz.data.records import DATA_SETS
 from pursamere_viz.evaluation.config import CLEAN
 from pursamere_viz.evaluation.numbers import Numbers
 from pursamere_viz.figures import bench_sheet, fates, picked
 from state import robustness_bench as state
-from transport import plain_text
 
 PER_PAGE = 48
 ORDER = ("broken", "lost", "stands")

@@ -6,6 +6,7 @@ from typing import Any
 import streamlit as st
 
 import compute
+from markup import plain_text
 from pursamere_viz.data import downloads
 from pursamere_viz.data.records import DATA_SETS, DataSet
 from pursamere_viz.data.uploads import decode_image, pack_pixels
@@ -13,7 +14,6 @@ from pursamere_viz.figures import gallery, picked
 from pursamere_viz.labs.image_scenario import SOURCES
 from pursamere_viz.models.generated import COUNT
 from state import image_lab
-from transport import plain_text
 
 PER_CLASS = 6  # examples of each class on a page of the gallery
 GENERATED_COLUMNS = 8

@@ -20,7 +20,7 @@ function loadPlotly() {
     const script = document.createElement("script");
     script.src = new URL("app/static/plotly.min.js", document.baseURI).href;
     script.onload = () => done(window.Plotly);
-    script.onerror = () => failed(new Error("plotly.min.js cannot be loaded"));
+    script.onerror = () => { plotly = null; failed(); };
     document.head.append(script);
   });
   return plotly;
@@ -32,6 +32,8 @@ export default function ({ parentElement, data, setTriggerValue }) {
     held.pick = (place) => setTriggerValue("picked", place);
     held.mounted ??= mountPlayer(parentElement, Plotly, (place) => held.pick(place));
     held.mounted.update(held.wanted);
+  }, () => {
+    held.querySelector(".player-waiting").textContent = "The figure cannot be drawn, as plotly.min.js did not arrive: reload the page.";
   });
   return () => setTimeout(() => { if (!held.isConnected) held.mounted?.destroy(); }, 1000);
 }

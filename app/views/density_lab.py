@@ -4,15 +4,15 @@ import streamlit as st
 
 import compute
 import density_controls
+from markup import escaped, plain_text
 from player import play
 from pursamere_viz.analysis import Minimisers
 from pursamere_viz.analysis.sigma_sweep import SigmaSweep
 from pursamere_viz.densities.presets import PRESETS, PRESETS_1D
-from pursamere_viz.figures import density_film, density_lab, sigma_sweep_figure, to_html
+from pursamere_viz.figures import density_film, sigma_sweep_figure, to_html
 from pursamere_viz.labs.density_run import EFFORTS, DensityRun, RobustnessReport, density_npz, density_snippet
 from pursamere_viz.labs.density_scenario import METHOD_TITLES, DensityScenario
 from state import density_lab as state
-from transport import escaped, plain_text
 
 CHART = "density_lab_chart"
 ON_A_LINE = [name for name, preset in PRESETS_1D.items() if name not in ("student_t", "laplace", "gamma")]
@@ -35,7 +35,7 @@ def page() -> None:
         return
     state.publish(scenario)
     st.markdown(f"#### {headline(result)}")
-    play(density_film(result, headline(result).replace("**", "")), CHART, on_pick=density_controls.take_pick)
+    play(density_film(result, headline_text(result)), CHART, on_pick=density_controls.take_pick)
     st.caption(facts(result))
     with st.expander("Where the paths end", icon=":material/table:", expanded=True):
         st.dataframe(ends(result), hide_index=True)
@@ -51,6 +51,11 @@ def page() -> None:
         if opened.open:
             _robustness(scenario)
     _downloads(result)
+
+
+def headline_text(result: DensityRun) -> str:
+    """The headline without markup."""
+    return headline(result).replace("**", "")
 
 
 def headline(result: DensityRun) -> str:
@@ -202,7 +207,7 @@ def _downloads(result: DensityRun) -> None:
         )  # fmt: skip
         st.download_button(
             "Linked figure (.html)",
-            lambda: to_html(density_lab(result, slider=False), title=headline(result).replace("**", ""), caption=facts(result)),
+            lambda: to_html(density_film(result, headline_text(result)), title=headline_text(result), caption=facts(result)),
             f"{name}.html",
             mime="text/html",
             icon=":material/download:",

@@ -10,12 +10,12 @@ import compute
 import controls
 import data_sets
 import images
+from markup import escaped
 from player import play
-from pursamere_viz.figures import Film, image_film, image_lab, surface, to_html
+from pursamere_viz.figures import Film, image_film, surface, to_html
 from pursamere_viz.labs.image_run import Run, snippet, to_npz
 from pursamere_viz.labs.image_story import facts, headline, headline_text
 from state import image_lab as state
-from transport import escaped
 
 CHART = "image_lab_chart"
 EVERY = 0.05  # seconds between two such pieces
@@ -96,7 +96,7 @@ def _downloads(result: Run) -> None:
         )
         st.download_button(
             "Linked figure (.html)",
-            lambda: to_html(image_lab(result, slider=False), title=headline_text(result), caption=facts(result)),
+            lambda: to_html(image_film(result), title=headline_text(result), caption=facts(result)),
             f"{name}.html",
             mime="text/html",
             icon=":material/download:",

@@ -11,6 +11,7 @@ import bench_controls as controls
 import bench_images
 import compute
 from bench_reading import Reading, finished, overall, pivot
+from markup import escaped, plain_text
 from pursamere_viz import figures
 from pursamere_viz.data.records import DATA_SETS
 from pursamere_viz.evaluation import Check
@@ -20,7 +21,6 @@ from pursamere_viz.evaluation.evidence import RISK, SURE
 from pursamere_viz.evaluation.numbers import Numbers, called
 from pursamere_viz.figures import theme
 from state import robustness_bench as state
-from transport import escaped, plain_text
 
 BARE = {"displaylogo": False, "displayModeBar": False}
 MARKS = {"fail": ("✗", theme.VERMILLION), "pass": ("✓", theme.GREEN), "open": ("○", theme.GREY)}

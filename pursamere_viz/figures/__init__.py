@@ -7,7 +7,7 @@ from pursamere_viz.figures.evaluation.accuracy import accuracy_curves, effort_li
 from pursamere_viz.figures.evaluation.bars import mode_bars, randomness_bars
 from pursamere_viz.figures.evaluation.gradients import jacobian_lines, loss_curves, slice_lines
 from pursamere_viz.figures.evaluation.sheet import bench_sheet, fates
-from pursamere_viz.figures.export import to_html, transport_source
+from pursamere_viz.figures.export import to_html
 from pursamere_viz.figures.gallery import gallery, picked
 from pursamere_viz.figures.image_lab.figure import image_lab
 from pursamere_viz.figures.image_lab.film import image_film
@@ -36,5 +36,4 @@ __all__ = [
     "slice_lines",
     "surface",
     "to_html",
-    "transport_source",
 ]

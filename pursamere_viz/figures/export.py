@@ -1,12 +1,13 @@
-"""A figure with frames as one page that works offline, with the same transport bar as the app."""
+"""A film as one page that works offline, with the same player as the app."""
 
 from __future__ import annotations
 
 import html
-from functools import cache
-from importlib.resources import files
+import json
 
-import plotly.graph_objects as go
+from plotly.offline import get_plotlyjs
+
+from pursamere_viz.figures.player import Film, player_source
 
 PAGE = """<!DOCTYPE html>
 <html lang="en">
@@ -15,44 +16,34 @@ PAGE = """<!DOCTYPE html>
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>{title}</title>
 <style>
-body {{ margin: 0 auto; max-width: 1600px; padding: 12px 20px; background: #fff; color: #31333f;
+body {{ margin: 0 auto; max-width: 1600px; padding: 12px 20px; background: #fff; color: #1b1f24;
   font: 18px/1.45 system-ui, sans-serif; }}
 h1 {{ margin: 0 0 6px; font-size: 26px; }}
 figure {{ margin: 0; }}
-.js-plotly-plot text {{ fill: currentColor !important; }}
 {css}
 </style>
 </head>
 <body>
 <h1>{title}</h1>
-{bar}
-<figure role="group" aria-label="{title}">
-{figure}
+<figure>
+{player}
 <figcaption>{caption}</figcaption>
 </figure>
+<script>{plotly}</script>
 <script>
 {core}
-mountTransport(document, () => document.querySelector(".js-plotly-plot"));
+mountPlayer(document, Plotly).update({film});
 </script>
 </body>
 </html>
 """
 
 
-@cache
-def transport_source() -> tuple[str, str, str]:
-    """The transport bar's (html, css, js); the script defines mountTransport(root, findGraph) -> cleanup."""
-    here = files("pursamere_viz.figures")
-    html_, css, js = ((here / f"transport.{kind}").read_text(encoding="utf-8") for kind in ("html", "css", "js"))
-    return html_, css, js
-
-
-def to_html(figure: go.Figure, *, title: str, caption: str) -> str:
-    """A standalone page (plotly.js inside, no network) of a figure made with slider=False; plain title and caption."""
-    bar, css, core = transport_source()
-    shown = go.Figure(figure).update_layout(template="plotly_white")
-    body = shown.to_html(full_html=False, include_plotlyjs=True, auto_play=False, config={"responsive": True})
+def to_html(film: Film, *, title: str, caption: str) -> str:
+    """A standalone page (plotly.js inside, no network) of a film; plain title and caption."""
+    player, css, core = player_source()
+    data = json.dumps(film.as_data()).replace("</", "<\\/")  # nothing in it may end the script
     return PAGE.format(
-        title=html.escape(title), caption=html.escape(caption), css=css, core=core, figure=body,
-        bar=bar if figure.frames else bar.replace("<div", "<div hidden", 1),
+        title=html.escape(title), caption=html.escape(caption), css=css, core=core, player=player, film=data,
+        plotly=get_plotlyjs(),
     )  # fmt: skip

@@ -93,8 +93,9 @@ function mountPlayer(root, Plotly, onPick = () => {}) {
     if (!film.table) return;
     const head = body.createTHead().insertRow();
     film.table.head.forEach((text) => { const made = cell("th", text); made.scope = "col"; head.append(made); });
+    const rows = body.createTBody();
     for (const row of film.table.rows) {
-      const made = body.insertRow();
+      const made = rows.insertRow();
       row.forEach((text, k) => { const one = cell(k ? "td" : "th", text); if (!k) one.scope = "row"; made.append(one); });
     }
     table.replaceChildren(body);

@@ -68,3 +68,14 @@ def make_run(shape=(1, 8, 8), steps=6, eps=32 / 255, classes=10, grid=13, decade
         landscape=SimpleNamespace(values=values, a=a, b=b, plane=plane, explained=0.873),
         regions=SimpleNamespace(values=regions, a=a, b=b, plane=plane, explained=0.873),
     )
+
+
+def make_film(**options):
+    """The run's figure as a film."""
+    from pursamere_viz.figures import Film, image_lab
+
+    run = make_run(**options)
+    steps = len(run.trajectory.points)
+    said = [f"This is step {step}." for step in range(steps)]
+    rows = [[str(step), f"{float(error):.3f}"] for step, error in enumerate(run.trajectory.error)]
+    return Film(image_lab(run, slider=False), said, "A run.", (["step", "error"], rows))

@@ -114,9 +114,9 @@ def test_a_run_without_paths_is_drawn(run):
     assert len(density_lab(bare, slider=False).frames) == 1
 
 
-def test_it_is_exported_with_the_same_bar(figure):
-    page = to_html(figure, title="Density", caption="A caption.")
-    assert "mountTransport" in page and page.count("A caption.") == 1
+def test_it_is_exported_with_the_same_player(run):
+    page = to_html(density_film(run, "About."), title="Density", caption="A caption.")
+    assert "mountPlayer" in page and page.count("A caption.") == 1
 
 
 @pytest.fixture(scope="module")

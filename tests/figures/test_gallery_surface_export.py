@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from pursamere_viz.figures import gallery, image_lab, picked, surface, to_html
+from pursamere_viz.figures import Film, gallery, image_lab, picked, surface, to_html
 
 
 def test_every_image_has_a_target_with_its_index():
@@ -83,10 +83,11 @@ def test_surface_carries_the_path_just_above_its_error(make_run):
 
 
 def test_page_stands_alone_and_escapes_its_words(make_run):
-    page = to_html(image_lab(make_run(), slider=False), title="A <b> & C", caption="x < y {z}")
+    film = Film(image_lab(make_run(), slider=False), ["</script> said"] * 7, "About.")
+    page = to_html(film, title="A <b> & C", caption="x < y {z}")
     assert "A &lt;b&gt; &amp; C" in page
     assert "x &lt; y {z}" in page
     assert 'src="http' not in page
     assert "<link" not in page
-    assert "mountTransport(document" in page
+    assert "mountPlayer(document" in page and "</script> said" not in page
     assert page.count('class="transport"') == 1

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from pursamere_viz import Scenario, run
-from pursamere_viz.figures import image_lab, surface, to_html
+from pursamere_viz.figures import image_film, image_lab, surface, to_html
 
 
 @pytest.fixture(scope="module")
@@ -25,10 +25,10 @@ def test_every_frame_carries_the_confidence_of_its_step(result) -> None:
 
 
 def test_the_page_stands_alone_and_the_payload_is_small(result) -> None:
-    figure = image_lab(result, slider=False)
-    assert len(figure.to_json()) < 1_000_000
-    page = to_html(figure, title="A title", caption="A caption")
-    assert "A title" in page and "A caption" in page and "mountTransport" in page
+    film = image_film(result)
+    assert len(json.dumps(film.as_data())) < 1_000_000
+    page = to_html(film, title="A title", caption="A caption")
+    assert "A title" in page and "A caption" in page and "mountPlayer" in page
     assert 'src="http' not in page
 
 

@@ -1,4 +1,4 @@
-"""The transport bar in a real Chromium: in the exported page and in a Streamlit app."""
+"""The player in a real Chromium: in the exported page and in a Streamlit app."""
 
 import runpy
 import shutil
@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from pursamere_viz.benchmark.servers import serve
-from pursamere_viz.figures import image_lab, to_html
+from pursamere_viz.figures import to_html
 
 pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 from playwright.sync_api import Page, expect, sync_playwright
@@ -20,7 +20,8 @@ pytestmark = [
     pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine"),
 ]
 expect.set_options(timeout=30_000)  # ms: a busy machine is slow, not wrong
-make_run = runpy.run_path(str(HERE.parent / "figures/stand_in.py"))["make_run"]
+stand_in = runpy.run_path(str(HERE.parent / "figures/stand_in.py"))
+make_run, make_film = stand_in["make_run"], stand_in["make_film"]
 
 # What the page really draws: the displayed step by the cursors, and the purified picture by its pixels.
 SHOWN = """() => {
@@ -60,13 +61,13 @@ def page(browser):
 @pytest.fixture(scope="module")
 def export(tmp_path_factory):
     path = tmp_path_factory.mktemp("export") / "lab.html"
-    path.write_text(to_html(image_lab(make_run(steps=8), slider=False), title="Lab", caption="A caption."), "utf-8")
+    path.write_text(to_html(make_film(steps=8), title="Lab", caption="A caption."), "utf-8")
     return path.as_uri()
 
 
 @pytest.fixture(scope="module")
 def server():
-    app = ("streamlit", "run", str(HERE / "transport_app.py"), "--server.headless=true", "--server.port={port}")
+    app = ("streamlit", "run", str(HERE / "player_app.py"), "--server.headless=true", "--server.port={port}")
     with serve((*app, "--server.fileWatcherType=none")) as (address, _):
         yield address
 
@@ -76,7 +77,7 @@ def app(page, server):
     page.frames_sent = []
     page.on("websocket", lambda wire: wire.on("framesent", lambda frame: page.frames_sent.append(frame)))
     page.goto(server)
-    expect(page.locator("output")).to_have_text("step 8 / 8", timeout=60_000)
+    expect(page.locator("output")).to_have_text("step 0 / 8", timeout=60_000)
     assert len(page.frames_sent) > 0  # the counter counts
     return page
 
@@ -90,7 +91,8 @@ def is_at(page: Page, step: int, last: int = 8) -> None:
 
 def pixels_match(page: Page, step: int, **options: int) -> None:
     expected = make_run(**options).trajectory.points[step].flatten().tolist()
-    assert page.evaluate(PIXELS) == pytest.approx(expected, abs=1e-3)
+    near = f"(wanted) => {{ const shown = ({PIXELS})(); return wanted.every((v, k) => Math.abs(v - shown[k]) < 1e-3); }}"
+    page.wait_for_function(near, arg=expected)
 
 
 def press(page: Page, *names: str) -> None:
@@ -109,8 +111,8 @@ def slide_to(page: Page, step: int) -> None:
 
 
 def check_every_control(page: Page) -> None:
-    """Slider, buttons and keys, in the exported page and in the app alike."""
-    is_at(page, 8)
+    """Slider, buttons and keys, in the exported page and in the app alike; it opens on the first step."""
+    is_at(page, 0)
     picture = page.evaluate(PICTURE)
     for step in (3, 5, 1):
         slide_to(page, step)
@@ -158,7 +160,7 @@ def test_exported_page_has_the_whole_bar(page, export):
 def test_exported_page_plays_but_not_by_itself(page, export):
     page.goto(export)
     page.wait_for_timeout(1000)
-    is_at(page, 8)
+    is_at(page, 0)
     check_playing(page)
 
 
@@ -166,7 +168,7 @@ def test_exported_page_asks_no_network(page, export):
     requests = []
     page.on("request", lambda request: requests.append(request.url))
     page.goto(export)
-    is_at(page, 8)
+    is_at(page, 0)
     assert [url for url in requests if not url.startswith(("file:", "data:", "blob:"))] == []
 
 
@@ -200,11 +202,54 @@ def rerun(app: Page, click, count: int) -> None:
 def test_position_survives_reruns(app):
     slide_to(app, 5)
     is_at(app, 5)
+    expect(app.locator(".player-said")).to_have_text("This is step 5.")
+    app.evaluate("document.querySelector('.js-plotly-plot').mark = true")
     rerun(app, lambda: app.get_by_role("button", name="rerun").click(), 2)
     is_at(app, 5)
     rerun(app, lambda: app.get_by_text("another image").click(), 3)
     is_at(app, 5)
     pixels_match(app, 5, steps=8, seed=1)
+    rerun(app, lambda: app.get_by_text("0 steps", exact=True).click(), 4)  # a run whose path is not known yet
+    is_at(app, 0, last=0)
+    rerun(app, lambda: app.get_by_text("8 steps", exact=True).click(), 5)
+    is_at(app, 5)
+    assert app.evaluate("document.querySelector('.js-plotly-plot').mark")  # the same element all the time
+
+
+def test_the_numbers_are_a_table_one_key_away_and_the_live_region_says_the_step(app):
+    expect(app.locator(".player-table")).to_be_hidden()
+    app.get_by_role("button", name="The numbers as a table").click()
+    expect(app.locator(".player-table tbody tr")).to_have_count(9)
+    expect(app.locator(".player-table")).to_contain_text("2.000")
+    slide_to(app, 2)
+    expect(app.locator(".player-live")).to_have_text("This is step 2.")
+
+
+def test_presenter_mode_fills_the_window_with_larger_type_and_keeps_the_bar(app):
+    size = "parseFloat(document.querySelector('.js-plotly-plot .x5tick text').style.fontSize)"
+    small = app.evaluate(size)
+    app.evaluate("document.activeElement.blur()")
+    press(app, "p")
+    app.wait_for_function(f"{size} > 1.2 * {small}")
+    box = app.locator(".player").bounding_box()
+    assert (box["x"], box["y"]) == (0, 0) and box["width"] >= 1280 and box["height"] >= 880
+    expect(app.locator(".transport")).to_be_in_viewport()
+    press(app, "ArrowRight")
+    is_at(app, 1)
+    press(app, "Escape")
+    app.wait_for_function(f"{size} === {small}")
+
+
+def test_nothing_is_wider_than_a_telephone(app):
+    app.set_viewport_size({"width": 390, "height": 844})
+    app.wait_for_function("document.querySelector('.js-plotly-plot').clientWidth < 390")
+    wide = """() => [...document.querySelectorAll('.transport > *, .js-plotly-plot .main-svg')].filter(element => {
+        const box = element.getBoundingClientRect();
+        return box.left < 0 || box.right > 390;
+    }).length"""
+    app.wait_for_function(f"({wide})() === 0")
+    slide_to(app, 2)
+    is_at(app, 2)
 
 
 def test_a_shorter_figure_clamps_and_a_longer_one_keeps_or_follows_the_end(app):
@@ -235,7 +280,7 @@ def test_reruns_leave_one_listener(app):
 
 def test_a_figure_redrawn_in_the_middle_of_a_step_does_not_freeze_the_bar(page, export):
     page.goto(export)
-    is_at(page, 8)
+    is_at(page, 0)
     page.evaluate("""() => {
       const range = document.querySelector(".transport input"), graph = document.querySelector(".js-plotly-plot");
       range.value = 3;
