@@ -46,7 +46,7 @@ TRAINED = ("preset", "mixture", "score_model", "seed")  # what a learned score m
 PLANE_LEVELS, LINE_LEVELS = (0.1, 2.0, 25), (0.1, 2.0, 25)  # sigma from, to, how many
 LINE_RANGE = (-4.0, 4.0)
 
-BETWEEN = 0.25  # seconds of computing between two drawings of a page; inf draws finished runs alone
+BETWEEN = 0.5  # seconds of computing between two drawings of a page; inf draws finished runs alone
 
 Result = TypeVar("Result")
 
@@ -74,7 +74,7 @@ class UnderWay:
         self._problem: ValueError | None = None
 
     def advance(self, seconds: float) -> None:
-        """Go on until something new is known, or for so many seconds; ValueError in one sentence where it cannot be computed."""
+        """Go on for so many seconds, or until the path is known; ValueError where it cannot be computed."""
         if self._problem is not None:
             raise self._problem
         try:
@@ -96,10 +96,16 @@ class UnderWay:
                 _runs().put(self.scenario, self.result)
                 kept_runs.keep(self.result)
                 return
-            new = self.progress.result is not None
-            self.result = self.progress.result if new else self.result
-            if drawing and (new or time.monotonic() > until):
+            pathless = _pathless(self.result)
+            self.result = self.progress.result or self.result
+            # The path is drawn at once; what else is known is drawn together, as drawing takes its time too.
+            first = pathless and not _pathless(self.result)
+            if drawing and (first or time.monotonic() > until):
                 return
+
+
+def _pathless(result: Run | None) -> bool:
+    return result is None or "trajectory" in result.missing
 
 
 def under_way(scenario: Scenario) -> UnderWay:

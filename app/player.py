@@ -31,9 +31,12 @@ export default function ({ parentElement, data, setTriggerValue }) {
   loadPlotly().then((Plotly) => {
     held.pick = (place) => setTriggerValue("picked", place);
     held.mounted ??= mountPlayer(parentElement, Plotly, (place) => held.pick(place));
-    held.mounted.update(held.wanted);
+    held.mounted.update(data).then(() => {
+      if (data.more && held.wanted === data) setTriggerValue("more", data.more); // one request at a time, when this is drawn
+    });
   }, () => {
-    held.querySelector(".player-waiting").textContent = "The figure cannot be drawn, as plotly.min.js did not arrive: reload the page.";
+    const excuse = "The figure cannot be drawn, as plotly.min.js did not arrive: reload the page.";
+    held.querySelector(".player-waiting").textContent = excuse;
   });
   return () => setTimeout(() => { if (!held.isConnected) held.mounted?.destroy(); }, 1000);
 }
@@ -66,4 +69,4 @@ def play(film: Film, key: str, on_pick: Callable[[tuple[float, float]], None] | 
         if on_pick is not None and place:
             on_pick((float(place[0]), float(place[1])))
 
-    _component(data=film.as_data(), key=key, height="content", on_picked_change=picked)
+    _component(data=film.as_data(), key=key, height="content", on_picked_change=picked, on_more_change=lambda: None)

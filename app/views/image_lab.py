@@ -18,7 +18,6 @@ from pursamere_viz.labs.image_story import facts, headline, headline_text
 from state import image_lab as state
 
 CHART = "image_lab_chart"
-EVERY = 0.05  # seconds between two such pieces
 BLANK = Film(go.Figure(layout={"height": 560}), ["The networks are being loaded."], "Nothing is computed yet.")
 SHOWN = "_image_lab_shown"  # what the page shows, which stays while something else is computed
 
@@ -44,37 +43,43 @@ def page() -> None:
         st.error(str(problem))
         return
     state.publish(scenario)
+    _lab(run)
     if run.done:
-        _draw(run)
         with st.expander("The error surface in 3-D", icon=":material/landscape:", on_change="rerun") as opened:
             if opened.open:
                 _surface(run.result)
         _downloads(run.result)
-    else:
-        _computing(run)
 
 
-@st.fragment(run_every=EVERY)
-def _computing(run: compute.UnderWay) -> None:
-    """Draw what is known, and take the run on a little; this ticks until the run is done."""
-    if st.session_state.get("_ticks_of") is run:
+@st.fragment
+def _lab(run: compute.UnderWay) -> None:
+    """Draw what is known; the player, once it has drawn it, asks for more, and this runs again until the run is done.
+
+    A timer (run_every) would break off a piece that takes longer than the timer.
+    """
+    if st.session_state.get("_asked_of") is run and not run.done:
         try:
             run.advance(compute.BETWEEN)
         except ValueError:
-            st.rerun()  # the whole page says it, and does not tick
+            st.rerun()  # the whole page says it
         if run.done:
-            st.rerun()  # draws the rest of the page, and ends the ticking
-    st.session_state["_ticks_of"] = run
+            st.rerun()  # draws the rest of the page
+    st.session_state["_asked_of"] = run
     _draw(run)
 
 
 def _draw(run: compute.UnderWay) -> None:
     """Headline, player and caption of what is known; until there is anything, of what was shown before."""
-    if run.result is not None:
-        st.session_state[SHOWN] = headline(run.result), image_film(run.result), facts(run.result)
-    said, film, meaning = st.session_state.get(SHOWN, ("An image, attacked and purified", BLANK, ""))
+    shown, said, film, meaning = st.session_state.get(SHOWN, (None, "An image, attacked and purified", BLANK, ""))
+    if run.result is not None and run.result is not shown:
+        said, film, meaning = headline(run.result), image_film(run.result), facts(run.result)
+        st.session_state[SHOWN] = run.result, said, film, meaning
     if not run.done:
-        film = dataclasses.replace(film, waiting=f"{run.progress.stage}: {100 * run.progress.share:.0f} %")
+        waiting = f"{run.progress.stage}: {100 * run.progress.share:.0f} %"
+        st.session_state["_more"] = (
+            st.session_state.get("_more", 0) + 1
+        )  # every drawing asks, also one that looks the same
+        film = dataclasses.replace(film, waiting=waiting, more=st.session_state["_more"])
     st.markdown(f"#### {said}")
     play(film, CHART)
     st.caption(meaning)

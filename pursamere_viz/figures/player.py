@@ -23,6 +23,7 @@ class Film:
     table: tuple[list[str], list[list[str]]] | None = None  # the numbers: heads, and one row a step
     narrow: go.Layout | None = None  # the layout where there is room for one panel beside another only
     waiting: str = ""  # what is still being computed
+    more: int = 0  # what the host is asked for when this is drawn; 0 where there is no more
     picks: str = ""  # the subplot, as "xy", on which a click is handed on as its place
 
     def as_data(self) -> dict[str, Any]:
@@ -31,7 +32,13 @@ class Film:
         wanted = ("name", "data", "traces", "layout")
         frames = [{name: frame[name] for name in wanted} for frame in figure.pop("frames", [])]
         plain: dict[str, Any] = {"figure": {"data": figure["data"], "layout": figure["layout"]}, "frames": frames}
-        plain |= {"said": self.said, "about": self.about, "waiting": self.waiting, "picks": self.picks}
+        plain |= {
+            "said": self.said,
+            "about": self.about,
+            "waiting": self.waiting,
+            "more": self.more,
+            "picks": self.picks,
+        }
         if self.narrow is not None:
             plain["narrow"] = json.loads(to_json(go.Figure(layout=self.narrow), engine="json"))["layout"]
         if self.table is not None:

@@ -91,7 +91,9 @@ def is_at(page: Page, step: int, last: int = 8) -> None:
 
 def pixels_match(page: Page, step: int, **options: int) -> None:
     expected = make_run(**options).trajectory.points[step].flatten().tolist()
-    near = f"(wanted) => {{ const shown = ({PIXELS})(); return wanted.every((v, k) => Math.abs(v - shown[k]) < 1e-3); }}"
+    near = (
+        f"(wanted) => {{ const shown = ({PIXELS})(); return wanted.every((v, k) => Math.abs(v - shown[k]) < 1e-3); }}"
+    )
     page.wait_for_function(near, arg=expected)
 
 
