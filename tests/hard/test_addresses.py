@@ -1,6 +1,7 @@
 """Whatever stands in an address: a valid scenario and one sentence for each thing ignored, never a traceback."""
 
 import dataclasses
+import math
 from pathlib import Path
 from urllib.parse import parse_qsl, urlencode
 
@@ -9,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as some
 from streamlit.testing.v1 import AppTest
 
+import compute
 from pursamere_viz.densities.presets import PRESETS
 from pursamere_viz.densities.rows import to_text
 from pursamere_viz.labs.density_scenario import window
@@ -72,6 +74,12 @@ COSTLY = {
     "preset",
     "mixture",
 }
+
+
+@pytest.fixture(autouse=True)
+def _finished(monkeypatch):
+    """AppTest lets no player ask for more: a page is computed to its end before it is drawn."""
+    monkeypatch.setattr(compute, "BETWEEN", math.inf)
 
 
 @pytest.mark.slow
