@@ -23,7 +23,7 @@ from pursamere_viz.figures import theme
 from state import robustness_bench as state
 
 BARE = {"displaylogo": False, "displayModeBar": False}
-MARKS = {"fail": ("✗", theme.VERMILLION), "pass": ("✓", theme.GREEN), "open": ("○", theme.GREY)}
+MARKS = {"fail": ("✗", theme.VERMILLION), "pass": ("✓", theme.GREEN), "open": ("?", theme.GREY)}
 TABS = {
     "What the attacker knows": "the same attack in two modes",
     "More work": "fgsm or pgd in full mode with several numbers of steps or restarts",
@@ -72,14 +72,15 @@ def _show(path: Path) -> int:
     purifier, eps = controls.choose_view(numbers)
     checks = compute.bench_checks(path, purifier)
     verdict = "Nothing is measured yet" if reading.table.empty else overall(checks)
-    st.markdown(f"#### Is the evaluation of {escaped(called(purifier))} to be believed? {verdict}")
+    st.markdown(f"#### Can we trust this test of {escaped(called(purifier))}? {verdict}")
     controls.unfinished(reading.results, path)
-    st.html(checklist_html(checks))
     if reading.table.empty:
+        st.html(checklist_html(checks))
         controls.publish(numbers, eps)
         st.caption("No number is finished yet.")
         return done
     _chart(figures.accuracy_curves(numbers, purifier, eps), "bench_curves")
+    st.html(checklist_html(checks))
     st.caption(facts(reading))
     st.dataframe(pivot(numbers, reading.table, eps), hide_index=True)
     st.caption(
@@ -97,17 +98,24 @@ def _show(path: Path) -> int:
 
 
 def checklist_html(checks: Sequence[Check]) -> str:
-    """The checks as a list, those that fail first, those that are not decided last."""
-    ordered = sorted(checks, key=lambda check: list(MARKS).index(check.verdict))
+    """The checks as a list: those that fail, those that are open, and folded away those that pass."""
+    passed = [check for check in checks if check.verdict == "pass"]
+    others = sorted((check for check in checks if check.verdict != "pass"), key=lambda check: check.verdict != "fail")
+    count = f"{len(passed)} of {len(checks)} checks pass"
+    folded = f"<details{'' if others else ' open'}><summary>{count}</summary>{_listed(passed)}</details>"
+    return _listed(others) + (folded if passed else "")
+
+
+def _listed(checks: Sequence[Check]) -> str:
     lines = []
-    for check in ordered:
+    for check in checks:
         mark, colour = MARKS[check.verdict]
         name, sentence = html.escape(check.heading), html.escape(check.sentence)
         lines.append(
             f'<li class="bench-{check.verdict}"><span style="color:{colour}" title="{check.verdict}">{mark}</span>'
             f"<div><b>{name}</b> {sentence}</div></li>"
         )
-    return f'<ul class="bench-checks">{"".join(lines)}</ul>'
+    return f'<ul class="bench-checks">{"".join(lines)}</ul>' if lines else ""
 
 
 def _diagnostics(numbers: Numbers, purifier: str, eps: float) -> None:

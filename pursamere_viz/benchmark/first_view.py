@@ -27,7 +27,7 @@ def measure() -> Iterator[dict[str, Any]]:
         return
     from playwright.sync_api import sync_playwright
 
-    with serve() as (address, _), sync_playwright() as playwright:
+    with serve(PURSAMERE_CACHE="") as (address, _), sync_playwright() as playwright:
         browser_ = playwright.chromium.launch(executable_path=browser, args=FLAGS)
         for visit in ("fresh server", "warm server"):
             page = browser_.new_page()

@@ -105,7 +105,7 @@ def _worst(checks: list[Check]) -> Check:
 
 
 def _reaches_zero(evidence: Evidence) -> Check:
-    name = "Accuracy falls to zero as eps grows"
+    name = "A large enough attack always wins"
     curve = {eps: robust for (attack, eps), robust in evidence.held.items() if attack == WORST}
     if not curve:
         return _open(name, "no finished eps")
@@ -211,7 +211,7 @@ def _black_box(evidence: Evidence) -> Check:
 
 
 def _modes(evidence: Evidence) -> Check:
-    name = "Who knows more breaks more"
+    name = "Attackers who know more succeed more"
     modes = traits(evidence.purifier, evidence.results.config.data_set).modes
     if "full" not in modes:
         return Check(
@@ -304,7 +304,7 @@ def _randomness(evidence: Evidence) -> Check:
 
 
 def _convergence(evidence: Evidence) -> Check:
-    name = "Nothing rests on stopping early"
+    name = "The same result with twice the steps at full size"
     other = gather(evidence.results, "converged")
     common = [attack for attack in evidence.attacks(mode="full") if (attack, evidence.eps) in other.held]
     if not common:

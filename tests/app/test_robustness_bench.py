@@ -86,7 +86,7 @@ def test_without_a_run_it_says_so_and_offers_to_start_one(open_bench) -> None:
 def test_it_opens_on_the_bundled_run_with_its_checklist_table_and_images(open_bench, measured) -> None:
     app = open_bench()
     assert not app.exception and not app.error and not app.warning and url(app) == {}
-    assert "Is the evaluation of rounding to be believed? No:" in headline(app)
+    assert "Can we trust this test of rounding? No:" in headline(app)
     assert any("The exact gradient" in str(block.proto) or "gradient" in str(block.proto) for block in app.get("html"))
     [frame] = app.dataframe
     assert list(frame.value["purifier"]) == list(CONFIG.purifiers)

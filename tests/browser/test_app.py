@@ -25,7 +25,7 @@ COVERED = """() => [...document.querySelectorAll('[data-testid="stButtonGroup"] 
 
 @pytest.fixture(scope="module")
 def address():
-    with serve() as (address, _):
+    with serve(PURSAMERE_CACHE="") as (address, _):
         yield address
 
 
@@ -47,6 +47,54 @@ def test_nothing_lies_over_the_first_line(browser, address, path: str, size: tup
     assert page.locator("h4").count() == 1
     assert page.get_by_role("button", name="basins").count() == (1 if path else 0)
     assert page.evaluate(COVERED) == []
+    page.close()
+
+
+# Where figure and bar are, and what is said, whenever it changes: one entry a look.
+WATCH = """setInterval(() => {
+    const figure = document.querySelector('.player-figure'), bar = document.querySelector('.transport');
+    if (!figure?.querySelector('.main-svg') || !bar) return;
+    window.seen ??= [];
+    window.first ??= figure;
+    const words = document.querySelector('.player-waiting').textContent;
+    const tops = [figure, bar].map(element => Math.round(element.getBoundingClientRect().top));
+    const cut = figure.getBoundingClientRect().bottom > innerHeight || figure.getBoundingClientRect().right > innerWidth;
+    window.seen.push({ words, tops, cut, same: figure === window.first, step: bar.dataset.step });
+}, 50)"""
+
+
+@pytest.mark.parametrize("size", [(1280, 800), (1366, 768)], ids=lambda size: f"{size[0]}x{size[1]}")
+def test_the_page_fills_up_in_its_place_and_on_one_screen(browser, address, size: tuple[int, int]) -> None:
+    page = browser.new_page(viewport={"width": size[0], "height": size[1]})
+    page.add_init_script(WATCH)
+    page.goto(f"{address}/?resolution=61&noise_seed={size[1]}")
+    page.wait_for_function(
+        "() => window.seen?.some(look => look.words) && window.seen.at(-1).words === ''", timeout=120_000
+    )
+    page.wait_for_selector(IDLE, timeout=60_000)
+    seen = page.evaluate("window.seen")
+    assert any("landscape" in look["words"] for look in seen)
+    assert all(look["same"] and look["step"] in ("0", "-1") for look in seen)
+    assert max(look["tops"][0] for look in seen) - min(look["tops"][0] for look in seen) <= 2
+    assert not seen[-1]["cut"]
+    page.keyboard.press("End")
+    page.wait_for_selector("text=step 8 / 8", timeout=40_000)
+    assert "Purified after 8 steps" in page.locator(".player-said").inner_text()
+    page.close()
+
+
+def test_a_click_on_the_plane_is_the_start(browser, address) -> None:
+    page = browser.new_page(viewport={"width": 1280, "height": 800})
+    page.goto(f"{address}/density-lab")
+    page.wait_for_selector(".js-plotly-plot .main-svg", timeout=60_000)
+    page.wait_for_selector(IDLE, timeout=60_000)
+    box = page.locator(".player-figure .nsewdrag").first.bounding_box()
+    page.mouse.click(box["x"] + 0.25 * box["width"], box["y"] + 0.75 * box["height"])
+    page.wait_for_function("() => location.search.includes('start_x')", timeout=60_000)
+    x, y = page.evaluate("['start_x', 'start_y'].map(name => Number(new URLSearchParams(location.search).get(name)))")
+    low, high = page.evaluate("document.querySelector('.player-figure')._fullLayout.xaxis.range")
+    assert x == pytest.approx(low + 0.25 * (high - low), abs=0.03) and y < 0
+    page.wait_for_selector(f"text=All start at ({x:.2f}", timeout=60_000)
     page.close()
 
 

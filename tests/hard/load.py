@@ -127,9 +127,9 @@ def tour(address: str, number: int) -> tuple[list[tuple[str, ...]], list[float]]
         session.run()
         seen.append(session.answer())
         assert f"image={number + 100}" in session.query
-        session.put("eps", float(20 + number))
+        session.put("eps", float(40 + number))
         seen.append(session.answer())
-        assert f"eps={20 + number}%2F255" in session.query, session.query
+        assert f"eps={40 + number}%2F255" in session.query, session.query
         session.visit("density-lab")
         seen.append(session.answer())
         session.put("density_start_x", number / 20 - 0.5)
@@ -142,9 +142,9 @@ def tour(address: str, number: int) -> tuple[list[tuple[str, ...]], list[float]]
 
 def alone_and_at_once(sessions: int) -> tuple[list[float], list[float]]:
     """How long sessions wait one after another and all at once; AssertionError where one is answered otherwise."""
-    with serve() as (address, _):
+    with serve(PURSAMERE_CACHE="") as (address, _):
         alone = [tour(address, number) for number in range(sessions)]
-    with serve() as (address, _), ThreadPoolExecutor(sessions) as threads:
+    with serve(PURSAMERE_CACHE="") as (address, _), ThreadPoolExecutor(sessions) as threads:
         crowd = list(threads.map(lambda number: tour(address, number), range(sessions)))
     assert [seen for seen, _ in crowd] == [seen for seen, _ in alone]
     return [w for _, waited in alone for w in waited], [w for _, waited in crowd for w in waited]
@@ -152,7 +152,7 @@ def alone_and_at_once(sessions: int) -> tuple[list[float], list[float]]:
 
 def memory(runs: int, sessions: int = 4) -> Iterator[tuple[int, float]]:
     """(runs so far, resident megabytes of the server) at the start and as they add up, every run of another scenario."""
-    with serve() as (address, server), ThreadPoolExecutor(sessions) as threads:
+    with serve(PURSAMERE_CACHE="") as (address, server), ThreadPoolExecutor(sessions) as threads:
         process = psutil.Process(server.pid)
         tabs = [Session(address) for _ in range(sessions)]
 

@@ -35,7 +35,7 @@ SECRET = "no reader but the owner"
 @pytest.fixture(scope="module")
 def running():
     """The address of the app, with one session that has seen a page, and its process."""
-    with serve() as (address, server):
+    with serve(PURSAMERE_CACHE="") as (address, server):
         session = load.Session(address)
         session.run()
         yield address, psutil.Process(server.pid)
