@@ -24,9 +24,11 @@ from pursamere_viz.analysis import (
     small_noise_study,
 )
 from pursamere_viz.analysis.worst_case import WorstCase, worst_case
-from pursamere_viz.attacks import AdversarialExamples, AttackConfig, attack
+from pursamere_viz.attacks import AdversarialExamples, AttackConfig, AttackKind, attack, register_attack
 from pursamere_viz.data import load_images
+from pursamere_viz.data.records import DataSet, register
 from pursamere_viz.defences import DefenceConfig, load_defence
+from pursamere_viz.defences.kinds import PurifierKind, register_purifier
 from pursamere_viz.densities import (
     PRESETS,
     PRESETS_1D,
@@ -44,7 +46,7 @@ from pursamere_viz.densities import (
 from pursamere_viz.densities.bayes import BayesClassifier
 from pursamere_viz.labs.density_run import DensityRun, run_density
 from pursamere_viz.labs.density_scenario import DensityScenario, window
-from pursamere_viz.labs.image_run import Run, run
+from pursamere_viz.labs.image_run import Run, run, run_steps
 from pursamere_viz.labs.image_scenario import Scenario, build
 from pursamere_viz.parameters import explained
 from pursamere_viz.progress import finish
@@ -73,8 +75,10 @@ __all__ = [
     "PRESETS_1D",
     "AdversarialExamples",
     "AttackConfig",
+    "AttackKind",
     "Basins",
     "BayesClassifier",
+    "DataSet",
     "DefenceConfig",
     "Denoiser",
     "DensityRun",
@@ -94,6 +98,7 @@ __all__ = [
     "PurifiedClassifier",
     "Purifier",
     "PurifierConfig",
+    "PurifierKind",
     "ReconstructionError",
     "Run",
     "Scenario",
@@ -123,8 +128,12 @@ __all__ = [
     "minimise",
     "predicted_displacement",
     "purify",
+    "register",
+    "register_attack",
+    "register_purifier",
     "run",
     "run_density",
+    "run_steps",
     "small_noise_limit",
     "small_noise_study",
     "window",

@@ -23,6 +23,7 @@ from pursamere_viz.figures import theme
 from state import robustness_bench as state
 
 BARE = {"displaylogo": False, "displayModeBar": False}
+NAMED = {"shipped": "the default purifier", "converged": "the default purifier with twice the steps"}
 MARKS = {"fail": ("✗", theme.VERMILLION), "pass": ("✓", theme.GREEN), "open": ("?", theme.GREY)}
 TABS = {
     "What the attacker knows": "the same attack in two modes",
@@ -72,7 +73,7 @@ def _show(path: Path) -> int:
     purifier, eps = controls.choose_view(numbers)
     checks = compute.bench_checks(path, purifier)
     verdict = "Nothing is measured yet" if reading.table.empty else overall(checks)
-    st.markdown(f"#### Can we trust this test of {escaped(called(purifier))}? {verdict}")
+    st.markdown(f"#### Can we trust this test of {escaped(NAMED.get(purifier, called(purifier)))}? {verdict}")
     controls.unfinished(reading.results, path)
     if reading.table.empty:
         st.html(checklist_html(checks))
