@@ -12,11 +12,29 @@ from torch import Tensor
 MOST_BYTES = 256 * 2**20
 
 
+class Turns:
+    """A lock that is given to whoever has waited longest: a thread that takes it again and again lets the others in between."""
+
+    def __init__(self) -> None:
+        self._next, self._held = threading.Lock(), threading.Lock()
+
+    def locked(self) -> bool:
+        """Whether someone has it."""
+        return self._held.locked()
+
+    def __enter__(self) -> None:
+        with self._next:  # one waits for it here, all others for that place: who has just had it is behind them
+            self._held.acquire()
+
+    def __exit__(self, *_: object) -> None:
+        self._held.release()
+
+
 class Runs:
     """The results used last, as many as fit in MOST_BYTES. Not st.cache_data: that could neither show progress nor be stopped."""
 
     def __init__(self) -> None:
-        self.computing = threading.Lock()  # one model, one lock
+        self.computing = Turns()  # one model, one lock
         self._held: cachetools.LRUCache[Hashable, Any] = cachetools.LRUCache(MOST_BYTES, getsizeof=size)
         self._guard = threading.Lock()
 

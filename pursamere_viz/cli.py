@@ -74,7 +74,12 @@ def command_parser() -> argparse.ArgumentParser:
     fetching.add_argument("data_set", choices=[name for name, described in DATA_SETS.items() if described.openml])
     fetching.add_argument("--again", action="store_true", help="fetch anew what is already on disk")
     fetching.set_defaults(command=_download)
-    warming = commands.add_parser("warm", help="compute the app's examples before a lecture: they then appear at once")
+    warming = commands.add_parser(
+        "warm",
+        help="compute the app's examples before a lecture: they then appear at once",
+        description="Compute the first page of every data set and all examples of the Image lab, and keep them on disk "
+        "(PURSAMERE_CACHE names the folder). The app then shows them at once. It takes some minutes the first time.",
+    )
     warming.set_defaults(command=_warm)
     timing = commands.add_parser("benchmark", help="print what things cost, as JSON lines")
     timing.add_argument("data_set", nargs="?", choices=sorted(DATA_SETS), default="digits")

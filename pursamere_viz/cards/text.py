@@ -144,7 +144,8 @@ def _robustness(name: str, images: int) -> str:
             body += _block(journal, default, f"{default.title}, the same images", images, like=row)
     return f"""## Accuracy under attack
 
-Per cent of the first test images, in brackets the Wilson 95 % interval ("of 40": so far 40 of them are measured). **Worst**
+Per cent of test images that are read correctly, in brackets the Wilson 95 % interval. The images are the first of the test
+set, as many as the table says. **Worst**
 counts an image as robust only if none of the attacks below it breaks it: {", ".join(plan.attacks)}
 (kind-steps, x random starts), each on every image. At {budget_text(plan.main)} under the full attack what then stands was
 attacked further, one attack after the other: {", ".join(plan.rest)};

@@ -108,6 +108,9 @@ class Traits:
 def traits(name: str, data_set: str) -> Traits:
     """The traits of a purifier by name, no weights loaded; held, because tables and checks ask for them again and again."""
     purifier = make_purifier_named(name, data_set, _unasked)
+    lacking = [fact for fact in ("differentiable", "randomised", "denoiser_calls") if not hasattr(purifier, fact)]
+    if lacking:
+        raise ValueError(f"purifier {name!r} lacks {', '.join(lacking)}: see purification.defence.Purifies")
     modes = MODES if purifier.differentiable else tuple(mode for mode in MODES if mode != "full")
     if isinstance(purifier, IdentityPurifier):
         modes = ("full",)

@@ -162,6 +162,15 @@ def test_one_registration_makes_a_purifier_known_everywhere(images, capsys):
         del PURIFIERS["halves"]
 
 
+def test_a_purifier_without_its_facts_is_refused_in_a_sentence():
+    register_purifier(PurifierKind("factless", "a plain module", make=lambda *_: nn.Identity(), needs_denoiser=False))
+    try:
+        with pytest.raises(ValueError, match="purifier 'factless' lacks differentiable, randomised, denoiser_calls"):
+            traits("factless", "digits")
+    finally:
+        del PURIFIERS["factless"]
+
+
 @pytest.mark.parametrize(
     ("kind", "complaint"),
     [
