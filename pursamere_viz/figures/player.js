@@ -12,7 +12,7 @@ function mountPlayer(root, Plotly, onPick = () => {}) {
   const player = find(".player"), graph = find(".player-figure"), line = find(".player-said"), table = find(".player-table");
   const waiting = find(".player-waiting");
   const NARROW = 700; // px of width below which the panels stack
-  const LARGER = 1.35; // type in presenter mode
+  const LARGER = 1.3; // type in presenter mode
   const config = { displaylogo: false, displayModeBar: false, responsive: false };
   let film = null;
   let drawing = false, again = false, gone = false;
@@ -35,13 +35,25 @@ function mountPlayer(root, Plotly, onPick = () => {}) {
     return Math.round(Math.min(Math.max(window.innerHeight - top - 10, 500), presenting() ? 4000 : 1100));
   }
 
+  /* The same with larger type; what a film holds is not touched. */
   function scaled(node, factor) {
-    for (const [key, value] of Object.entries(node)) {
-      if (value && typeof value === "object") {
-        if (/font$/i.test(key) && typeof value.size === "number") value.size = Math.round(value.size * factor);
-        scaled(value, factor);
-      }
+    const parts = Object.entries(node).map(([key, value]) => {
+      if (!value || typeof value !== "object" || Array.isArray(value)) return [key, value];
+      const part = scaled(value, factor);
+      if (/font$/i.test(key) && typeof value.size === "number") part.size = Math.round(value.size * factor);
+      return [key, part];
+    });
+    return Object.fromEntries(parts);
+  }
+
+  /* Room above every panel for the larger type of its title. */
+  function spread(layout) {
+    for (const [key, axis] of Object.entries(layout)) {
+      if (!/^yaxis/.test(key) || !axis.domain) continue;
+      const [low, high] = axis.domain, tall = high - low;
+      axis.domain = [low + 0.02 * tall, high - 0.14 * tall];
     }
+    return layout;
   }
 
   /* The figure as it is at a step: the frame's properties over those of the traces that move. */
@@ -56,10 +68,9 @@ function mountPlayer(root, Plotly, onPick = () => {}) {
     if (!narrow) layout.height = height();
     layout.meta = { step: Math.min(wanted, film.frames.length - 1) };
     layout.datarevision = (layout.datarevision ?? 0) + 1;
-    if (presenting()) {
-      for (const part of [layout, ...data]) scaled(part, LARGER);
-    }
-    return { data, layout, frames: film.frames, config };
+    if (!presenting()) return { data, layout, frames: film.frames, config };
+    const large = (part) => scaled(part, LARGER);
+    return { data: data.map(large), layout: spread(large(layout)), frames: film.frames, config };
   }
 
   async function draw() {

@@ -230,16 +230,21 @@ def test_the_numbers_are_a_table_one_key_away_and_the_live_region_says_the_step(
 def test_presenter_mode_fills_the_window_with_larger_type_and_keeps_the_bar(app):
     size = "parseFloat(document.querySelector('.js-plotly-plot .x5tick text').style.fontSize)"
     small = app.evaluate(size)
+    word = "parseFloat(document.querySelector('.js-plotly-plot .textpoint text').style.fontSize)"
+    before = app.evaluate(word)
     app.evaluate("document.activeElement.blur()")
     press(app, "p")
     app.wait_for_function(f"{size} > 1.2 * {small}")
     box = app.locator(".player").bounding_box()
     assert (box["x"], box["y"]) == (0, 0) and box["width"] >= 1280 and box["height"] >= 880
     expect(app.locator(".transport")).to_be_in_viewport()
+    assert before * 1.2 < app.evaluate(word) < before * 1.4
     press(app, "ArrowRight")
     is_at(app, 1)
+    assert before * 1.2 < app.evaluate(word) < before * 1.4  # larger once, not once more with every drawing
     press(app, "Escape")
     app.wait_for_function(f"{size} === {small}")
+    app.wait_for_function(f"{word} === {before}")
 
 
 def test_nothing_is_wider_than_a_telephone(app):
