@@ -43,7 +43,10 @@ def test_it_opens_on_a_finished_example(open_lab) -> None:
     assert url(app) == {}
 
 
-@pytest.mark.parametrize("name", PRESETS)
+FIRST, *OTHERS = PRESETS
+
+
+@pytest.mark.parametrize("name", [FIRST, *(pytest.param(name, marks=pytest.mark.slow) for name in OTHERS)])
 def test_every_preset_has_a_page(open_lab, name: str) -> None:
     app = open_lab(**QUICK)
     app.selectbox(key="density_preset").set_value(name).run()

@@ -88,13 +88,15 @@ def test_every_field_but_the_data_sets_can_travel_in_the_url(open_app) -> None:
     assert url(app) == changed.to_mapping()
 
 
+NONSENSE = [
+    ("sigma", "9"), ("sigma", "nan"), ("eps", "1/0"), ("eps", "-3/255"), ("image", "360"), ("image", "1e3"), ("nonsense", "1"),
+    ("attack", "<script>"), ("pixels", "????"), ("pixels", "AAAA"), ("steps", ""), ("resolution", "100000000"),
+]  # fmt: skip
+
+
 @pytest.mark.parametrize(
-    ("name", "value"),
-    [
-        ("sigma", "9"), ("sigma", "nan"), ("eps", "1/0"), ("eps", "-3/255"), ("image", "360"), ("image", "1e3"), ("nonsense", "1"),
-        ("attack", "<script>"), ("pixels", "????"), ("pixels", "AAAA"), ("steps", ""), ("resolution", "100000000"),
-    ],
-)  # fmt: skip
+    ("name", "value"), [*NONSENSE[:3], *(pytest.param(*case, marks=pytest.mark.slow) for case in NONSENSE[3:])]
+)
 def test_nonsense_in_the_url_is_ignored_with_a_notice(open_app, name: str, value: str) -> None:
     app = open_app(**{name: value})
     assert not app.exception and not app.error
