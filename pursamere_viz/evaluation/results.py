@@ -1,7 +1,7 @@
 """A bench run on disk: JSON lines, a fingerprint first, then one outcome an image, attack and purifier."""
 
 import json
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -47,7 +47,7 @@ class BenchResults:
         try:
             if not lines:
                 raise ValueError("it is empty")
-            first, *others = map(decoded, lines)
+            first, *others = _decoded(lines)
             parts = [part for part in PARTS if part != IMAGES or part in first["bench"]]
             fingerprint = {part: {**first["bench"][part]} for part in parts}
             config = BenchConfig(**_as_tuples(fingerprint["config"]))
@@ -57,6 +57,8 @@ class BenchResults:
             _refuse_impossible_probes(probes, config)
         except DAMAGE as problem:
             said = str(problem) if type(problem) is ValueError else "its lines are damaged"
+            if said.startswith("line "):
+                raise ValueError(f"{path}: {said}") from problem
             said = said if len(said) <= LONGEST else f"{said[:LONGEST]}…"  # it quotes what the file holds
             raise ValueError(f"{path} is not a bench run of this program: {said}") from problem
         return cls(path, fingerprint, outcomes, probes)
@@ -115,6 +117,18 @@ class BenchResults:
         """The outcomes of a cell that are there, in the order of the images."""
         images = range(self.config.images)
         return [self.held[(*cell, image)] for image in images if (*cell, image) in self.held]
+
+
+def _decoded(lines: list[str]) -> Iterator[Any]:
+    for number, line in enumerate(lines, start=1):
+        try:
+            yield decoded(line)
+        except DAMAGE as problem:
+            if number == 1:
+                raise
+            raise ValueError(
+                f"line {number} is damaged: delete it, and the same command measures again what it held"
+            ) from problem
 
 
 def _refuse_impossible(outcomes: list[Outcome], config: BenchConfig) -> None:

@@ -158,7 +158,8 @@ def test_a_broken_line_in_the_middle_is_no_cut(line, finished, untouched, tmp_pa
     path = tmp_path / "run.jsonl"
     lines = finished.splitlines(keepends=True)
     path.write_bytes(b"".join([*lines[:3], line + b"\n", *lines[3:]]))
-    assert "is not a bench run of this program" in refused(path, capsys)
+    said = refused(path, capsys)
+    assert ("line 4 is damaged" if line.endswith(b": ") else "is not a bench run of this program") in said
 
 
 def test_results_that_cannot_be_written_are_refused(untouched, tmp_path, capsys):
@@ -282,3 +283,16 @@ def test_what_the_run_cannot_have_measured_is_refused(change, sentence, finished
     path.write_text("\n".join([header, *(json.dumps({"outcome": outcome}) for outcome in outcomes), ""]))
     with pytest.raises(ValueError, match=sentence):
         BenchResults.load(path)
+
+
+def test_a_damaged_line_is_named_and_can_be_deleted(finished, tmp_path):
+    path = tmp_path / "run.jsonl"
+    lines = finished.decode().splitlines()
+    path.write_text("\n".join([*lines[:3], lines[3][:-9] + "?", *lines[4:], ""]))
+    with pytest.raises(
+        ValueError, match=r"run.jsonl: line 4 is damaged: delete it, and the same command measures again"
+    ):
+        BenchResults.load(path)
+    path.write_text("\n".join([*lines[:3], *lines[4:], ""]))
+    outcomes = [line for line in lines if '"outcome"' in line]
+    assert len(BenchResults.load(path).held) == len(outcomes) - 1
