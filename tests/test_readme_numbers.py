@@ -41,6 +41,6 @@ def test_the_readme_compares_as_the_cards_do() -> None:
     readme = " ".join((ASSETS.parent / "README.md").read_text(encoding="utf-8").split())
     digits, mnist = (" ".join((ASSETS / f"{name}.md").read_text().split()) for name in ("digits", "mnist"))
     assert "Linf 0.1: 15 against 3 of 180 (p = 0.0075)" in digits
-    assert "15 images stand behind it alone, 3 behind Tweedie alone, p = 0.0075" in readme
+    assert "15 images are right with it alone, 3 with Tweedie alone, p = 0.0075" in readme
     assert "Linf 0.3: 0 against 13 of 50 (p = 0.00024)" in mnist
     assert "Tweedie beats the shipped defence (13 to 0, p = 0.00024)" in readme

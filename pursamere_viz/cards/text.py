@@ -178,7 +178,7 @@ def _against(journal: Journal, one: Row, other: Row, images: int) -> str:
     if not said:
         return ""
     return (
-        f"Images that stand behind {one.title} only, against those that stand behind {other.title} only, under the full attack: "
+        f"Images read correctly with {one.title} and wrongly with “{other.title}”, against the reverse, under the full attack: "
         f"{'; '.join(said)}. p is of the two-sided sign test (McNemar), not corrected for the number of budgets."
     )
 
