@@ -44,11 +44,6 @@ def page() -> None:
         return
     state.publish(scenario)
     _lab(run)
-    if run.done:
-        with st.expander("The error surface in 3-D", icon=":material/landscape:", on_change="rerun") as opened:
-            if opened.open:
-                _surface(run.result)
-        _downloads(run.result)
 
 
 @st.fragment
@@ -60,12 +55,16 @@ def _lab(run: compute.UnderWay) -> None:
     if st.session_state.get("_asked_of") is run and not run.done:
         try:
             run.advance(compute.BETWEEN)
-        except ValueError:
-            st.rerun()  # the whole page says it
-        if run.done:
-            st.rerun()  # draws the rest of the page
+        except ValueError as problem:
+            st.error(str(problem))
+            return
     st.session_state["_asked_of"] = run
     _draw(run)
+    if run.done:  # all in this fragment: a run of the whole page would close a gallery that was opened meanwhile
+        with st.expander("The error surface in 3-D", icon=":material/landscape:", on_change="rerun") as opened:
+            if opened.open:
+                _surface(run.result)
+        _downloads(run.result)
 
 
 def _draw(run: compute.UnderWay) -> None:
@@ -76,9 +75,8 @@ def _draw(run: compute.UnderWay) -> None:
         st.session_state[SHOWN] = run.result, said, film, meaning
     if not run.done:
         waiting = f"{run.progress.stage}: {100 * run.progress.share:.0f} %"
-        st.session_state["_more"] = (
-            st.session_state.get("_more", 0) + 1
-        )  # every drawing asks, also one that looks the same
+        # Every drawing asks, also one that looks the same as the last.
+        st.session_state["_more"] = st.session_state.get("_more", 0) + 1
         film = dataclasses.replace(film, waiting=waiting, more=st.session_state["_more"])
     st.markdown(f"#### {said}")
     play(film, CHART)
