@@ -1,5 +1,6 @@
 """Results that are held, by what made them, for all sessions of the server."""
 
+import contextlib
 import sys
 import threading
 from collections.abc import Hashable, Mapping
@@ -45,9 +46,8 @@ class Runs:
 
     def put(self, key: Hashable, result: Any) -> None:
         """Hold a result, letting go of those unused for longest; one that is larger than all the room is not held."""
-        if size(result) <= MOST_BYTES:
-            with self._guard:
-                self._held[key] = result
+        with self._guard, contextlib.suppress(ValueError):  # cachetools' word for what is too large
+            self._held[key] = result
 
 
 def size(result: Any) -> int:

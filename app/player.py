@@ -6,13 +6,11 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-import plotly
 import streamlit as st
 
-from pursamere_viz.figures import Film, player_source
+from pursamere_viz.figures import Film, player_source, plotly_bundle
 
 STATIC = Path(__file__).parent / "static"  # served by Streamlit under app/static
-BUNDLE = Path(plotly.__file__).parent / "package_data" / "plotly.min.js"
 SHELL = """
 let plotly = null; // one load a page
 function loadPlotly() {
@@ -49,11 +47,12 @@ _component = st.components.v2.component("pursamere_player", html=_html, css=_css
 @st.cache_resource
 def _bundle() -> None:
     """Plotly's own script where Streamlit serves it: the one that the installed package brings."""
-    target = STATIC / BUNDLE.name
-    if not target.is_file() or target.stat().st_size != BUNDLE.stat().st_size:
+    bundle = plotly_bundle()
+    target = STATIC / bundle.name
+    if not target.is_file() or target.stat().st_size != bundle.stat().st_size:
         STATIC.mkdir(exist_ok=True)
         draft = target.with_suffix(".part")
-        shutil.copyfile(BUNDLE, draft)
+        shutil.copyfile(bundle, draft)
         draft.replace(target)
 
 

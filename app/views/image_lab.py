@@ -3,7 +3,6 @@
 import dataclasses
 import math
 
-import plotly.graph_objects as go
 import streamlit as st
 
 import compute
@@ -12,13 +11,12 @@ import data_sets
 import images
 from markup import escaped
 from player import play
-from pursamere_viz.figures import Film, image_film, surface, to_html
+from pursamere_viz.figures import BLANK, image_film, surface, to_html
 from pursamere_viz.labs.image_run import Run, snippet, to_npz
 from pursamere_viz.labs.image_story import facts, headline, headline_text
 from state import image_lab as state
 
 CHART = "image_lab_chart"
-BLANK = Film(go.Figure(layout={"height": 560}), ["The networks are being loaded."], "Nothing is computed yet.")
 SHOWN = "_image_lab_shown"  # what the page shows, which stays while something else is computed
 
 

@@ -114,18 +114,14 @@ def measure(
     return finish(measuring(classifier, error, trajectory, x, sharpness_rho=sharpness_rho))
 
 
-def measuring(
+def known_at_once(
     classifier: nn.Module, error: ReconstructionError, trajectory: Trajectory, x: Tensor, *, sharpness_rho: float
-) -> Generator[Progress, None, TrajectoryMetrics]:
-    """`measure`, yielding Progress: its `result` holds what is known so far, nan (False for mode_settled) for the rest.
-
-    What costs little comes first: the classifier's word and the distances, then sharpness, curvature and modes.
-    """
-    steps, batch = trajectory.error.shape
+) -> TrajectoryMetrics:
+    """What costs little, the classifier's word and the distances; the rest nan, and False for mode_settled."""
     points = trajectory.points.flatten(0, 1)
 
     def table(values: Tensor) -> Tensor:
-        return values.unflatten(0, (steps, batch)).detach().cpu()
+        return _table(values, trajectory)
 
     def distance(norm: str, origin: Tensor) -> Tensor:
         return table(length((trajectory.points - origin).flatten(0, 1), norm))
@@ -133,7 +129,7 @@ def measuring(
     unknown = torch.full_like(trajectory.error.cpu(), torch.nan)
     with torch.no_grad():
         probabilities = batched(classifier, points).softmax(-1)
-    known = TrajectoryMetrics(
+    return TrajectoryMetrics(
         error=trajectory.error.cpu(),
         sharpness=unknown,
         curvature=unknown,
@@ -149,6 +145,25 @@ def measuring(
         l2_attacked=distance("l2", trajectory.points[0]),
         sharpness_rho=sharpness_rho,
     )
+
+
+def _table(values: Tensor, trajectory: Trajectory) -> Tensor:
+    return values.unflatten(0, trajectory.error.shape).detach().cpu()
+
+
+def measuring(
+    classifier: nn.Module, error: ReconstructionError, trajectory: Trajectory, x: Tensor, *, sharpness_rho: float
+) -> Generator[Progress, None, TrajectoryMetrics]:
+    """`measure`, yielding Progress: its `result` holds what is known so far, nan (False for mode_settled) for the rest.
+
+    What costs little comes first: the classifier's word and the distances, then sharpness, curvature and modes.
+    """
+    points = trajectory.points.flatten(0, 1)
+
+    def table(values: Tensor) -> Tensor:
+        return _table(values, trajectory)
+
+    known = known_at_once(classifier, error, trajectory, x, sharpness_rho=sharpness_rho)
     yield Progress(SHARPNESS, 0.0, known)
     with torch.no_grad():
         score = error.score(points)

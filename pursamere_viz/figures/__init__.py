@@ -12,9 +12,10 @@ from pursamere_viz.figures.gallery import gallery, picked
 from pursamere_viz.figures.image_lab.figure import image_lab
 from pursamere_viz.figures.image_lab.film import image_film
 from pursamere_viz.figures.image_lab.surface import surface
-from pursamere_viz.figures.player import Film, player_source
+from pursamere_viz.figures.player import BLANK, Film, player_source, plotly_bundle
 
 __all__ = [
+    "BLANK",
     "Film",
     "accuracy_curves",
     "bench_sheet",
@@ -30,6 +31,7 @@ __all__ = [
     "mode_bars",
     "picked",
     "player_source",
+    "plotly_bundle",
     "radius_lines",
     "randomness_bars",
     "sigma_sweep_figure",

@@ -7,8 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
+import plotly
 import plotly.graph_objects as go
 from plotly.io import to_json
 
@@ -44,6 +46,15 @@ class Film:
         if self.table is not None:
             plain["table"] = {"head": self.table[0], "rows": self.table[1]}
         return plain
+
+
+# What the player shows before anything is computed.
+BLANK = Film(go.Figure(layout={"height": 560}), ["The networks are being loaded."], "Nothing is computed yet.")
+
+
+def plotly_bundle() -> Path:
+    """Plotly's own script, as the installed package brings it."""
+    return Path(plotly.__file__).parent / "package_data" / "plotly.min.js"
 
 
 def stacked(

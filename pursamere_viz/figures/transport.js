@@ -1,7 +1,7 @@
 /* The transport bar: drives the frames of a Plotly figure on the page, without asking a server.
  *
  * mountTransport(root, findGraph) -> cleanup
- *   root       an element or shadow root that holds the markup of transport.html
+ *   root       an element or shadow root that holds the bar of player.html
  *   findGraph  () => the figure's graph div, or null while there is none
  *
  * Frame k is named "k"; the figure says in layout.meta.step which one it shows.

@@ -5,6 +5,7 @@ import io
 import json
 from collections.abc import Generator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from torch import Tensor, nn
 
 from pursamere_viz.analysis import Landscape, Plane, TrajectoryMetrics
 from pursamere_viz.analysis.landscapes import landscape_steps
-from pursamere_viz.analysis.metrics import measuring
+from pursamere_viz.analysis.metrics import known_at_once, measuring
 from pursamere_viz.attacks import AdversarialExamples
 from pursamere_viz.attacks.adversarial import attack_steps
 from pursamere_viz.labs.image_scenario import Parts, Scenario, build
@@ -71,17 +72,17 @@ def run_steps(
     with torch.no_grad():
         clean, attacked = (classifier(image).softmax(-1).cpu() for image in (parts.x, examples.x_adv))
     start = purify(error, examples.x_adv, dataclasses.replace(parts.defence.purifier.config, method="error", steps=0))
+    at_once = partial(known_at_once, classifier, error, x=parts.x, sharpness_rho=scenario.sharpness_rho)
+    plain = _unmapped(parts.x, examples.x_adv, start)
     known = Run(
-        scenario, parts.x.cpu(), parts.y.cpu(), parts.class_names, _on_cpu(examples), _on_cpu(start),
-        _first_word(classifier, error, start, parts.x, scenario), clean, attacked,
-        *(_unmapped(parts.x, examples.x_adv, start),) * 2, missing=PARTS,
+        scenario, parts.x.cpu(), parts.y.cpu(), parts.class_names, _on_cpu(examples), _on_cpu(start), at_once(start),
+        clean, attacked, plain, plain, missing=PARTS,
     )  # fmt: skip
     yield Progress("Purifying", 0.0, known)
     trajectory = yield from relay("Purifying", purifying(error, examples.x_adv, parts.defence.purifier.config))
+    plain = _unmapped(parts.x, examples.x_adv, trajectory)
     known = dataclasses.replace(
-        known, trajectory=_on_cpu(trajectory), metrics=_first_word(classifier, error, trajectory, parts.x, scenario),
-        landscape=_unmapped(parts.x, examples.x_adv, trajectory), regions=_unmapped(parts.x, examples.x_adv, trajectory),
-        missing=PARTS[1:],
+        known, trajectory=_on_cpu(trajectory), metrics=at_once(trajectory), landscape=plain, regions=plain, missing=PARTS[1:]
     )  # fmt: skip
     yield Progress(MAPPING, 0.0, known)
     known = yield from _mapping(known, classifier, error, parts, examples, trajectory)
@@ -115,15 +116,6 @@ def _mapping(
         known = dataclasses.replace(known, landscape=landscape, regions=regions, missing=missing)
         yield Progress(MAPPING, resolution / fine, known)
     return known
-
-
-def _first_word(
-    classifier: nn.Module, error: ReconstructionError, trajectory: Trajectory, x: Tensor, scenario: Scenario
-) -> TrajectoryMetrics:
-    """What is known of a path at once, the rest nan."""
-    first = next(measuring(classifier, error, trajectory, x, sharpness_rho=scenario.sharpness_rho)).result
-    assert isinstance(first, TrajectoryMetrics)
-    return first
 
 
 def _unmapped(x: Tensor, x_adv: Tensor, trajectory: Trajectory) -> Landscape:
