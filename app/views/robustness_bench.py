@@ -150,7 +150,7 @@ def facts(reading: Reading) -> str:
     said = (
         f"{DATA_SETS[config.data_set].title}, the first {config.images} test images{randomised}, attacks in {config.norm}, "
         f"seed {config.seed}, torch {versions.get('torch', '?')}. Bands: Wilson 95 %. A randomised purifier is judged by one draw. "
-        f"Beyond chance: a paired sign test below {SURE:g}. A check holds where a difference of {POINTS} against it is excluded "
+        f"Beyond chance: a paired sign test below {SURE:g}. A check holds where a difference of {POINTS} is ruled out "
         f"(exact bounds, {100 * (1 - RISK):.0f} %)."
     )
     other = " Measured with other weights than those on this machine: the Image lab shows another defence."

@@ -87,16 +87,16 @@ def _no_more(
     if counts and more(a, b):
         return Check(name, "fail", f"{sentence}: {fault}.")
     if excluded(a, b, risk):
-        return Check(name, "pass", f"{sentence}; {POINTS} against it are excluded.")
-    needed = _would(images_needed(a, b, risk, refutable=counts), len(a), "decide, if they differ as often")
-    return Check(name, "open", f"{sentence}. Too few images to exclude {POINTS} against it: {needed}.")
+        return Check(name, "pass", f"{sentence}; a difference of {POINTS} is ruled out.")
+    needed = _would(images_needed(a, b, risk, refutable=counts), len(a), "be enough, if they differ as often")
+    return Check(name, "open", f"{sentence}. Too few images to rule out a difference of {POINTS}: {needed}.")
 
 
 def _would(needed: int | None, held: int, do: str) -> str:
     """What closes an open check, under the assumption that it states."""
     if needed is None or needed <= held:
-        return "what is seen is so near to that that no number would do"
-    return f"about {needed} would {do}"
+        return "what is seen lies so near to it that no number of images would be enough"
+    return f"about {needed} images would {do}"
 
 
 def _worst(checks: list[Check]) -> Check:
@@ -113,7 +113,7 @@ def _reaches_zero(evidence: Evidence) -> Check:
     left, images = curve[least], len(curve[least])
     sentence = f"At eps {least:g} the attacks leave {percent(left)}"
     if at_most(int(left.sum()), images) < DIFFERENCE:
-        return Check(name, "pass", f"{sentence}; {POINTS} are excluded.")
+        return Check(name, "pass", f"{sentence}; {POINTS} or more are ruled out.")
     config = evidence.results.config
     described = data_set(config.data_set)
     pixels = described.channels * described.size**2
@@ -126,8 +126,8 @@ def _reaches_zero(evidence: Evidence) -> Check:
         return _open(
             name, f"at the largest eps, {farthest:g}, {percent(curve[farthest])} still stand; go up to {far:g}"
         )
-    needed = _would(images_needed_below(left, DIFFERENCE), images, "do, if as few stand")
-    return Check(name, "open", f"{sentence}. Too few images to exclude {POINTS}: {needed}.")
+    needed = _would(images_needed_below(left, DIFFERENCE), images, "be enough, if as few stand")
+    return Check(name, "open", f"{sentence}. Too few images to rule out {POINTS}: {needed}.")
 
 
 def _one_step(evidence: Evidence) -> Check:
@@ -286,8 +286,8 @@ def _rare(name: str, flags: Tensor, most: float, sentence: str, fault: str) -> C
     share = f"{100 * most:.0f} %"
     if at_most(int(flags.sum()), len(flags)) < most:
         return Check(name, "pass", f"{sentence}, surely on fewer than {share} of all.")
-    needed = _would(images_needed_below(flags, most), len(flags), "do, if as few of them are so")
-    return Check(name, "open", f"{sentence}. Too few images to exclude {share} of all: {needed}.")
+    needed = _would(images_needed_below(flags, most), len(flags), "be enough, if as few of them are so")
+    return Check(name, "open", f"{sentence}. Too few images to rule out {share} of all: {needed}.")
 
 
 def _randomness(evidence: Evidence) -> Check:

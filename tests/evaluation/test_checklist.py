@@ -4,10 +4,11 @@ import re
 
 import pytest
 
-from pursamere_viz.evaluation import BenchConfig, checklist, probe
+from pursamere_viz.evaluation import BenchConfig, BenchResults, checklist, probe
 from pursamere_viz.evaluation.config import CLEAN
 from pursamere_viz.evaluation.evidence import more
 from pursamere_viz.evaluation.tables import right
+from pursamere_viz.models.checkpoints import ASSETS
 
 ATTACKS = (
     *("fgsm", "pgd-10:blind", "pgd-10:bpda", "pgd-10:full", "pgd-20:full", "pgd-10x3:full"),
@@ -70,8 +71,8 @@ def test_what_a_few_images_do_not_refute_is_not_passed(evidence, images):
             "A large enough attack always wins": 59,
             "No loss adds much to the one that the verdict rests on": 86,
         }
-        assert "Too few images to exclude 5 points" in check.sentence
-        [number] = re.findall(r"about (\d+) would", check.sentence)
+        assert "Too few images to rule out" in check.sentence
+        [number] = re.findall(r"about (\d+) images would", check.sentence)
         assert needed.get(name, 72) == pytest.approx(int(number), abs=1)
         assert check.heading.endswith("?")
 
@@ -103,7 +104,7 @@ def test_a_difference_on_the_border_is_decided_by_no_number(evidence):
     """Restarts that break 10 images of 200, exactly the 5 points: too many to exclude, too few to fail."""
     results = evidence({("pgd-10x3:full", 0.1): STANDING - 10})
     [check] = [check for check in checklist(results, "shipped") if check.name == "Restarts change little"]
-    assert check.verdict == "open" and "no number would do" in check.sentence
+    assert check.verdict == "open" and "no number of images would be enough" in check.sentence
 
 
 LESS = -1
@@ -247,7 +248,7 @@ def test_the_probe_turns_its_checks_red(measured, names, evidence):
 )
 def test_a_probe_of_few_images_leaves_its_checks_open(measured, name, evidence):
     [check] = [check for check in checklist(evidence(measured=RIGHT | measured), "shipped") if check.verdict == "open"]
-    assert check.name == name and re.search(r"about \d+ would do", check.sentence)
+    assert check.name == name and re.search(r"about \d+ images would be enough", check.sentence)
 
 
 def test_without_a_derivative_there_is_no_exact_gradient(evidence):
@@ -306,12 +307,9 @@ def test_a_saturated_classifier_is_flagged(plain):
     assert {"APGD finds no more than PGD", "The gradient is there"} <= failed(plain, "saturated")
 
 
-@pytest.mark.slow
-def test_the_shipped_purifier_is_not_flagged(compute, tmp_path):
-    config = BenchConfig(purifiers=("shipped",), attacks=ATTACKS, eps=(0.1, 0.5), images=40)
-    results = evaluated(compute, config, tmp_path / "run.jsonl")
-    verdicts = {check.name: check.verdict for check in checklist(results, "shipped")}
-    assert (
-        verdicts["The same result with twice the steps at full size"] == "open"
-    )  # asks for "converged", which costs as much again
-    assert "fail" not in verdicts.values()
+def test_the_shipped_purifier_is_not_flagged():
+    """In the run that comes with the program."""
+    results = BenchResults.load(ASSETS / "bench" / "digits.jsonl")
+    checks = checklist(results, "shipped")
+    assert {check.verdict for check in checks} <= {"pass", "open"}
+    assert sum(check.verdict == "pass" for check in checks) >= 6

@@ -155,10 +155,10 @@ from pursamere_viz.models import checkpoints
 
 checkpoints.ASSETS = Path(__file__).parent
 small = {"budgets": (("linf", 0.1),), "attacks": ("pgd-2", "apgd_dlr-2"), "rest": ("apgd_ce-4",)}
-quick = replace(DATA_SETS["digits"].plan, **small, images=20, fewer=20, first=10, piece=2)
+quick = replace(DATA_SETS["digits"].plan, **small, images=8, fewer=8, first=4, piece=2)
 DATA_SETS["digits"] = replace(DATA_SETS["digits"], plan=quick)
 if __name__ == "__main__":
-    sys.exit(main(["card", "digits", "--images", "20", *sys.argv[1:]]))
+    sys.exit(main(["card", "digits", "--images", "8", *sys.argv[1:]]))
 """
 
 
@@ -180,5 +180,5 @@ def test_a_card_is_the_same_from_two_processes_and_from_workers_one_of_which_is_
     path = there / "digits_evaluation.jsonl"
     killed_midway(tmp_path, path, ("small_card",), random.Random(5).randint(4, 12))
     measured = [sorted(folder.joinpath(path.name).read_bytes().splitlines()) for folder in (here, there)]
-    assert measured[0] == measured[1] and len(measured[0]) > 60
+    assert measured[0] == measured[1] and len(measured[0]) > 24
     assert (here / "digits.md").read_text() == (there / "digits.md").read_text()

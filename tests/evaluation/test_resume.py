@@ -14,10 +14,10 @@ import pytest
 from pursamere_viz.evaluation import BenchConfig, BenchResults, bench, summary
 
 SMALL = BenchConfig(attacks=("pgd-2:full", "square-4"), images=16, batch=4)
-KILLED = BenchConfig(attacks=("pgd-4:full", "square-20"), images=32, batch=2)
-COMMAND = [sys.executable, "-m", "pursamere_viz", "evaluate", "digits", "--images", "32", "--batch", "2"]
+KILLED = BenchConfig(attacks=("pgd-4:full", "square-20"), images=16, batch=2)
+COMMAND = [sys.executable, "-m", "pursamere_viz", "evaluate", "digits", "--images", "16", "--batch", "2"]
 COMMAND += ["--attacks", *KILLED.attacks]
-TIMES = 10
+CUTS, KILLS = 10, 3
 
 
 def outcomes(path) -> set[bytes]:
@@ -52,7 +52,7 @@ def test_a_file_cut_at_ten_places_ends_as_if_it_had_not_been(undisturbed, comput
     assert len(outcomes(whole)) == 2 * 3 * 16
     path, places = tmp_path / "run.jsonl", random.Random(3)
     path.write_bytes(whole.read_bytes())
-    for _ in range(TIMES):
+    for _ in range(CUTS):
         size = path.stat().st_size
         os.truncate(path, places.randrange(size // 2, size))
         assert outcomes(path) != outcomes(whole)
@@ -100,9 +100,9 @@ def killed(path, jobs: int, growth: int, moment: float) -> int:
 
 
 @pytest.mark.slow
-def test_a_run_killed_at_ten_moments_ends_as_if_it_had_not_been(undisturbed, tmp_path):
+def test_a_run_killed_at_three_moments_ends_as_if_it_had_not_been(undisturbed, tmp_path):
     path, chance = tmp_path / "run.jsonl", random.Random(8)
-    for time_killed in range(TIMES):
+    for time_killed in range(KILLS):
         status = killed(path, 2 if time_killed % 3 == 2 else 1, chance.randint(1, 6), chance.uniform(0, 0.1))
         assert status == -signal.SIGKILL, f"kill {time_killed} came too late"
     assert outcomes(path) < outcomes(undisturbed(KILLED))

@@ -1,7 +1,7 @@
 """Commands killed at random moments, two at once, and on a disk that is full: the same result as an undisturbed run's."""
 
-import contextlib
 import json
+import multiprocessing
 import os
 import random
 import resource
@@ -9,6 +9,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 import traceback
 from dataclasses import replace
@@ -25,69 +26,105 @@ from pursamere_viz.data_sets.plan import Search
 from pursamere_viz.evaluation import BenchResults
 from pursamere_viz.models import checkpoints
 
-pytestmark = [
-    pytest.mark.slow,
-    # The children are forked, which spares each of them the seconds of its imports; the parent computes on one thread.
-    pytest.mark.filterwarnings("ignore:This process:DeprecationWarning"),
-]
+pytestmark = pytest.mark.slow
 TIMES = 12  # kills of each command
 EVALUATE = ["evaluate", "digits", "--purifiers", "none", "rounding", "--attacks", "pgd-4:full", "square-20"]
 EVALUATE += ["--images", "24", "--batch", "2", "--jobs", "1", "--out"]
 MOMENT = 0.6  # seconds, about what each command takes alone
+PATIENCE = 300  # seconds for a command, on a busy machine
+# A clean process that has imported everything and has no threads forks the commands: a fork of this process could
+# inherit a lock that another thread holds, and wait for it for ever.
+FORKS = multiprocessing.get_context("forkserver")
+FORKS.set_forkserver_preload(["pursamere_viz.cli", "pursamere_viz.cards.plans", "sklearn.datasets", "pytest"])
+
+# It writes a file slowly, in its own folder.
+SLOW_DOWNLOAD = (
+    "import sys, time, pathlib; name, folder = sys.argv[1], pathlib.Path(sys.argv[2])\n"
+    "with (folder / f'{name}.npz').open('wb') as file:\n"
+    "    for k in range(20): file.write(bytes([k]) * 1000); file.flush(); time.sleep(.01)\n"
+)
 
 
-@pytest.fixture
-def house(tmp_path, monkeypatch) -> Path:
-    """A folder of assets and of data of its own, with a small search, a small card and a short training."""
-    assets = tmp_path / "assets"
-    assets.mkdir()
-    for path in checkpoints.ASSETS.glob("digits_*.safetensors"):
-        shutil.copy(path, assets)
-    monkeypatch.setattr(checkpoints, "ASSETS", assets)
-    monkeypatch.setenv("PURSAMERE_DATA", str(tmp_path / "data"))
-    monkeypatch.setattr(searches, "STEPS", 2)
+def small_digits():
+    """The digits with a small search, a small card and a short training."""
     plan = replace(plan_of("digits"), budgets=(("linf", 0.1),), attacks=("pgd-2", "apgd_ce-4", "apgd_dlr-4"), piece=2)
     plan = replace(plan, rest=(), images=4, fewer=4, first=2)
     short = {
         role: replace(made, training=replace(made.training, steps=40, checkpoint_every=5, warmup=2, batch=16))
         for role, made in DATA_SETS["digits"].recipes.items()
     }
-    search = Search(({"sigma": 0.3},), clean=20, attacked=4)
-    small = replace(DATA_SETS["digits"], recipes=short, plan=plan, search=search)
-    monkeypatch.setitem(DATA_SETS, "digits", small)
+    return replace(
+        DATA_SETS["digits"], recipes=short, plan=plan, search=Search(({"sigma": 0.3},), clean=20, attacked=4)
+    )
+
+
+def settle(house: Path, patch: pytest.MonkeyPatch) -> None:
+    """Let this process work in the house."""
+    patch.setattr(checkpoints, "ASSETS", house / "assets")
+    patch.setattr(searches, "STEPS", 2)
+    patch.setitem(DATA_SETS, "digits", small_digits())
+    patch.setattr(downloads, "COMMAND", (sys.executable, "-S", "-c", SLOW_DOWNLOAD))
+    patch.setattr(downloads, "PAUSE", 0.01)
+
+
+@pytest.fixture
+def house(tmp_path, monkeypatch) -> Path:
+    """A folder of assets and of data of its own."""
+    assets = tmp_path / "assets"
+    assets.mkdir()
+    for path in checkpoints.ASSETS.glob("digits_*.safetensors"):
+        shutil.copy(path, assets)
+    monkeypatch.setenv("PURSAMERE_DATA", str(tmp_path / "data"))
+    settle(tmp_path, monkeypatch)
     return tmp_path
 
 
+def work(command: list[str], house: Path, environment: dict[str, str], said: Path, full: int) -> None:
+    """Do a command in the house, in a process group of its own; what it complains of goes to the file `said`."""
+    os.setpgid(0, 0)
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    os.dup2(os.open(said, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), 2)
+    os.environ.update(environment)
+    os.chdir(house)
+    settle(house, pytest.MonkeyPatch())
+    if full:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (full, full))
+    status = 99
+    try:
+        status = main(command)
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        sys.stderr.flush()
+        os._exit(status)
+
+
 class Child:
-    """A command in a process group of its own; with `full` no file of its may grow beyond so many bytes."""
+    """A command at work; with `full` no file of its may grow beyond so many bytes."""
 
     def __init__(self, command: list[str], *, full: int = 0) -> None:
-        self._said, told = os.pipe()
-        self.number = os.fork()
-        if not self.number:
-            os.setpgid(0, 0)
-            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-            os.dup2(told, 2)
-            sys.stderr = open(2, "w", closefd=False)  # not pytest's  # noqa: SIM115
-            if full:
-                resource.setrlimit(resource.RLIMIT_FSIZE, (full, full))
-            status = 99
-            try:
-                status = main(command)
-            except BaseException:
-                traceback.print_exc()
-            finally:
-                sys.stderr.flush()
-                os._exit(status)
-        os.close(told)
-        with contextlib.suppress(PermissionError):  # it was quicker
-            os.setpgid(self.number, self.number)
+        handle, said = tempfile.mkstemp()
+        os.close(handle)
+        self.said = Path(said)
+        self.process = FORKS.Process(target=work, args=(command, Path.cwd(), dict(os.environ), self.said, full))
+        self.process.start()
+
+    def kill(self) -> None:
+        try:
+            os.killpg(self.process.pid, signal.SIGKILL)
+        except ProcessLookupError:  # it has no group of its own yet, or has ended
+            self.process.kill()
 
     def ended(self) -> tuple[int, str]:
         """The exit status, negative for a signal, and what was said on standard error."""
-        with open(self._said) as said:
-            text = said.read()
-        return os.waitstatus_to_exitcode(os.waitpid(self.number, 0)[1]), text
+        self.process.join(PATIENCE)
+        status = self.process.exitcode
+        if status is None:
+            self.kill()
+        assert status is not None, f"the command did not end within {PATIENCE} s"
+        text = self.said.read_text()
+        self.said.unlink()
+        return status, text
 
 
 def finish(command: list[str]) -> None:
@@ -100,7 +137,7 @@ def killed(command: list[str], chance: random.Random) -> bool:
     """Whether the command was still at work when it was killed."""
     child = Child(command)
     time.sleep(chance.uniform(0.02, MOMENT))
-    os.killpg(child.number, signal.SIGKILL)
+    child.kill()
     return child.ended()[0] == -signal.SIGKILL
 
 
@@ -212,14 +249,7 @@ def test_on_a_disk_that_is_really_full_the_run_goes_on_once_there_is_room(small_
 
 
 def test_a_download_killed_at_random_moments_leaves_nothing_half_made(house, monkeypatch):
-    """The process that fetches is played by a few lines: it writes a file slowly, in its own folder."""
-    lines_of = (
-        "import sys, time, pathlib; name, folder = sys.argv[1], pathlib.Path(sys.argv[2])\n"
-        "with (folder / f'{name}.npz').open('wb') as file:\n"
-        "    for k in range(20): file.write(bytes([k]) * 1000); file.flush(); time.sleep(.01)\n"
-    )
-    monkeypatch.setattr(downloads, "COMMAND", (sys.executable, "-S", "-c", lines_of))
-    monkeypatch.setattr(downloads, "PAUSE", 0.01)
+    """The process that fetches is played by SLOW_DOWNLOAD."""
     whole, chance = b"".join(bytes([k]) * 1000 for k in range(20)), random.Random(7)
     path = files.cache_folder() / "mnist.npz"
     monkeypatch.chdir(house)

@@ -108,6 +108,6 @@ def test_it_is_not_reached_from_outside(running):
                 socket.create_connection((address, port), timeout=5)
 
 
-def test_three_sessions_at_once_are_each_answered_with_their_own_state():
-    alone, crowd = load.alone_and_at_once(3)
-    assert len(alone) == len(crowd) == 18
+def test_two_sessions_at_once_are_each_answered_with_their_own_state():
+    alone, crowd = load.alone_and_at_once(2)
+    assert len(alone) == len(crowd) == 12
