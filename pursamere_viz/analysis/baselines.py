@@ -35,6 +35,7 @@ class LinearWiener:
         return cls(*map(torch.from_numpy, (found.mean_, found.components_, found.explained_variance_)))
 
     def __call__(self, x_noisy: Tensor, sigma: float) -> Tensor:
+        """Denoise images x_noisy (B, *) of noise level sigma: (B, *)."""
         centred = x_noisy.flatten(1).to("cpu", torch.float64) - self.mean
         # With no noise a direction without variance keeps nothing, as in the limit.
         gain = (self.variances / (self.variances + sigma**2)).nan_to_num(0.0)
@@ -48,6 +49,7 @@ class LocalWiener:
     window: int = 3
 
     def __call__(self, x_noisy: Tensor, sigma: float) -> Tensor:
+        """Denoise images x_noisy (B, C, H, W) of noise level sigma: (B, C, H, W)."""
         # scipy continues an image with zeros, which would darken its border: the border is mirrored instead, and cut off.
         margin = self.window // 2
         images = x_noisy.detach().to("cpu", torch.float64).numpy()
@@ -67,6 +69,7 @@ class NonLocalMeans:
     gaussian: bool = True  # the pixels of a patch weighted by a Gaussian, as published; else alike, which is quicker
 
     def __call__(self, x_noisy: Tensor, sigma: float) -> Tensor:
+        """Denoise images x_noisy (B, C, H, W) of noise level sigma: (B, C, H, W)."""
         # Only the model cards need scikit-image.
         from skimage.restoration import denoise_nl_means
 
@@ -87,6 +90,7 @@ class Tuned:
     chosen: Mapping[float, Denoiser]
 
     def __call__(self, x_noisy: Tensor, sigma: float) -> Tensor:
+        """Denoise x_noisy (B, *); ValueError where it was not tuned for this sigma."""
         if sigma not in self.chosen:
             raise ValueError(f"tuned for sigma {', '.join(f'{level:g}' for level in self.chosen)} only, got {sigma:g}")
         return self.chosen[sigma](x_noisy, sigma)

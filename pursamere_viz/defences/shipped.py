@@ -25,6 +25,7 @@ class Saturated(nn.Module):
         self.classifier = classifier
 
     def forward(self, x: Tensor) -> Tensor:
+        """Return the logits (B, classes) of images x (B, C, H, W), enlarged until their softmax saturates."""
         return SATURATION * self.classifier(x)
 
 

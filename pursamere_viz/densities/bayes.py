@@ -31,4 +31,5 @@ class BayesClassifier(nn.Module):
         self.mixture = mixture
 
     def forward(self, x: Tensor) -> Tensor:
+        """Return log p(x, class) of points x (B, D): (B, C)."""
         return class_log_prob(self.mixture, x.to("cpu", torch.float64))

@@ -135,15 +135,19 @@ class Gumbel(LineDensity):
     """log p = -x - exp(-x): mode 0, skewed; the error's minimum tends to -ln 2."""
 
     def closed_form(self, u: Tensor) -> Tensor:
+        """Return log p(u) before smoothing, (*) -> (*)."""
         return -u - torch.exp(-u)
 
     def slope(self, u: Tensor) -> Tensor:
+        """Return the derivative of closed_form, (*) -> (*)."""
         return torch.exp(-u) - 1
 
     def bend(self, u: Tensor) -> Tensor:
+        """Return how fast the slope falls at most near u, (*) -> (*), not negative."""
         return torch.exp(-u)
 
     def frozen(self) -> Any:
+        """Return the same distribution in scipy.stats."""
         return stats.gumbel_r()
 
 
@@ -160,32 +164,40 @@ class Gamma(LineDensity):
 
     @property
     def mode(self) -> float:
+        """The place of the highest density."""
         return self.k - 1
 
     @property
     def lowest(self) -> float:
+        """The lowest point that has any density."""
         return 0.0
 
     @property
     def width(self) -> float:
+        """A length over which the density changes."""
         return math.sqrt(self.k)
 
     @property
     def kinked(self) -> bool:
+        """Whether the density as it is has no derivative at its mode."""
         return self.smoothing == 0 and self.k == 1
 
     def closed_form(self, u: Tensor) -> Tensor:
+        """Return log p(u) before smoothing, (*) -> (*)."""
         return torch.where(
             u >= 0, torch.xlogy(torch.tensor(self.k - 1.0, dtype=torch.float64), u.clamp_min(0)) - u, -torch.inf
         ) - math.lgamma(self.k)
 
     def slope(self, u: Tensor) -> Tensor:
+        """Return the derivative of closed_form, (*) -> (*)."""
         return (self.k - 1) / torch.where(u == 0, TINY, u) - 1
 
     def bend(self, u: Tensor) -> Tensor:
+        """Return how fast the slope falls at most near u, (*) -> (*), not negative."""
         return (self.k - 1) / torch.where(u == 0, TINY, u).square()
 
     def frozen(self) -> Any:
+        """Return the same distribution in scipy.stats."""
         return stats.gamma(self.k)
 
 
@@ -196,16 +208,20 @@ class StudentT(LineDensity):
     nu: float = 3.0
 
     def closed_form(self, u: Tensor) -> Tensor:
+        """Return log p(u) before smoothing, (*) -> (*)."""
         constant = math.lgamma((self.nu + 1) / 2) - math.lgamma(self.nu / 2) - 0.5 * math.log(self.nu * math.pi)
         return constant - (self.nu + 1) / 2 * torch.log1p(u.square() / self.nu)
 
     def slope(self, u: Tensor) -> Tensor:
+        """Return the derivative of closed_form, (*) -> (*)."""
         return -(self.nu + 1) * u / (self.nu + u.square())
 
     def bend(self, u: Tensor) -> Tensor:
+        """Return how fast the slope falls at most near u, (*) -> (*), not negative."""
         return (self.nu + 1) / (self.nu + u.square())
 
     def frozen(self) -> Any:
+        """Return the same distribution in scipy.stats."""
         return stats.t(self.nu)
 
 
@@ -217,20 +233,26 @@ class Laplace(LineDensity):
 
     @property
     def width(self) -> float:
+        """A length over which the density changes."""
         return self.scale
 
     @property
     def kinked(self) -> bool:
+        """Whether the density as it is has no derivative at its mode."""
         return self.smoothing == 0
 
     def closed_form(self, u: Tensor) -> Tensor:
+        """Return log p(u) before smoothing, (*) -> (*)."""
         return -u.abs() / self.scale - math.log(2 * self.scale)
 
     def slope(self, u: Tensor) -> Tensor:
+        """Return the derivative of closed_form, (*) -> (*)."""
         return -u.sign() / self.scale
 
     def bend(self, u: Tensor) -> Tensor:
+        """Return how fast the slope falls at most near u, (*) -> (*), not negative."""
         return torch.zeros_like(u)
 
     def frozen(self) -> Any:
+        """Return the same distribution in scipy.stats."""
         return stats.laplace(scale=self.scale)

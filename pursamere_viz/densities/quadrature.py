@@ -29,12 +29,14 @@ class SmoothedDerivative(torch.autograd.Function):
     def forward(
         ctx: Any, x: Tensor, panels: Callable[[Tensor], Tensor], log_prob: Callable, sigma: float, n: int
     ) -> Tensor:
+        """Return the n-th derivative of log p_s at x (N,): (N,)."""
         ctx.save_for_backward(x)
         ctx.arguments = panels, log_prob, sigma, n
         return torch.cat([_derivative(chunk, panels(chunk), log_prob, sigma, n) for chunk in x.split(CHUNK)])
 
     @staticmethod
     def backward(ctx: Any, v: Tensor) -> tuple[Tensor, None, None, None, None]:
+        """Multiply v (N,) by the next derivative; the other arguments have none."""
         (x,) = ctx.saved_tensors
         panels, log_prob, sigma, n = ctx.arguments
         return v * SmoothedDerivative.apply(x, panels, log_prob, sigma, n + 1), None, None, None, None

@@ -26,6 +26,7 @@ class ImageClassifier(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
+        """Return logits (B, classes) of images x (B, C, H, W) in [0, 1]."""
         return self.head(self.features((x - self.mean) / self.std))
 
 
@@ -63,4 +64,5 @@ class ConvClassifier(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
+        """Return logits (B, classes) of images x (B, C, H, W) in [0, 1]."""
         return self.head(self.groups(self.stem((x - self.mean) / self.std)))

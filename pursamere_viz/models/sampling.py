@@ -14,7 +14,8 @@ BATCH = 64  # images at a time
 class Denoises(Protocol):
     """denoiser(x_noisy (B, *), sigma) -> estimate of E[x | x_noisy], (B, *): any score network or exact denoiser."""
 
-    def __call__(self, x_noisy: Tensor, sigma: float) -> Tensor: ...
+    def __call__(self, x_noisy: Tensor, sigma: float) -> Tensor:
+        """Estimate the clean images (B, *) under x_noisy (B, *) of noise level sigma."""
 
 
 def noise_levels(steps: int, *, sigma_max: float, sigma_min: float) -> tuple[float, ...]:

@@ -30,6 +30,7 @@ class ScoreNetwork(nn.Module):
         raise NotImplementedError
 
     def forward(self, x_noisy: Tensor, sigma: float | Tensor) -> Tensor:
+        """Estimate the clean images (B, C, H, W) under x_noisy (B, C, H, W); sigma is one level or one an image (B,)."""
         # One noise level for the whole batch needs one embedding, not one an image.
         level = torch.as_tensor(sigma, dtype=x_noisy.dtype, device=x_noisy.device).reshape(-1, 1)
         phase = level.log() / 4 * self.frequencies
@@ -61,6 +62,7 @@ class ResidualBlock(nn.Module):
         self.second = _zeroed(nn.Linear(width, width))
 
     def forward(self, h: Tensor, e: Tensor) -> Tensor:
+        """Add to h (B, width) what two layers make of it under the embedding e (B, features)."""
         inner = silu(self.first(silu(self.norm(h))) + self.condition(e))
         return h + self.second(self.dropout(inner))
 
@@ -86,6 +88,7 @@ class MLPScoreNetwork(ScoreNetwork):
         self.outlet = _zeroed(nn.Linear(width, channels * size * size))
 
     def inner(self, h: Tensor, embedding: Tensor) -> Tensor:
+        """Map scaled images h (B, C, H, W) and the embedding of their noise (B, features) to (B, C, H, W)."""
         shape, h = h.shape, self.inlet(h.flatten(1))
         for block in self.blocks:
             h = block(h, embedding)
@@ -105,6 +108,7 @@ class ConvBlock(nn.Module):
         self.second = _zeroed(nn.Conv2d(width, width, 3, padding=1))
 
     def forward(self, h: Tensor, e: Tensor) -> Tensor:
+        """Add to h (B, channels, H, W) what two convolutions make of it, scaled and shifted by the embedding e (B, features)."""
         scale, shift = self.condition(e)[:, :, None, None].chunk(2, dim=1)
         return h + self.second(silu(torch.addcmul(shift, self.first(silu(h)), 1 + scale)))
 
@@ -113,6 +117,7 @@ class Level(nn.ModuleList):
     """Blocks of one resolution, one after the other."""
 
     def forward(self, h: Tensor, e: Tensor) -> Tensor:
+        """Pass h (B, channels, H, W) through all blocks under the embedding e (B, features)."""
         for block in self:
             h = block(h, e)
         return h
@@ -154,6 +159,7 @@ class UNetScoreNetwork(ScoreNetwork):
         )
 
     def inner(self, h: Tensor, embedding: Tensor) -> Tensor:
+        """Map scaled images h (B, C, H, W) and the embedding of their noise (B, features) to (B, C, H, W)."""
         embedding = self.embed(embedding)
         h, skips = self.inlet(h), []
         for level, down in zip(self.encoder, [*self.down, None], strict=True):

@@ -16,7 +16,8 @@ from pursamere_viz.progress import finish
 class Sampled(Protocol):
     """A density that can be drawn from: sample(n, seed) -> (n, D)."""
 
-    def sample(self, n: int, seed: int) -> Tensor: ...
+    def sample(self, n: int, seed: int) -> Tensor:
+        """Draw n points (n, D)."""
 
 
 @dataclass(frozen=True)

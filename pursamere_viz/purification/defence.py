@@ -30,7 +30,8 @@ class Purifies(Protocol):
     def denoiser_calls(self) -> int:
         """Denoiser evaluations an image."""
 
-    def __call__(self, x: Tensor) -> Tensor: ...
+    def __call__(self, x: Tensor) -> Tensor:
+        """Purify images x (B, C, H, W) in [0, 1]: (B, C, H, W) in [0, 1]."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,6 +115,7 @@ class PurifiedClassifier(nn.Module):
         return PurifiedClassifier(self.classifier, self.purifier, gradient)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Return the logits (B, classes) of the purified images x (B, C, H, W)."""
         if self.gradient == "full":
             return self.classifier(self.purifier(x))
         with torch.no_grad():

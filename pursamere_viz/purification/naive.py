@@ -20,6 +20,7 @@ class IdentityPurifier:
     denoiser_calls: ClassVar[int] = 0
 
     def __call__(self, x: Tensor) -> Tensor:
+        """Return x as it is."""
         return x
 
 
@@ -38,6 +39,7 @@ class JpegPurifier:
             raise ValueError(f"quality must be from 1 to 100, got {self.quality}")
 
     def __call__(self, x: Tensor) -> Tensor:
+        """Compress images x (B, 1 or 3, H, W) in [0, 1] as JPEG and read them again; ValueError for other shapes."""
         _check_images(x)
         if x.shape[1] not in (1, 3):
             raise ValueError(f"JPEG takes grey or RGB images, got {x.shape[1]} channels")
@@ -70,6 +72,7 @@ class MedianPurifier:
             raise ValueError(f"size must be an odd number of at least 1, got {self.size}")
 
     def __call__(self, x: Tensor) -> Tensor:
+        """Replace every pixel of x (B, C, H, W) by the median of its window; ValueError where that is larger than the image."""
         _check_images(x)
         margin = self.size // 2
         if margin >= min(x.shape[-2:]):
@@ -96,6 +99,7 @@ class RoundingPurifier:
             raise ValueError(f"levels must be at least 2, got {self.levels}")
 
     def __call__(self, x: Tensor) -> Tensor:
+        """Round every pixel of x (B, C, H, W) in [0, 1] to the nearest level."""
         return (x * (self.levels - 1)).round() / (self.levels - 1)
 
 
