@@ -23,6 +23,7 @@ from pursamere_viz.analysis import (
     small_noise_limit,
     small_noise_study,
 )
+from pursamere_viz.analysis.survival import Survival, survival
 from pursamere_viz.analysis.worst_case import WorstCase, worst_case
 from pursamere_viz.attacks import AdversarialExamples, AttackConfig, AttackKind, attack, register_attack
 from pursamere_viz.data import load_images
@@ -46,6 +47,7 @@ from pursamere_viz.densities import (
 from pursamere_viz.densities.bayes import BayesClassifier
 from pursamere_viz.labs.density_run import DensityRun, run_density
 from pursamere_viz.labs.density_scenario import DensityScenario, window
+from pursamere_viz.labs.explain_step import ExplainedStep, explain_step
 from pursamere_viz.labs.image_run import Run, run, run_steps
 from pursamere_viz.labs.image_scenario import Scenario, build
 from pursamere_viz.parameters import explained
@@ -84,6 +86,7 @@ __all__ = [
     "DensityRun",
     "DensityScenario",
     "EmpiricalDensity",
+    "ExplainedStep",
     "Gamma",
     "GaussianMixture",
     "Gumbel",
@@ -104,6 +107,7 @@ __all__ = [
     "Scenario",
     "SmallNoiseStudy",
     "StudentT",
+    "Survival",
     "Trajectory",
     "TrajectoryMetrics",
     "TweedieDenoiser",
@@ -114,6 +118,7 @@ __all__ = [
     "certified_minimisers",
     "critical_points",
     "evaluate",
+    "explain_step",
     "find_minimisers",
     "find_modes",
     "finish",
@@ -136,6 +141,7 @@ __all__ = [
     "run_steps",
     "small_noise_limit",
     "small_noise_study",
+    "survival",
     "window",
     "worst_case",
 ]

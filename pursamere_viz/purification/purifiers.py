@@ -89,7 +89,11 @@ class Step:
     point: Tensor  # (B, *), where it ends
     ascent: Tensor  # (B, *), where its direction was taken
     error: Tensor | None  # (B,), error where it started; None if the method does not compute it
-    gradient_norm: Tensor  # (B,)
+    gradient_norm: Tensor  # (B,), of the method's direction field where it started
+    gradient: Tensor  # (B, *), that field
+    direction: Tensor  # (B, *), at the ascent point, made a step by the step rule
+    moved: Tensor  # (B, *), before the neighbourhood and the box
+    projected: Tensor  # (B, *), in the neighbourhood, before the box
 
 
 def decayed(config: PurifierConfig, k: int) -> float:
@@ -118,9 +122,11 @@ def purify_step(error: ReconstructionError, z: Tensor, x: Tensor, config: Purifi
     direction = _direction(error, ascent, config.method)[1] if config.rho > 0 else gradient
     if config.step_rule != "gradient":
         direction = normalize(direction, "linf" if config.step_rule == "sign" else "l2")
-    moved = project(z - factor * config.step_size * direction, x, config.radius, config.norm)
+    moved = z - factor * config.step_size * direction
+    projected = project(moved, x, config.radius, config.norm)
     boxed = z.dim() == 4 if config.clip is None else config.clip
-    return Step(moved.clamp(0, 1) if boxed else moved, ascent, value, length(gradient))
+    point = projected.clamp(0, 1) if boxed else projected
+    return Step(point, ascent, value, length(gradient), gradient, direction, moved, projected)
 
 
 def effective(config: PurifierConfig) -> PurifierConfig:

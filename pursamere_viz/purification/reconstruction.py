@@ -85,6 +85,13 @@ class ReconstructionError:
         """D(x), without noise added: (B, *) -> (B, *)."""
         return denoise(self.denoiser, x, self.sigma)
 
+    def reconstructions(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """The noisy copies x + sigma noise_m and what the denoiser makes of them: (B, *) -> (B, M, *) each, without gradients."""
+        self._check(x)
+        with torch.no_grad():
+            noisy = x[:, None] + self.sigma * self.noise.to(x).nodes
+            return noisy, denoise(self.denoiser, noisy.flatten(0, 1), self.sigma).unflatten(0, noisy.shape[:2])
+
     def score(self, x: Tensor) -> Tensor:
         """grad log p_s(x) = (D(x) - x) / sigma^2 (Tweedie), (B, *) -> (B, *)."""
         return (self.denoised(x) - x) / self.sigma**2
