@@ -8,18 +8,16 @@ import streamlit as st
 import bench_controls as controls
 import bench_reading
 import compute
-from markup import plain_text
 from pursamere_viz.data.records import DATA_SETS
 from pursamere_viz.evaluation.config import CLEAN
 from pursamere_viz.evaluation.numbers import Numbers
-from pursamere_viz.figures import bench_sheet, fates, picked
+from pursamere_viz.figures import bench_sheet, fates
+from sheet import choose_from
 from state import robustness_bench as state
 
 PER_PAGE = 48
 ORDER = ("broken", "lost", "stands")
-QUIET = {"displayModeBar": False}
 LAB = "views/image_lab.py"
-CLICKED = "_bench_clicked"  # session state: an image was, just now
 
 
 def images(numbers: Numbers, purifier: str, eps: float) -> None:
@@ -36,8 +34,8 @@ def images(numbers: Numbers, purifier: str, eps: float) -> None:
     fate = fates(clean.robust, held.robust)  # type: ignore[union-attr]
     count = {name: fate.count(name) for name in ORDER}
     st.write(
-        f"**{count['broken']}** broken (thick frame), **{count['lost']}** wrong without an attack (grey), "
-        f"**{count['stands']}** stand. Shown are the clean images; below each its class → what the attacked defence says."
+        f"**{count['broken']}** broken (✗, thick frame), **{count['lost']}** wrong without an attack (○, dashed), "
+        f"**{count['stands']}** stand (✓). Shown are the clean images; below each its class → what the attacked defence says."
     )
     way = st.container()  # above the sheet, where it is seen
     rows, page = _page(sorted(range(len(fate)), key=lambda row: (ORDER.index(fate[row]), row)))
@@ -48,7 +46,7 @@ def images(numbers: Numbers, purifier: str, eps: float) -> None:
     except ValueError as problem:
         st.error(str(problem))
         return
-    figure = bench_sheet(
+    sheet = bench_sheet(
         pictures,
         [names[outcomes[row]["label"]] for row in rows],
         [names[outcomes[row]["predictions"][0]] for row in rows],
@@ -56,14 +54,9 @@ def images(numbers: Numbers, purifier: str, eps: float) -> None:
         numbers_shown,
     )
     key = re.sub(r"\W", "-", f"bench_sheet_{purifier}_{attack}_{eps}_{page}")
-    plain_text(key)
-    event = st.plotly_chart(
-        figure, on_select=_clicked, selection_mode="points", key=key, config=QUIET,
-        alt=f"{len(rows)} test images of the run, those that {attack} broke first; click one to open it.",
-    )  # fmt: skip
-    chosen = picked(event)
+    chosen = choose_from(sheet, key, f"{len(rows)} test images of the run, those that {attack} broke first")
     with way:
-        link(numbers, purifier, attack, eps, numbers_shown[0 if chosen is None else chosen])
+        link(numbers, purifier, attack, eps, numbers_shown[chosen or 0], chosen=chosen is not None)
 
 
 def _page(rows: list[int]) -> tuple[list[int], int]:
@@ -74,20 +67,15 @@ def _page(rows: list[int]) -> tuple[list[int], int]:
     return rows[(page - 1) * PER_PAGE : page * PER_PAGE], page
 
 
-def _clicked() -> None:
-    st.session_state[CLICKED] = True
-
-
-def link(numbers: Numbers, purifier: str, attack: str, eps: float, image: int) -> None:
-    """The way to exactly this case in the Image lab, which a click has just taken."""
-    clicked = st.session_state.pop(CLICKED, False)
+def link(numbers: Numbers, purifier: str, attack: str, eps: float, image: int, *, chosen: bool) -> None:
+    """The way to exactly this case in the Image lab, which is taken at once where the image was chosen just now."""
     try:
         scenario, note = bench_reading.case(numbers.config, purifier, attack, eps, image)
     except ValueError as problem:
         st.caption(f"The Image lab cannot show image {image} under this attack: {problem}.")
         return
     case = scenario.to_mapping() | {"image": str(image)}
-    if clicked:
+    if chosen:
         st.switch_page(LAB, query_params=case)
     st.page_link(LAB, label=f"Open image {image} in the Image lab", icon=":material/image_search:", query_params=case)
-    st.caption(f"{note} A click on an image opens that one.".lstrip())
+    st.caption(f"{note} Choosing an image below opens that one.".lstrip())

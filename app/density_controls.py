@@ -97,7 +97,7 @@ def table(scenario: DensityScenario) -> None:
     rows = to_rows(scenario.density())
     # Another mixture is another table: what was typed into the old one is not applied to it.
     edited = st.data_editor(
-        pd.DataFrame(rows, columns=list(COLUMNS)), num_rows="dynamic", hide_index=False,
+        pd.DataFrame(rows, columns=list(COLUMNS)).rename_axis("component"), num_rows="dynamic", hide_index=False,
         key=f"_density_table_{to_text(scenario.density())}",
     )  # fmt: skip
     try:

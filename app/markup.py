@@ -7,7 +7,14 @@ import streamlit as st
 
 def plain_text(chart_key: str) -> None:
     """Streamlit greys the text of charts; on a projector it must be as dark (or as light) as the rest of the page."""
-    st.html(f"<style>.st-key-{chart_key} .js-plotly-plot text {{ fill: currentColor !important }}</style>")
+    st.html(
+        f"<style>.st-key-{chart_key} .js-plotly-plot text:not(.bartext) {{ fill: currentColor !important }}</style>"
+    )
+
+
+def titled(said: str, page: str) -> None:
+    """Give the browser's tab a title of its own: what the page says, without Markdown, and which page it is."""
+    st.set_page_config(page_title=f"{said.replace('**', '')} · {page} · PurSAMERE Explorer")
 
 
 def escaped(text: str) -> str:

@@ -4,7 +4,7 @@ import streamlit as st
 
 import compute
 import density_controls
-from markup import escaped, plain_text
+from markup import escaped, plain_text, titled
 from player import play
 from pursamere_viz.analysis import Minimisers
 from pursamere_viz.analysis.sigma_sweep import SigmaSweep
@@ -34,7 +34,8 @@ def page() -> None:
         st.error(str(problem))
         return
     state.publish(scenario)
-    st.markdown(f"#### {headline(result)}")
+    st.markdown(f"# {headline(result)}")
+    titled(headline(result), "Density lab")
     play(density_film(result, headline_text(result)), CHART, on_pick=density_controls.take_pick)
     st.caption(facts(result))
     with st.expander("Where the paths end", icon=":material/table:", expanded=True):
@@ -181,7 +182,7 @@ def robustness_rows(report: RobustnessReport) -> list[dict[str, object]]:
     count = len(report.x)
 
     def row(name: str, robust: float, found: str = "") -> dict[str, object]:
-        return {"": name, "robust accuracy": f"{robust:.1%}", "worst cases found": found}
+        return {"seen by": name, "robust accuracy": f"{100 * robust:.1f} %", "worst cases found": found}
 
     clean = float(report.defended.correct.double().mean())
     rows = [

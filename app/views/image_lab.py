@@ -9,7 +9,7 @@ import compute
 import controls
 import data_sets
 import images
-from markup import escaped
+from markup import escaped, titled
 from player import play
 from pursamere_viz.figures import BLANK, image_film, surface, to_html
 from pursamere_viz.labs.image_run import Run, snippet, to_npz
@@ -76,7 +76,8 @@ def _draw(run: compute.UnderWay) -> None:
         # Every drawing asks, also one that looks the same as the last.
         st.session_state["_more"] = st.session_state.get("_more", 0) + 1
         film = dataclasses.replace(film, waiting=waiting, more=st.session_state["_more"])
-    st.markdown(f"#### {said}")
+    st.markdown(f"# {said}")
+    titled(said, "Image lab")
     play(film, CHART)
     st.caption(meaning)
 

@@ -11,7 +11,7 @@ import bench_controls as controls
 import bench_images
 import compute
 from bench_reading import Reading, finished, overall, pivot
-from markup import escaped, plain_text
+from markup import escaped, plain_text, titled
 from pursamere_viz import figures
 from pursamere_viz.data.records import DATA_SETS
 from pursamere_viz.evaluation import Check
@@ -73,7 +73,9 @@ def _show(path: Path) -> int:
     purifier, eps = controls.choose_view(numbers)
     checks = compute.bench_checks(path, purifier)
     verdict = "Nothing is measured yet" if reading.table.empty else overall(checks)
-    st.markdown(f"#### Can we trust this test of {escaped(NAMED.get(purifier, called(purifier)))}? {verdict}")
+    asked = f"Can we trust this test of {NAMED.get(purifier, called(purifier))}?"
+    st.markdown(f"# {escaped(asked)} {verdict}")
+    titled(f"{asked} {verdict}", "Robustness bench")
     controls.unfinished(reading.results, path)
     if reading.table.empty:
         st.html(checklist_html(checks))
@@ -91,7 +93,7 @@ def _show(path: Path) -> int:
         "Worst case: an image counts only if no attack breaks it. An image that is wrong without an attack counts as broken."
     )
     _diagnostics(numbers, purifier, eps)
-    st.markdown("#### Which images broke")
+    st.markdown("## Which images broke")
     bench_images.images(numbers, purifier, eps)
     controls.publish(numbers, eps)
     _downloads(reading, path)
@@ -113,7 +115,8 @@ def _listed(checks: Sequence[Check]) -> str:
         mark, colour = MARKS[check.verdict]
         name, sentence = html.escape(check.heading), html.escape(check.sentence)
         lines.append(
-            f'<li class="bench-{check.verdict}"><span style="color:{colour}" title="{check.verdict}">{mark}</span>'
+            f'<li class="bench-{check.verdict}"><span style="background:{colour};color:{theme.on(colour)}" '
+            f'title="{check.verdict}">{mark}</span>'
             f"<div><b>{name}</b> {sentence}</div></li>"
         )
     return f'<ul class="bench-checks">{"".join(lines)}</ul>' if lines else ""

@@ -8,7 +8,7 @@ from pursamere_viz.figures.evaluation.bars import mode_bars, randomness_bars
 from pursamere_viz.figures.evaluation.gradients import jacobian_lines, loss_curves, slice_lines
 from pursamere_viz.figures.evaluation.sheet import bench_sheet, fates
 from pursamere_viz.figures.export import to_html
-from pursamere_viz.figures.gallery import gallery, picked
+from pursamere_viz.figures.gallery import Sheet, gallery
 from pursamere_viz.figures.image_lab.figure import image_lab
 from pursamere_viz.figures.image_lab.film import image_film
 from pursamere_viz.figures.image_lab.surface import surface
@@ -17,6 +17,7 @@ from pursamere_viz.figures.player import BLANK, Film, player_source, plotly_bund
 __all__ = [
     "BLANK",
     "Film",
+    "Sheet",
     "accuracy_curves",
     "bench_sheet",
     "density_film",
@@ -29,7 +30,6 @@ __all__ = [
     "jacobian_lines",
     "loss_curves",
     "mode_bars",
-    "picked",
     "player_source",
     "plotly_bundle",
     "radius_lines",

@@ -1,19 +1,34 @@
-"""A contact sheet of images of which one can be clicked."""
+"""A contact sheet: images in rows, each a button with its words, of which one may be framed as the current one."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
 
-import plotly.graph_objects as go
 import torch
 
-from pursamere_viz.figures import theme
 from pursamere_viz.figures.image_lab.panels import png
 
-CELL = 72  # px: side of an image with its gap, and the caption below it
-CAPTION = 20
-HEADING = 44  # px: two lines over the columns
+SIDE = 128  # px of a picture's longer side, at least: the browser would smooth what it enlarges
+
+
+@dataclass(frozen=True, eq=False)
+class Sheet:
+    """What a contact sheet shows."""
+
+    pictures: list[str]  # data URIs of PNGs
+    captions: list[str]  # below each picture; none where the headings say it
+    spoken: list[str]  # what each button is called
+    columns: int
+    headings: list[str]  # one over each column, or none
+    current: int | None  # the image that is framed
+    kinds: list[str]  # the kind of frame of each picture, or none
+
+    def as_data(self) -> dict[str, Any]:
+        """Plain values, for the page's script."""
+        return dict(vars(self))
 
 
 def gallery(
@@ -24,13 +39,12 @@ def gallery(
     *,
     headings: Sequence[str] = (),
     numbers: Sequence[int] | None = None,
-) -> go.Figure:
+    kinds: Sequence[str] = (),
+) -> Sheet:
     """Images (N,C,H,W) in [0,1] in rows of `columns`, each with its label below; `selected` is framed.
 
-    With `headings`, one over each column, the labels show on hovering only; `numbers` are the images' own, for hovering.
-
-    Clicks on images never reach Python, so every image lies under a transparent square marker whose customdata is its
-    index: use st.plotly_chart(on_select="rerun", selection_mode="points") and read the event with `picked`.
+    With `headings`, one over each column, the labels are not written below; `numbers` are the images' own; `kinds` name the
+    frame of each.
     """
     count, columns = len(images), max(1, min(columns, len(images)))
     if count != len(labels):
@@ -39,78 +53,13 @@ def gallery(
         raise ValueError(f"selected must be an index below {count}, not {selected}")
     if headings and len(headings) != columns:
         raise ValueError(f"{columns} columns need {columns} headings, not {len(headings)}")
-    rows = math.ceil(count / columns)
-    # One column is one unit wide and CELL px high; the rest of a row's height holds the caption.
-    unit = 1.0 if headings else (CELL + CAPTION) / CELL
-    top = HEADING if headings else 0
-    spots = [(index % columns, index // columns * unit) for index in range(count)]
-    figure = go.Figure(targets(labels, spots, numbers))
-    figure.update_layout(
-        **theme.base_layout(round(rows * unit * CELL) + top + 8), margin={"l": 4, "r": 4, "t": 4, "b": 4},
-        clickmode="event+select",
-        annotations=tops(headings) if headings else captions(labels, spots),
-        images=[placed(sharp(image), x, y) for image, (x, y) in zip(images, spots, strict=True)],
-    )  # fmt: skip
-    figure.update_xaxes(visible=False, range=[-0.5, columns - 0.5], fixedrange=True, constrain="domain")
-    figure.update_yaxes(visible=False, range=[rows * unit - 0.5, -0.5 - top / CELL], fixedrange=True, scaleanchor="x")
-    if selected is not None:
-        x, y = spots[selected]
-        frame = {"color": theme.VERMILLION, "width": 4}
-        figure.add_shape(type="rect", x0=x - 0.47, x1=x + 0.47, y0=y - 0.47, y1=y + 0.47, line=frame)
-    return figure
-
-
-def sharp(image: torch.Tensor) -> str:
-    """A PNG of at least 2*CELL px: the browser smooths pictures that it enlarges."""
-    return png(image, math.ceil(2 * CELL / max(image.shape[-2:])))
-
-
-def placed(source: str, x: float, y: float) -> dict:
-    """A picture with crisp pixels at its place in the sheet."""
-    return {
-        "source": source, "xref": "x", "yref": "y", "x": x - 0.44, "y": y - 0.44, "sizex": 0.88,
-        "sizey": 0.88, "sizing": "contain", "layer": "below",
-    }  # fmt: skip
-
-
-def captions(labels: Sequence[object], spots: Sequence[tuple[int, float]]) -> list[dict]:
-    """The labels below the images; annotations, because a selection pales the text of traces."""
-    look = {"showarrow": False, "yanchor": "top", "font": {"size": theme.TEXT}, "borderpad": 0}
-    words = zip(labels, spots, strict=True)
-    return [{"x": x, "y": y + 0.44, "text": str(label)} | look for label, (x, y) in words]
-
-
-def tops(headings: Sequence[str]) -> list[dict]:
-    """The headings over the columns, a line a word."""
-    look = {"showarrow": False, "yanchor": "bottom", "font": {"size": theme.TEXT}, "borderpad": 0, "y": -0.46}
-    broken = [heading.replace(" ", "<br>").replace("/", "/<br>") for heading in headings]
-    return [{"x": column, "text": text} | look for column, text in enumerate(broken)]
-
-
-def targets(
-    labels: Sequence[object], spots: Sequence[tuple[int, float]], numbers: Sequence[int] | None = None
-) -> go.Scatter:
-    """The transparent markers that take the clicks."""
-    unseen = {"marker": {"opacity": 0}}
-    numbers = range(len(spots)) if numbers is None else numbers
-    return go.Scatter(
-        x=[x for x, _ in spots], y=[y for _, y in spots], customdata=list(range(len(spots))),
-        mode="markers",
-        marker={"symbol": "square", "size": CELL * 0.9, "opacity": 0}, selected=unseen, unselected=unseen,
-        text=[f"image {number}: {label}" for number, label in zip(numbers, labels, strict=True)],
-        hovertemplate="%{text}<extra></extra>",
-    )  # fmt: skip
-
-
-def picked(event: Mapping | None) -> int | None:
-    """The index of the clicked image in Streamlit's selection event, None if nothing is selected."""
-    points = ((event or {}).get("selection") or {}).get("points") or []
-    for point in points:
-        index = point.get("customdata")
-        if isinstance(index, Mapping):  # Streamlit's form of a row of several values
-            index = list(index.values())
-        if isinstance(index, list | tuple):
-            index = index[0] if index else None
-        if index is not None:
-            return int(index)
-    return None
+    numbers = range(count) if numbers is None else numbers
+    return Sheet(
+        pictures=[png(image, math.ceil(SIDE / max(image.shape[-2:]))) for image in images],
+        captions=[] if headings else [str(label) for label in labels],
+        spoken=[f"image {number}: {label}" for number, label in zip(numbers, labels, strict=True)],
+        columns=columns,
+        headings=[str(heading) for heading in headings],
+        current=selected,
+        kinds=list(kinds),
+    )

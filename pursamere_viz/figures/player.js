@@ -3,7 +3,7 @@
  * mountPlayer(root, Plotly, onPick) -> { update(film), destroy() }
  *   root   an element that holds the markup of player.html
  *   onPick called with [x, y] where the plane was clicked, if the film picks
- *   film   { figure: { data, layout }, frames, narrow, said, table, waiting, picks }; see figures/player.py
+ *   film   { figure: { data, layout, narrow, large }, frames, said, table, waiting, picks }; see figures/player.py
  *
  * A new film takes the place of the old one in the same element: step, size and presenter mode stay, nothing is built anew.
  */
@@ -12,9 +12,11 @@ function mountPlayer(root, Plotly, onPick = () => {}) {
   const player = find(".player"), graph = find(".player-figure"), line = find(".player-said"), table = find(".player-table");
   const waiting = find(".player-waiting");
   const NARROW = 700; // px of width below which the panels stack
-  const LARGER = 1.3; // type in presenter mode
+  const LARGER = 1.45; // type in presenter mode: 20 px and more
   const config = { displaylogo: false, displayModeBar: false, responsive: false };
+  const INK = '"#1B1F24"', PAPER = '"#FFFFFF"'; // theme.py's, in whose place stand the page's own
   let film = null;
+  let inked = {}; // the film's figure in the page's colours, and in which
   let drawing = false, again = false, gone = false;
   let spoken = 0; // when the live region last spoke
 
@@ -56,13 +58,23 @@ function mountPlayer(root, Plotly, onPick = () => {}) {
     return layout;
   }
 
+  /* The film's figure with the page's own colours of text and ground. */
+  function figure() {
+    const { color } = getComputedStyle(player), ground = getComputedStyle(player).backgroundColor;
+    if (inked.of !== film || inked.color !== color || inked.ground !== ground) {
+      const text = JSON.stringify(film.figure).replaceAll(INK, `"${color}"`).replaceAll(PAPER, `"${ground}"`);
+      inked = { of: film, color, ground, figure: JSON.parse(text) };
+    }
+    return inked.figure;
+  }
+
   /* The figure as it is at a step: the frame's properties over those of the traces that move. */
   function at(wanted) {
-    const narrow = film.narrow && graph.clientWidth < NARROW;
-    const data = film.figure.data.map((trace) => ({ ...trace }));
+    const narrow = film.figure.narrow && graph.clientWidth < NARROW;
+    const data = figure().data.map((trace) => ({ ...trace }));
     const frame = film.frames[Math.min(wanted, film.frames.length - 1)];
     frame?.data.forEach((change, k) => Object.assign(data[frame.traces[k]], change));
-    const layout = clone(narrow ? film.narrow : film.figure.layout);
+    const layout = clone((narrow && figure().narrow) || (presenting() && figure().large) || figure().layout);
     layout.width = graph.clientWidth;
     layout.font = { ...layout.font, family: getComputedStyle(player).fontFamily };
     if (!narrow) layout.height = height();
@@ -70,7 +82,8 @@ function mountPlayer(root, Plotly, onPick = () => {}) {
     layout.datarevision = (layout.datarevision ?? 0) + 1;
     if (!presenting()) return { data, layout, frames: film.frames, config };
     const large = (part) => scaled(part, LARGER);
-    return { data: data.map(large), layout: spread(large(layout)), frames: film.frames, config };
+    for (const side of "lrtb") layout.margin[side] = Math.round(layout.margin[side] * LARGER);
+    return { data: data.map(large), layout: narrow || figure().large ? large(layout) : spread(large(layout)), frames: film.frames, config };
   }
 
   async function draw() {
@@ -114,6 +127,7 @@ function mountPlayer(root, Plotly, onPick = () => {}) {
 
   function toggle(name, on) {
     player.classList.toggle(name, on);
+    if (on && !player.querySelector(":focus")) find('[data-go="play"]').focus({ preventScroll: true });
     draw();
   }
 
@@ -149,6 +163,7 @@ function mountPlayer(root, Plotly, onPick = () => {}) {
   }
 
   const onFull = () => { if (!document.fullscreenElement && presenting()) toggle("presenting", false); else draw(); };
+  const onColour = (event) => event.target === player && event.propertyName === "color" && draw(); // another theme
   let size = "";
   const watch = new ResizeObserver(() => {
     const now = `${graph.clientWidth}x${window.innerHeight}`;
@@ -162,6 +177,7 @@ function mountPlayer(root, Plotly, onPick = () => {}) {
   document.addEventListener("fullscreenchange", onFull);
   document.addEventListener("keydown", onKey);
   player.addEventListener("click", onClick);
+  player.addEventListener("transitionend", onColour);
   graph.addEventListener("click", onPlane, true);
 
   return {

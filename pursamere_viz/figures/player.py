@@ -24,6 +24,7 @@ class Film:
     about: str  # the whole in one sentence, for who cannot see it
     table: tuple[list[str], list[list[str]]] | None = None  # the numbers: heads, and one row a step
     narrow: go.Layout | None = None  # the layout where there is room for one panel beside another only
+    large: go.Layout | None = None  # the layout of the large view, where it differs
     waiting: str = ""  # what is still being computed
     more: int = 0  # what the host is asked for when this is drawn; 0 where there is no more
     picks: str = ""  # the subplot, as "xy", on which a click is handed on as its place
@@ -41,8 +42,9 @@ class Film:
             "more": self.more,
             "picks": self.picks,
         }
-        if self.narrow is not None:
-            plain["narrow"] = json.loads(to_json(go.Figure(layout=self.narrow), engine="json"))["layout"]
+        for name, layout in (("narrow", self.narrow), ("large", self.large)):
+            if layout is not None:
+                plain["figure"][name] = json.loads(to_json(go.Figure(layout=layout), engine="json"))["layout"]
         if self.table is not None:
             plain["table"] = {"head": self.table[0], "rows": self.table[1]}
         return plain

@@ -1,7 +1,8 @@
 """How every figure looks: a colour-blind-safe palette, sizes for a projector, and the wording of numbers.
 
-Colours are Okabe-Ito and readable on a light and on a dark page. Text is left without a colour wherever possible: the
-page (Streamlit's theme) or the template (plotly_white in a notebook or an exported page) decides it.
+Every colour of a line stands out at 3:1 or more on a light page and on a dark one, and no two are closer than 15 (CIEDE2000), to
+people who do not see red or green either. No text bears such a colour, which would take 4.5:1: the page (Streamlit's theme) or
+the template (plotly_white in a notebook) decides what colour text has. What must be seen on a tint is drawn in INK.
 """
 
 from __future__ import annotations
@@ -12,21 +13,29 @@ from collections.abc import Iterable
 import plotly.graph_objects as go
 import torch
 
-BLUE, SKY, GREEN, ORANGE = "#0072B2", "#56B4E9", "#009E73", "#E69F00"
-VERMILLION, PURPLE, YELLOW, GREY = "#D55E00", "#CC79A7", "#F0E442", "#8A8A8A"
+BLUE, SKY, GREEN, ORANGE = "#0090F8", "#48A0B0", "#00A878", "#E87000"
+VERMILLION, PURPLE, GREY = "#C81800", "#8050A0", "#787078"
+YELLOW = "#F0E442"  # for marks with an outline only: too pale for a line on a light page
+INK, PAPER = "#1B1F24", "#FFFFFF"  # text and page; the player puts those of the page that it is on in their place
+BLACK, WHITE = "#000000", "#FEFEFE"  # the same on every page; Plotly draws this white as it draws #FFFFFF
+TINT = 0.15  # opacity of an area under lines
 
 GRID = "rgba(128,128,128,0.3)"  # on a light page and on a dark one
 
 CLEAN, ATTACKED, PURIFIED = BLUE, VERMILLION, GREEN
 RIGHT, WRONG = GREEN, VERMILLION
-FIRST_LINE, SECOND_LINE = SKY, ORANGE
-OTHER_CLASSES = (PURPLE, SKY, ORANGE, BLUE, YELLOW, GREY)
+FIRST_LINE, SECOND_LINE = BLUE, ORANGE
+OTHER_CLASSES = (PURPLE, SKY, ORANGE, BLUE, GREY)
 
+SHARES = {
+    "tickvals": [0, 0.25, 0.5, 0.75, 1],
+    "ticktext": ["0 %", "25 %", "50 %", "75 %", "100 %"],
+}  # an axis of shares
 TEXT, LABEL, TITLE = 14, 16, 18  # px; the smallest text is readable from the last row
 LOG_SPAN = 100.0  # an axis over more than two decades is logarithmic
 
 # Red adds, blue takes away; white in the middle on both pages, because it stands for "no change", not for the page.
-SIGNED = [[0.0, BLUE], [0.5, "#FFFFFF"], [1.0, VERMILLION]]
+SIGNED = [[0.0, "#0072B2"], [0.5, WHITE], [1.0, "#D55E00"]]
 TRANSPARENT = "rgba(0,0,0,0)"
 
 
@@ -55,6 +64,18 @@ def short(value: float) -> str:
     """Three significant digits for people: 0.0123, 1.24, 3.2e-05."""
     text = f"{value:.1e}" if 0 < abs(value) < 1e-3 else f"{value:.3g}"
     return "−" + text[1:] if value < 0 else text
+
+
+def on(colour: str) -> str:
+    """Black or white: what can be read on an area of this colour at 4.5:1 or more."""
+    return BLACK if luminance(colour) > 0.1833 else WHITE
+
+
+def luminance(colour: str) -> float:
+    """Relative luminance of "#rrggbb" as WCAG 2 defines it, 0 to 1."""
+    parts = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+    red, green, blue = (part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts)
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
 
 
 def coloured(text: str, colour: str) -> str:

@@ -9,7 +9,7 @@
 function mountTransport(root, findGraph) {
   const find = (selector) => root.querySelector(selector);
   const bar = find(".transport"), range = find("input"), counter = find("output"), speed = find("select");
-  const play = find('[data-go="play"]');
+  const play = find('[data-go="play"]'), figure = find(".player-figure");
   const jump = { mode: "immediate", frame: { duration: 0, redraw: true }, transition: { duration: 0 } };
   let graph = null; // the graph div that the bar drives at the moment
   let last = -1; // its last step; -1 while there is none
@@ -22,6 +22,9 @@ function mountTransport(root, findGraph) {
   const patience = () => new Promise((done) => setTimeout(done, 1000));
   const shown = () => graph?.layout?.meta?.step;
 
+  // Not the attribute "disabled": a button that has the focus would lose it to the page.
+  const able = (button, can) => button.setAttribute("aria-disabled", String(!can));
+
   function render() {
     const none = last < 0;
     range.max = Math.max(last, 0);
@@ -29,9 +32,9 @@ function mountTransport(root, findGraph) {
     range.disabled = last < 1;
     counter.textContent = none ? "step – / –" : `step ${step} / ${last}`;
     range.setAttribute("aria-valuetext", counter.textContent);
-    for (const name of ["first", "back"]) find(`[data-go="${name}"]`).disabled = step < 1;
-    for (const name of ["forward", "last"]) find(`[data-go="${name}"]`).disabled = none || step >= last;
-    play.disabled = last < 1;
+    for (const name of ["first", "back"]) able(find(`[data-go="${name}"]`), step > 0);
+    for (const name of ["forward", "last"]) able(find(`[data-go="${name}"]`), !none && step < last);
+    able(play, last > 0);
     play.classList.toggle("playing", timer !== null);
     play.setAttribute("aria-label", timer !== null ? "Pause" : "Play");
     bar.dataset.step = step;
@@ -122,18 +125,22 @@ function mountTransport(root, findGraph) {
   const keys = { ArrowLeft: "back", ArrowRight: "forward", Home: "first", End: "last", " ": "play" };
   const typing = "input:not([type=checkbox]), textarea, select, [contenteditable], [role=slider], [role=textbox], [role=combobox], [role=listbox], " +
     "[role=option], [role=radio], [role=tab], [role=menu], [role=menuitem], [role=spinbutton], [role=dialog], [role=grid]";
-  const pressing = "input, button, a, summary, [role=button], [role=checkbox], [role=switch]";
 
   function onKey(event) {
     const name = keys[event.key];
     if (!name || event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey) return;
     const path = event.composedPath();
     const focus = path[0] instanceof Element ? path[0] : document.body;
+    const alone = bar.closest(".presenting") && focus === document.body;
     if (path.includes(bar)) {
       if (focus === speed || (event.key === " " && focus !== range)) return;
-    } else if (event.key !== " " && focus.closest('[role=combobox][aria-expanded="false"]')) {
+    } else if (path.includes(figure) || alone) {
+      // The figure is the bar's.
+    } else if (!event.key.startsWith("Arrow")) {
+      return; // Space, Home and End scroll the page
+    } else if (focus.closest('[role=combobox][aria-expanded="false"]')) {
       // A closed list has no use for these keys, and keeps the focus after a choice.
-    } else if (focus.closest(typing) || (event.key === " " && focus.closest(pressing))) {
+    } else if (focus.closest(typing)) {
       return;
     }
     event.preventDefault();
@@ -142,7 +149,7 @@ function mountTransport(root, findGraph) {
 
   function onClick(event) {
     const button = event.target.closest("[data-go]");
-    if (button && !button.disabled) act(button.dataset.go);
+    if (button && button.getAttribute("aria-disabled") !== "true") act(button.dataset.go);
   }
 
   function onSlide() {

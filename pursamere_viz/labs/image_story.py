@@ -79,10 +79,11 @@ def table(run: Run) -> tuple[list[str], list[list[str]]]:
         "error": of.error, "sharpness": of.sharpness, "curvature": of.curvature, "sigma x score": of.score_norm,
         "L2 to the mode": of.mode_distance, "L2 to the clean image": of.l2_clean,
     }  # fmt: skip
+    writers = [wording.alike(values[:, 0].tolist()) for values in columns.values()]
     settled = of.mode_settled[:, 0].tolist()
     rows = []
     for step, shares in enumerate(of.probabilities[:, 0]):
-        numbers = [f"{float(values[step, 0]):.4g}" for values in columns.values()]
+        numbers = [write(float(values[step, 0])) for values, write in zip(columns.values(), writers, strict=True)]
         if not settled[step]:
             numbers[4] = "not settled"
         known = ["…" if number == "nan" or (name == "L2 to the mode" and "modes" in run.missing) else number
@@ -114,7 +115,7 @@ def facts(run: Run) -> str:
 
 def _read(run: Run, probabilities: Tensor) -> str:
     share, index = probabilities.max(-1)
-    return f"{run.class_names[int(index)]} ({100 * float(share):.0f} %)"
+    return f"{run.class_names[int(index)]} ({wording.percent(float(share))})"
 
 
 def _with_article(name: str) -> str:

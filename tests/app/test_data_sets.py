@@ -27,7 +27,7 @@ TEST_IMAGES = 40  # on the disk of these tests
 
 
 def headline(app) -> str:
-    [line] = [markdown.value for markdown in app.markdown if markdown.value.startswith("####")]
+    [line] = [markdown.value for markdown in app.markdown if markdown.value.startswith("# ")]
     return line
 
 

@@ -28,7 +28,7 @@ def open_lab(open_app):
 
 
 def headline(app) -> str:
-    [line] = [markdown.value for markdown in app.markdown if markdown.value.startswith("####")]
+    [line] = [markdown.value for markdown in app.markdown if markdown.value.startswith("# ")]
     return line
 
 

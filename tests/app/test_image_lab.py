@@ -20,7 +20,7 @@ PRESETS = sorted(compute.PRESETS.glob("*.json"))
 
 
 def headline(app) -> str:
-    [line] = [markdown.value for markdown in app.markdown if markdown.value.startswith("####")]
+    [line] = [markdown.value for markdown in app.markdown if markdown.value.startswith("# ")]
     return line
 
 

@@ -61,7 +61,7 @@ def open_bench(open_app, shelf, measured):
 
 
 def headline(app) -> str:
-    return next(markdown.value for markdown in app.markdown if markdown.value.startswith("####"))
+    return next(markdown.value for markdown in app.markdown if markdown.value.startswith("# "))
 
 
 def url(app) -> dict[str, str]:

@@ -9,11 +9,12 @@ import pytest
 import torch
 from scipy.optimize import brentq
 
-from pursamere_viz import DensityScenario, run_density
+from pursamere_viz import DensityScenario, run_density, wording
 from pursamere_viz.analysis.sigma_sweep import log_spaced, sigma_sweep
 from pursamere_viz.densities.presets import PRESETS, PRESETS_1D
 from pursamere_viz.figures import density_film, density_lab, sigma_sweep_figure, to_html
-from pursamere_viz.figures.density_lab.figure import CHARTS, LOOKS
+from pursamere_viz.figures.density_lab.figure import CHARTS, LOOKS, SHORT, SIDE
+from pursamere_viz.figures.density_lab.film import WIDTH
 from pursamere_viz.figures.density_lab.layers import layer_traces
 from pursamere_viz.figures.density_lab.plane import GRID, density_plane
 from pursamere_viz.labs.density_scenario import LAYERS
@@ -61,7 +62,12 @@ def test_dots_and_titles_tell_the_values_of_the_step(run, figure):
             if name == "mode_distance":
                 values = [max(value, 1e-4) for value in values]
             assert np.allclose(part.y, values, rtol=1e-6, atol=1e-3)
-            assert any(title in (other.text or [""])[0] for _, other in moving(figure, step))
+            readings = [other.text[0] for _, other in moving(figure, step) if other.text]
+            written = wording.alike(v for path in run.paths for v in getattr(path, name).tolist())
+            rows = [f"<b>{written(float(getattr(path, name)[min(step, len(path.points) - 1)]))}</b> {SHORT[path.method]}"
+                    for path in run.paths]  # fmt: skip
+            assert any(all(row in text for row in rows) for text in readings)
+            assert title in [trace.text[0] for trace in figure.data if trace.type == "scatter" and trace.text]
 
 
 @pytest.mark.parametrize("layer", LAYERS)
@@ -99,14 +105,16 @@ def test_the_film_says_where_each_path_is_and_hands_clicks_on(run):
     assert data["picks"] == "xy" and len(data["frames"]) == len(data["said"]) == len(data["table"]["rows"]) == last + 1
     for path in run.paths:
         assert f"{path.title} {float(path.mode_distance[-1]):.2g}" in data["said"][-1]
-        assert f"{float(path.error[-1]):.4g}" in data["table"]["rows"][-1]
+        written = wording.alike(value for one in run.paths for value in one.error.tolist())
+        assert written(float(path.error[-1])) in data["table"]["rows"][-1]
 
 
 def test_the_panels_of_a_narrow_page_do_not_meet(run):
     layout = density_film(run, "About.").narrow
     spans = sorted(layout[f"yaxis{k}"].domain for k in ("", 2, 3, 4))
     assert all(low[1] < high[0] for low, high in itertools.pairwise(spans)) and spans[-1][1] <= 1 and spans[0][0] >= 0
-    assert all(layout[f"xaxis{k}"].domain == (0, 1) for k in ("", 2, 3, 4))
+    assert layout.xaxis.domain == (0, 1)
+    assert all(layout[f"xaxis{k}"].domain == (0, 1 - SIDE / WIDTH) for k in (2, 3, 4))  # with room for their tables
 
 
 def test_a_run_without_paths_is_drawn(run):

@@ -204,7 +204,6 @@ def test_the_sheet_frames_what_broke() -> None:
     clean, stands = torch.tensor([True, True, False]), torch.tensor([True, False, False])
     fate = figures.fates(clean, stands)
     assert fate == ["stands", "broken", "lost"]
-    figure = figures.bench_sheet(torch.rand(3, 1, 8, 8), ["1", "2", "3"], ["1", "7", "9"], fate, [4, 5, 6])
-    assert [note.text for note in figure.layout.annotations] == ["1", "2 → 7", "3 → 9"]
-    assert [shape.line.color for shape in figure.layout.shapes] == ["#009E73", "#D55E00", "#8A8A8A"]
-    assert figure.data[0].text[1] == "image 5: 2 → 7, broken" and list(figure.data[0].customdata) == [0, 1, 2]
+    sheet = figures.bench_sheet(torch.rand(3, 1, 8, 8), ["1", "2", "3"], ["1", "7", "9"], fate, [4, 5, 6])
+    assert sheet.captions == ["✓ 1", "✗ 2 → 7", "○ 3 → 9"]
+    assert sheet.kinds == fate and sheet.spoken[1] == "image 5: 2 → 7, broken"

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from pursamere_viz import Scenario
-from pursamere_viz.figures import image_film
+from pursamere_viz.figures import image_film, theme
 from pursamere_viz.labs.image_run import PARTS, run_steps
 
 
@@ -53,7 +53,9 @@ def test_every_stage_can_be_drawn_and_says_what_is_missing(stages):
     assert "Play" in done["said"][0] and "Purified after 3 steps" in done["said"][-1]
     places = [(trace["xaxis"], trace["yaxis"]) for trace in first["figure"]["data"] if trace["type"] == "heatmap"]
     assert places == [
-        (t["xaxis"], t["yaxis"]) for t in done["figure"]["data"] if t["type"] == "heatmap" and t.get("opacity") != 0.25
+        (t["xaxis"], t["yaxis"])
+        for t in done["figure"]["data"]
+        if t["type"] == "heatmap" and t.get("opacity") != theme.TINT
     ]
 
 

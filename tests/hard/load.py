@@ -114,7 +114,7 @@ class Session:
     def answer(self) -> tuple[str, ...]:
         """What the page is about: its address and its headlines."""
         assert not self.texts("exception") and not self.texts("alert"), self.texts("exception") + self.texts("alert")
-        return (self.query, *(text for text in self.texts("markdown") if text.startswith("####")))
+        return (self.query, *(text for text in self.texts("markdown") if text.startswith("# ")))
 
 
 def tour(address: str, number: int) -> tuple[list[tuple[str, ...]], list[float]]:

@@ -96,4 +96,4 @@ def test_the_page_opens_whatever_stands_in_its_address(page, data, clear):
     app.run()
     assert not app.exception
     assert all(clear(error.value) for error in app.error)
-    assert app.error or any(text.value.startswith("####") for text in app.markdown)
+    assert app.error or any(text.value.startswith("# ") for text in app.markdown)

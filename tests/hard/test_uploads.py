@@ -188,7 +188,7 @@ def test_the_page_shows_a_run_or_says_in_a_sentence_why_not(run, tmp_path, monke
         app = AppTest.from_file(str(MAIN), default_timeout=400).run().switch_page("views/robustness_bench.py").run()
     assert not app.exception
     assert all(clear(error.value) for error in app.error)
-    assert app.error or any(text.value.startswith("####") for text in app.markdown)
+    assert app.error or any(text.value.startswith("# ") for text in app.markdown)
 
 
 @pytest.fixture(scope="module")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
+from pursamere_viz import wording
 from pursamere_viz.figures import theme
 from pursamere_viz.figures.density_lab.layers import KEPT, WHITE, layer_traces
 from pursamere_viz.figures.layers import Layer, add_layers, add_slider
@@ -16,12 +17,21 @@ if TYPE_CHECKING:
     from pursamere_viz.labs.density_run import DensityRun, MethodPath
 
 HEIGHT = 600  # px
+SIDE = 150  # px right of the charts for their tables
+KEYS = {"diamond": "◆", "circle": "●", "square": "■", "triangle-up": "▲", "triangle-down": "▼"}  # a symbol, in words
+SHORT = {
+    "sam": "SAM",
+    "error": "plain",
+    "stop_gradient": "stop-gradient",
+    "log_density": "log-density",
+    "tweedie": "Tweedie",
+}
 LOOKS = {  # colour, symbol, dash
     "sam": (theme.PURPLE, "diamond", "solid"),
     "error": (theme.VERMILLION, "circle", "solid"),
     "stop_gradient": (theme.ORANGE, "square", "dash"),
     "log_density": (theme.BLUE, "triangle-up", "dashdot"),
-    "tweedie": (theme.GREEN, "pentagon", "dot"),
+    "tweedie": (theme.GREEN, "triangle-down", "dot"),
 }
 CHARTS = (("error", "reconstruction error"), ("log_prob", "log p"), ("mode_distance", "L2 to the nearest mode"))
 
@@ -36,7 +46,7 @@ def density_lab(run: DensityRun, *, slider: bool = True) -> go.Figure:
         rows=3, cols=2, column_widths=[0.56, 0.44], horizontal_spacing=0.09, vertical_spacing=0.12,
         specs=[[{"rowspan": 3}, {}], [None, {}], [None, {}]],
     )  # fmt: skip
-    figure.update_layout(**theme.base_layout(HEIGHT), margin={"l": 8, "r": 16, "t": 44, "b": 84, "pad": 0})
+    figure.update_layout(**theme.base_layout(HEIGHT), margin={"l": 8, "r": 16 + SIDE, "t": 28, "b": 84, "pad": 0})
     background = [Layer(trace, 1, 1) for trace in layer_traces(run)]
     paths = [layer for path in run.paths for layer in path_layers(path)]
     charts = [layer for row in range(len(CHARTS)) for layer in chart_layers(run, row, last)]
@@ -48,12 +58,13 @@ def density_lab(run: DensityRun, *, slider: bool = True) -> go.Figure:
 
 
 def path_layers(path: MethodPath) -> list[Layer]:
-    """The whole path thin, the path so far thick, and a large symbol at the current point."""
+    """The whole path thin with a rim of the page's colour, the path so far thick, and a large symbol at the current point."""
     colour, symbol, dash = LOOKS[path.method]
     xs, ys = theme.numbers(path.points[:, 0], 5), theme.numbers(path.points[:, 1], 5)
     end = len(xs) - 1
     common = {"hoverinfo": "skip", "legendgroup": path.method}
-    whole = go.Scatter(x=xs, y=ys, mode="lines", line={"width": 1.5, "color": colour}, opacity=0.6, **common)
+    whole = go.Scatter(x=xs, y=ys, mode="lines", line={"width": 1.5, "color": colour}, **common)
+    rim = go.Scatter(x=xs, y=ys, mode="lines", line={"width": 8, "color": theme.PAPER}, **common)
     look = {"size": 5, "symbol": symbol, "color": colour}
     walked = go.Scatter(
         mode="lines+markers", line={"width": 4, "color": colour, "dash": dash}, marker=look, unselected=KEPT, **common
@@ -61,6 +72,7 @@ def path_layers(path: MethodPath) -> list[Layer]:
     large = {"size": 17, "symbol": symbol, "color": colour, "line": {"width": 2, "color": WHITE}}
     here = go.Scatter(mode="markers", marker=large, name=path.title, showlegend=True, unselected=KEPT, **common)
     return [
+        Layer(rim, 1, 1),
         Layer(whole, 1, 1),
         Layer(walked, 1, 1, lambda step: {"x": xs[: step + 1], "y": ys[: step + 1]}),
         Layer(here, 1, 1, lambda step: {"x": [xs[min(step, end)]], "y": [ys[min(step, end)]]}),
@@ -78,7 +90,7 @@ def start_layer(run: DensityRun) -> Layer:
 
 
 def chart_layers(run: DensityRun, row: int, last: int) -> list[Layer]:
-    """One quantity over the step, a line a purifier, with cursor, dots and the values in the title."""
+    """One quantity over the step, a line a purifier, with cursor, dots and a small table of the values beside it."""
     name, title = CHARTS[row]
     series = {path.method: [float(v) for v in getattr(path, name).tolist()] for path in run.paths}
     (low, high), log = value_range(name, series)
@@ -114,12 +126,19 @@ def chart_layers(run: DensityRun, row: int, last: int) -> list[Layer]:
             "y": shown([at(v, step) for v in series.values()], bottom),
         }
 
-    def reading(step: int) -> dict:
-        each = [theme.coloured(f"<b>{theme.short(at(v, step))}</b>", LOOKS[m][0]) for m, v in series.items()]
-        return {"text": [f"{title}<br>{' · '.join(each)}"]}
+    write = wording.alike(value for values in series.values() for value in values)
 
-    label = theme.text_at(-0.04 * max(last, 1), top, "", "top right", theme.TEXT)
-    return [*layers, Layer(dots, *cell, places), Layer(label, *cell, reading)]
+    def reading(step: int) -> dict:
+        rows = ((LOOKS[method], write(at(values, step)), SHORT[method]) for method, values in series.items())
+        lines = [
+            f"{theme.coloured(KEYS[symbol], colour)} <b>{value}</b> {name}" for (colour, symbol, _), value, name in rows
+        ]
+        return {"text": ["<br>".join(lines)]}
+
+    margin = 0.04 * max(last, 1)
+    named = theme.text_at(-margin, top, title, "top right", theme.TEXT)
+    readings = theme.text_at(last + margin, top, "", "bottom right", theme.TEXT)
+    return [*layers, Layer(dots, *cell, places), Layer(named, *cell), Layer(readings, *cell, reading)]
 
 
 def shown(values: list[float], floor: float) -> list[float]:
@@ -148,7 +167,8 @@ def style(figure: go.Figure, run: DensityRun, last: int) -> None:
         margin = 0.04 * max(last, 1)
         bottom = row == len(CHARTS)
         figure.update_xaxes(
-            range=[-margin, last + margin], nticks=6, zeroline=False, showticklabels=bottom,
+            range=[-margin, last + margin], nticks=6, tickvals=list(range(last + 1)) if last < 6 else None,
+            zeroline=False, showticklabels=bottom,
             title_text="step" if bottom else None, title_standoff=4, row=row, col=2,
         )  # fmt: skip
         look = {"dtick": 1, "exponentformat": "power"} if log else {"nticks": 4}

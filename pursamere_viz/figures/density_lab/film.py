@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pursamere_viz.figures.density_lab.figure import density_lab
+from pursamere_viz import wording
+from pursamere_viz.figures.density_lab.figure import SIDE, density_lab
 from pursamere_viz.figures.player import Film, stacked
 
 if TYPE_CHECKING:
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
 
 NARROW_HEIGHT = 1180  # px
 ROWS = ((10, 330), (560, 150), (760, 150), (960, 150))  # px from the top to each panel, and how high it is
+WIDTH = 334  # px of a panel on a telephone, about
 LEGEND = 372  # px from the top to the legend
 
 
@@ -20,6 +22,8 @@ def density_film(run: DensityRun, about: str) -> Film:
     figure = density_lab(run, slider=False)
     panels = {("x" + axis, "y" + axis): row for axis, row in zip(("", "2", "3", "4"), ROWS, strict=True)}
     narrow = stacked(figure, NARROW_HEIGHT, panels, right=16)
+    for axis in ("2", "3", "4"):
+        narrow[f"xaxis{axis}"].domain = (0, 1 - SIDE / WIDTH)
     narrow.legend.update(y=1 - LEGEND / NARROW_HEIGHT)
     return Film(figure, sentences(run), about, table(run), narrow, picks="xy")
 
@@ -44,12 +48,16 @@ def table(run: DensityRun) -> tuple[list[str], list[list[str]]]:
     """Place, error and distance to the nearest mode of every path at every step."""
     last = max((len(path.points) for path in run.paths), default=1) - 1
     head = ["step", *(f"{path.title}: {what}" for path in run.paths for what in ("place", "error", "L2 to a mode"))]
+    errors, distances = (
+        wording.alike(value for path in run.paths for value in getattr(path, name).tolist())
+        for name in ("error", "mode_distance")
+    )
     rows = []
     for step in range(last + 1):
         row = [str(step)]
         for path in run.paths:
             k = min(step, len(path.points) - 1)
             place = ", ".join(f"{v:.3f}" for v in path.points[k].tolist())
-            row += [place, f"{float(path.error[k]):.4g}", f"{float(path.mode_distance[k]):.3g}"]
+            row += [place, errors(float(path.error[k])), distances(float(path.mode_distance[k]))]
         rows.append(row)
     return head, rows

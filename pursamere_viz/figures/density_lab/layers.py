@@ -11,16 +11,16 @@ import plotly.graph_objects as go
 import torch
 
 from pursamere_viz.figures import theme
-from pursamere_viz.figures.image_lab.error_plane import label_spot
+from pursamere_viz.figures.image_lab.error_plane import label_spot, outline
 
 if TYPE_CHECKING:
     from pursamere_viz.analysis import Landscape
     from pursamere_viz.analysis.density_maps import Arrows
     from pursamere_viz.labs.density_run import DensityRun
 
-CLASS_COLOURS = (theme.SKY, theme.ORANGE, theme.GREEN, theme.PURPLE, theme.YELLOW, theme.BLUE, theme.VERMILLION)
-BASIN_COLOURS = (theme.GREEN, theme.YELLOW, theme.BLUE, theme.ORANGE, theme.PURPLE, theme.SKY, theme.VERMILLION)
-WHITE, BLACK = "#FFFFFF", "#1B1F24"
+CLASS_COLOURS = (theme.BLUE, theme.ORANGE, theme.GREEN, theme.PURPLE, theme.SKY, theme.VERMILLION)
+BASIN_COLOURS = (theme.GREEN, theme.PURPLE, theme.BLUE, theme.ORANGE, theme.SKY, theme.VERMILLION)
+WHITE, BLACK = theme.WHITE, theme.BLACK
 KEPT = {"marker": {"opacity": 1}}  # a click on the grid pales no other trace
 ATTACK_SYMBOLS = {"FGSM": "triangle-up", "PGD blind": "square", "PGD bpda": "pentagon", "PGD full": "hexagon"}
 
@@ -61,7 +61,7 @@ def patches(index: torch.Tensor, land: Landscape, colours: tuple[str, ...], opac
 def density_layer(run: DensityRun) -> list:
     """p as a blue cloud, linear in p."""
     land = run.maps.log_prob
-    scale = [[0, "rgba(0,114,178,0)"], [1, "rgba(0,114,178,0.75)"]]
+    scale = [[0, "rgba(0,144,248,0)"], [1, "rgba(0,144,248,0.4)"]]
     cloud = packed((land.values - land.values.max()).exp())
     return [go.Heatmap(**axes_of(land), z=cloud, colorscale=scale, zsmooth="best", showscale=False, hoverinfo="skip")]
 
@@ -70,7 +70,7 @@ def smoothed_layer(run: DensityRun) -> list:
     """Lines of equal p_s."""
     land = run.maps.smoothed
     shown = torch.exp(land.values - land.values.max())
-    trace = lines(land, "p smoothed", theme.BLUE, "dash", log=False)
+    trace = lines(land, "p smoothed", theme.INK, "dash", log=False)
     return [trace.update(z=packed(shown))]
 
 
@@ -80,7 +80,7 @@ def region_layer(run: DensityRun) -> list:
     taken = torch.cat([maps.modes.points, maps.minimisers.points, *(path.points for path in run.paths)])
     traces: list = []
     if "basins" not in run.scenario.shown():
-        traces.append(patches(maps.classes.values, maps.classes, CLASS_COLOURS, 0.2))
+        traces.append(patches(maps.classes.values, maps.classes, CLASS_COLOURS, theme.TINT))
     count = len(maps.lead)
     for label in range(count if count > 2 else count - 1):
         level = {"start": 0, "end": 0, "size": 1, "coloring": "lines"}
@@ -88,7 +88,7 @@ def region_layer(run: DensityRun) -> list:
             go.Contour(
                 **axes_of(maps.classes), z=packed(maps.lead[label]), contours=level, showscale=False,
                 name="decision boundary", hoverinfo="skip", line={"width": 3, "dash": "longdash"},
-                colorscale=[[0, theme.GREY], [1, theme.GREY]],
+                colorscale=[[0, theme.INK], [1, theme.INK]],
                 showlegend=label == 0, legendgroup="boundary",
             )
         )  # fmt: skip
@@ -100,9 +100,22 @@ def region_layer(run: DensityRun) -> list:
 
 
 def basin_layer(run: DensityRun) -> list:
-    """Which minimum (or mode) each start reaches under the purifier `defended`; white where it reaches none."""
+    """Which minimum (or mode) each start reaches under the purifier `defended`, outlined, with keys; empty where none."""
     found = run.basins
-    return [patches(found.index.double(), found, BASIN_COLOURS, 0.35)] if found is not None else []  # type: ignore[arg-type]
+    if found is None:
+        return []
+    modes = run.scenario.defended in ("log_density", "tweedie")
+    targets = (run.maps.smoothed_modes if modes else run.maps.minimisers).points.tolist()
+    keys = [
+        go.Scatter(
+            x=[None], y=[None], mode="markers", name=f"ends at ({targets[index][0]:.2f}, {targets[index][1]:.2f})", showlegend=True,
+            marker={"symbol": "square", "size": 16, "color": BASIN_COLOURS[index % len(BASIN_COLOURS)], "opacity": 0.5},
+            hoverinfo="skip",
+        )
+        for index in found.index.unique().tolist() if index >= 0
+    ]  # fmt: skip
+    areas = patches(found.index.double(), found, BASIN_COLOURS, theme.TINT)  # type: ignore[arg-type]
+    return [areas, outline(found.index, found.a, found.b), *keys]
 
 
 def arrow_layer(arrows: Arrows, name: str, colour: str) -> list:

@@ -14,7 +14,7 @@ from pursamere_viz.evaluation.numbers import BARE, Numbers, called, effort, perc
 from pursamere_viz.evaluation.tables import WORST
 from pursamere_viz.evaluation.verdicts import curves_verdict, effort_verdict, radius_verdict
 from pursamere_viz.figures import theme
-from pursamere_viz.figures.evaluation.style import faint, finished, hover, looks, spread
+from pursamere_viz.figures.evaluation.style import DASHES, SYMBOLS, faint, finished, hover, looks, spread
 
 LINES = 6  # purifiers that can be told apart as lines between two budgets
 ROW = 28  # px of a bar that lies
@@ -62,7 +62,7 @@ def _ranking(numbers: Numbers, focus: str, eps: float) -> go.Figure:
     height = 110 + ROW * len(order)
     figure = finished(figure, curves_verdict(numbers, focus, eps), shares=False, height=height)
     figure.update_layout(showlegend=False)
-    figure.update_xaxes(title_text=title, range=[0, 1.03], tickvals=[0, 0.25, 0.5, 0.75, 1], tickformat=".0%")
+    figure.update_xaxes(title_text=title, range=[0, 1.03], **theme.SHARES)
     return figure
 
 
@@ -113,12 +113,14 @@ def radius_lines(numbers: Numbers) -> go.Figure | None:
     figure, radii = go.Figure(), sorted(found)
     levels = [(0.0, CLEAN), *((eps, WORST) for eps in sorted(numbers.config.eps))]
     colours = (theme.BLUE, theme.GREEN, theme.ORANGE, theme.VERMILLION, theme.PURPLE, theme.SKY)
-    for (eps, attack), colour in zip(levels, colours, strict=False):
+    kinds = [(dash, symbol) for dash in DASHES for symbol in SYMBOLS]
+    for (eps, attack), colour, (dash, symbol) in zip(levels, colours, kinds, strict=False):
         points = [(radius, a) for radius in radii if (a := numbers.of(found[radius], attack, eps)) is not None]
         name = "no attack" if attack == CLEAN else f"eps {numbers.budget(eps)}"
         figure.add_scatter(
             x=[radius for radius, _ in points], y=[a.accuracy for _, a in points], mode="lines+markers", name=name,
-            error_y=spread(a for _, a in points), line={"color": colour, "width": 3}, marker={"size": 11},
+            error_y=spread(a for _, a in points), line={"color": colour, "width": 3, "dash": dash},
+            marker={"size": 11, "symbol": symbol},
             hovertext=[hover(f"radius {radius:g}, {name}", a) for radius, a in points], hoverinfo="text",
         )  # fmt: skip
     figure.update_xaxes(title_text=f"radius of the neighbourhood ({shipped.norm})", tickvals=radii)

@@ -17,7 +17,7 @@ from pursamere_viz.figures.evaluation.style import LINE, finished, hover, spread
 
 ROOM = 12  # bars that are wide enough for a number
 MOST = 4  # purifiers of which all modes are shown
-MODE_COLOURS = {"blind": theme.SKY, "bpda": theme.ORANGE, "full": theme.VERMILLION}
+MODE_COLOURS = {"blind": theme.BLUE, "bpda": theme.ORANGE, "full": theme.VERMILLION}
 HOW_COLOURS = (theme.SKY, theme.ORANGE, theme.PURPLE, theme.VERMILLION)
 
 
@@ -34,7 +34,7 @@ def mode_bars(numbers: Numbers, focus: str, eps: float) -> go.Figure | None:
         figure.add_bar(
             x=[numbers.name(p) for p, _ in drawn], y=[a.accuracy for _, (_, a) in drawn], name=mode, marker_color=colour,
             error_y=spread(a for _, (_, a) in drawn), text=[percent(a) for _, (_, a) in drawn], textposition="inside",
-            insidetextanchor="middle", textfont={"size": theme.LABEL, "color": "black"},
+            insidetextanchor="middle", textfont={"size": theme.LABEL, "color": theme.on(colour)},
             hovertext=[hover(f"{p}, {attack}", a) for p, (attack, a) in drawn], hoverinfo="text",
         )  # fmt: skip
     if BARE in bars:
@@ -94,7 +94,7 @@ def randomness_bars(numbers: Numbers, eps: float) -> go.Figure | None:
         figure.add_bar(
             x=[numbers.name(name) for name, _ in found], y=[a.accuracy for _, a in found], name=how, marker_color=colour,
             error_y=spread(a for _, a in found), text=[percent(a) for _, a in found], textposition="inside",
-            insidetextanchor="middle", textfont={"size": theme.LABEL, "color": "black"}, hoverinfo="text",
+            insidetextanchor="middle", textfont={"size": theme.LABEL, "color": theme.on(colour)}, hoverinfo="text",
             hovertext=[hover(f"{name}, {how}", a) for name, a in found],
         )  # fmt: skip
     if all(numbers.of(BARE, name, eps) is not None for name in common):

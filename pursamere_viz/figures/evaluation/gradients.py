@@ -10,9 +10,10 @@ from plotly.subplots import make_subplots
 
 from pursamere_viz.evaluation.numbers import BARE, Numbers, called
 from pursamere_viz.figures import theme
-from pursamere_viz.figures.evaluation.style import DASHES, Look, faint, finished, looks
+from pursamere_viz.figures.evaluation.style import Look, faint, finished, looks
 
 LINES = (theme.VERMILLION, theme.BLUE, theme.ORANGE, theme.GREEN, theme.PURPLE, theme.SKY)
+WALKS = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
 STILL = 0.2  # share of the rise in the last half of the iterations above which the loss is still rising
 LOST, GROWN = 0.01, 2.0  # norms of a step's Jacobian below and above which its gradient is in trouble
 
@@ -28,8 +29,8 @@ def loss_curves(numbers: Numbers, purifier: str, eps: float) -> go.Figure | None
     if not curves:
         return None
     figure = go.Figure()
-    for (attack, (steps, losses)), colour in zip(curves.items(), LINES, strict=False):
-        look = Look(colour, DASHES[0] if attack.endswith(":full") else "dot", "circle")
+    for number, ((attack, (steps, losses)), colour) in enumerate(zip(curves.items(), LINES, strict=False)):
+        look = Look(colour, WALKS[number % len(WALKS)], "circle")
         _line(figure, steps, losses, attack, look, hover="iteration %{x:.0f}: median loss %{y:.3g}")
     figure.update_xaxes(title_text=f"iteration, eps {numbers.budget(eps)}")
     figure.update_yaxes(title_text="loss of the defence", rangemode="tozero")

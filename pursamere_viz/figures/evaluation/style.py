@@ -84,6 +84,6 @@ def finished(figure: go.Figure, verdict: str, *, top: int = 50, shares: bool = T
     figure.update_xaxes(**look)
     figure.update_yaxes(**look)
     if shares:
-        ticks = {"tickvals": [0, 0.25, 0.5, 0.75, 1], "tickformat": ".0%"}
+        ticks = theme.SHARES
         figure.update_yaxes(range=[-0.03, 1.06], title_text="images still right", **ticks)
     return figure

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
 import plotly.graph_objects as go
 import torch
 from scipy.ndimage import distance_transform_edt
@@ -38,16 +39,35 @@ def region_layers(run: Run, path: torch.Tensor) -> list[Layer]:
     scale = [[(i + edge) / count, colours[label]] for i, label in enumerate(present) for edge in (0, 1)]
     fill = go.Heatmap(
         x=theme.numbers(regions.a), y=theme.numbers(regions.b), z=index.tolist(), zmin=-0.5, zmax=count - 0.5,
-        colorscale=scale, opacity=0.25, showscale=False, hoverinfo="skip",
+        colorscale=scale, opacity=theme.TINT, showscale=False, hoverinfo="skip",
     )  # fmt: skip
-    layers = [Layer(fill, ROW, COL)]
+    layers = [Layer(fill, ROW, COL), Layer(outline(index, regions.a, regions.b), ROW, COL)]
     for label in present:
         spot = label_spot(classes == label, regions.a, regions.b, path)
         if spot is not None:
             name = f"<b>{run.class_names[label]}</b>"
-            size = 24 if len(run.class_names[label]) < 4 else 18  # "8", but "automobile"
-            layers.append(Layer(theme.text_at(*spot, name, "middle center", size, opacity=0.75), ROW, COL))
+            layers.append(Layer(theme.text_at(*spot, name, "middle center", theme.TITLE), ROW, COL))
     return layers
+
+
+def outline(index: torch.Tensor, a: torch.Tensor, b: torch.Tensor) -> go.Scatter:
+    """Where cells (H,W) of different index meet, along their edges; a (W,), b (H,) are the centres of the cells."""
+    cells, (xs, ys) = index.numpy(), (edges(values) for values in (a, b))
+    upright = [(xs[j + 1], ys[i], xs[j + 1], ys[i + 1]) for i, j in np.argwhere(cells[:, 1:] != cells[:, :-1])]
+    level = [(xs[j], ys[i + 1], xs[j + 1], ys[i + 1]) for i, j in np.argwhere(cells[1:] != cells[:-1])]
+    pieces = np.array(upright + level).reshape(-1, 4)
+    gap = np.full(len(pieces), np.nan)
+    x, y = (np.stack([pieces[:, k], pieces[:, k + 2], gap], 1).ravel().astype(np.float32) for k in (0, 1))
+    return go.Scatter(x=x, y=y, mode="lines", line={"width": 2, "color": theme.INK}, hoverinfo="skip")
+
+
+def edges(centres: torch.Tensor) -> np.ndarray:
+    """The n + 1 edges of cells with these centres (n,)."""
+    values = centres.detach().cpu().double().numpy()
+    if len(values) == 1:
+        return np.array([values[0] - 0.5, values[0] + 0.5])
+    between = (values[1:] + values[:-1]) / 2
+    return np.concatenate([[2 * values[0] - between[0]], between, [2 * values[-1] - between[-1]]])
 
 
 def label_spot(
@@ -78,15 +98,17 @@ def contour_layer(run: Run) -> Layer:
 
 
 def path_layers(path: torch.Tensor) -> list[Layer]:
-    """The whole path thin, the path so far thick, and a ring at the current point; path (T+1,2)."""
+    """The whole path thin with a rim of the page's colour, the path so far thick, a ring at the current point; path (T+1,2)."""
     xs, ys = theme.numbers(path[:, 0], 5), theme.numbers(path[:, 1], 5)
     whole = go.Scatter(x=xs, y=ys, mode="lines", line={"width": 2, "color": theme.GREY}, hoverinfo="skip")
+    rim = go.Scatter(x=xs, y=ys, mode="lines", line={"width": 9, "color": theme.PAPER}, hoverinfo="skip")
     walked = go.Scatter(
         mode="lines+markers", line={"width": 4, "color": theme.PURPLE}, marker={"size": 8}, hoverinfo="skip"
     )
     ring = {"symbol": "circle-open", "size": 26, "color": theme.PURPLE, "line": {"width": 4}}
     here = go.Scatter(mode="markers", marker=ring, hovertemplate="current point (%{x:.2f}, %{y:.2f})<extra></extra>")
     return [
+        Layer(rim, ROW, COL),
         Layer(whole, ROW, COL),
         Layer(walked, ROW, COL, lambda step: {"x": xs[: step + 1], "y": ys[: step + 1]}),
         Layer(here, ROW, COL, lambda step: {"x": [xs[step]], "y": [ys[step]]}),
@@ -127,7 +149,7 @@ def marker_layers(ends: torch.Tensor, window: torch.Tensor) -> list[Layer]:
     sides = name_sides(ends, window)
     layers = []
     for i, (name, symbol, colour) in enumerate(looks):
-        marker = {"symbol": symbol, "size": 16, "color": colour, "line": {"width": 1.5, "color": "#FFFFFF"}}
+        marker = {"symbol": symbol, "size": 16, "color": colour, "line": {"width": 1.5, "color": theme.PAPER}}
         trace = go.Scatter(
             x=[ends[i, 0].item()], y=[ends[i, 1].item()], mode="markers+text", marker=marker, cliponaxis=False,
             text=[f"<b>{name}</b>"], textposition=sides[i], textfont={"size": theme.LABEL},

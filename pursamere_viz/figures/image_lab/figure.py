@@ -32,8 +32,8 @@ def image_lab(run: Run, *, slider: bool = True) -> go.Figure:
         vertical_spacing=0.13, horizontal_spacing=0.055,
         specs=[[{}, {}, {}, {}], [plane, None, {}, {"secondary_y": True}], [None, None, {}, {}]],
     )  # fmt: skip
-    # Class names stand to the right of the confidence lines: "8" needs less room than "T-shirt/top".
-    right = 24 + LETTER * max(len(line.name) for line in confidence_lines(run))
+    # Class names and their keys stand to the right of the confidence lines: "8" needs less room than "T-shirt/top".
+    right = 44 + LETTER * max(len(line.name) for line in confidence_lines(run))
     figure.update_layout(**theme.base_layout(HEIGHT), margin={"l": 8, "r": right, "t": 28, "b": 44, "pad": 0})
     add_layers(figure, [*image_layers(run), *plane_layers(run), *chart_layers(run)], run.trajectory.points.shape[0] - 1)
     style_image_axes(figure, run)

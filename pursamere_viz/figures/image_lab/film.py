@@ -31,7 +31,23 @@ def image_film(run: Run) -> Film:
     """A run, finished or under way, for the player."""
     figure = image_lab(run, slider=False)
     waiting = WAITING[run.missing[0]] if run.missing else ""
-    return Film(figure, sentences(run), headline_text(run), table(run), _narrow(figure), waiting)
+    return Film(figure, sentences(run), headline_text(run), table(run), _narrow(figure), _large(figure), waiting)
+
+
+def _large(figure: go.Figure) -> go.Layout:
+    """The layout of the large view: a third of the height for the images, and room for larger words between the rows."""
+    layout, taken = go.Layout(figure.layout), 0.35
+    between, low = 0.13, (1 - taken - 2 * 0.13) / 2
+    rows = {
+        (1 - taken, 1.0): ("", "2", "3", "4"),
+        (low + between, 2 * low + between): ("6", "7", "8"),
+        (0.0, low): ("9", "10"),
+    }
+    for domain, axes in rows.items():
+        for axis in axes:
+            layout[f"yaxis{axis}"].domain = domain
+    layout.yaxis5.domain = (0.0, 1 - taken - between)
+    return layout
 
 
 def _narrow(figure: go.Figure) -> go.Layout:

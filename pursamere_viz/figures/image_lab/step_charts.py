@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 CELLS = {"error": (2, 3), "sharpness": (2, 4), "mode": (3, 3), "confidence": (3, 4)}
 LABEL_GAP = 0.15  # of the confidence axis: the height of a direct label
+KEYS = {"solid": "━", "dash": "╍", "dot": "┅"}  # what a line looks like, in words beside it
+SYMBOLS = ("circle", "diamond", "square", "triangle-up")  # of the dots on the lines, in their order
 
 
 @dataclass(frozen=True)
@@ -40,15 +42,19 @@ class Line:
         """The values with a gap where there is none."""
         return [value if self.has(step) else None for step, value in enumerate(self.values)]
 
+    def key(self) -> str:
+        """A piece of the line, for a text."""
+        return theme.coloured(f"<b>{KEYS[self.dash]}</b>", self.colour)
+
     def reading(self, step: int) -> str:
         """The line's key and its value at a step: legend and readout in one."""
-        key = theme.coloured("<b>━</b>" if self.dash == "solid" else "<b>╍</b>", self.colour)
-        value = self.values[step]
+        key, value = self.key(), self.values[step]
         if math.isnan(value):
             return f"{key} {self.name} …"
         if not self.has(step):
             return f"{key} {self.name} <b>not settled</b>"
-        return f"{key} {self.name} <b>{wording.percent(value) if self.word == 'percent' else theme.short(value)}</b>"
+        write = wording.percent if self.word == "percent" else wording.alike(self.values)
+        return f"{key} {self.name} <b>{write(value)}</b>"
 
 
 def chart_lines(run: Run) -> dict[str, list[Line]]:
@@ -122,7 +128,9 @@ def moving_layers(lines: list[Line], chart: str) -> list[Layer]:
     layers = [Layer(cursor, *cell, lambda step: {"x": [step, step]})]
     for secondary in dict.fromkeys(line.secondary for line in lines):
         dotted = [line for line in lines if line.secondary == secondary]
-        marker = {"size": 11, "color": [line.colour for line in dotted], "line": {"width": 2, "color": theme.GREY}}
+        symbols = [SYMBOLS[lines.index(line) % len(SYMBOLS)] for line in dotted]
+        marker = {"size": 11, "color": [line.colour for line in dotted], "symbol": symbols}
+        marker["line"] = {"width": 1.5, "color": theme.INK}
         layers.append(
             Layer(go.Scatter(mode="markers", marker=marker, hoverinfo="skip"), *cell, dots(dotted), secondary)
         )
@@ -160,8 +168,8 @@ def direct_labels(lines: list[Line]) -> list[Layer]:
 
 
 def direct_label(line: Line) -> str:
-    """The line's name in its colour, clear of the dot."""
-    return theme.coloured(f"\N{NO-BREAK SPACE}<b>{line.name}</b>", line.colour)
+    """A piece of the line and its name, clear of the dot."""
+    return f"\N{NO-BREAK SPACE}{line.key()}\N{NO-BREAK SPACE}<b>{line.name}</b>"
 
 
 def step_range(end: int) -> tuple[float, float]:
@@ -195,7 +203,7 @@ def style_chart_axes(figure: go.Figure, run: Run) -> None:
         for secondary in sorted({bool(line.secondary) for line in lines}):
             (low, high), log = axis_range(chart, lines, secondary=secondary)
             look = {"dtick": 1, "exponentformat": "power"} if log else {"nticks": 5, "tickformat": "~g"}
-            look |= {"tickformat": ".0%", "tickvals": [0, 0.5, 1]} if chart == "confidence" else {}
+            look |= {"tickvals": [0, 0.5, 1], "ticktext": ["0 %", "50 %", "100 %"]} if chart == "confidence" else {}
             if secondary:  # two scales of numbers would not fit; the readout tells the values
                 look = {"showticklabels": False, "ticks": ""}
             figure.update_yaxes(

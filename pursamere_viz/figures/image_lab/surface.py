@@ -77,7 +77,7 @@ def end_marks(ends: torch.Tensor, heights: torch.Tensor) -> go.Scatter3d:
 
 def end_names(ends: torch.Tensor, heights: torch.Tensor) -> list[dict]:
     """Their names on a ground of their own: they stand before the surface, which is dark on every page."""
-    ground = {"bgcolor": "rgba(255,255,255,0.85)", "font": {"size": theme.LABEL, "color": "#1B1F24"}}
+    ground = {"bgcolor": "rgba(255,255,255,0.85)", "font": {"size": theme.LABEL, "color": theme.BLACK}}
     places = zip(END_NAMES, ends.tolist(), heights.tolist(), strict=True)
     return [
         {"text": f"<b>{name}</b>", "x": a, "y": b, "z": height, "ax": 0, "ay": -38, "arrowcolor": theme.GREY} | ground
