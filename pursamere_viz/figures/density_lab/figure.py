@@ -49,6 +49,8 @@ def density_lab(run: DensityRun, *, slider: bool = True) -> go.Figure:
     figure.update_layout(**theme.base_layout(HEIGHT), margin={"l": 8, "r": 16 + SIDE, "t": 28, "b": 84, "pad": 0})
     background = [Layer(trace, 1, 1) for trace in layer_traces(run)]
     paths = [layer for path in run.paths for layer in path_layers(path)]
+    for layer in paths:
+        layer.trace.showlegend = False  # the tables beside the charts name them
     charts = [layer for row in range(len(CHARTS)) for layer in chart_layers(run, row, last)]
     add_layers(figure, [*background, *paths, start_layer(run), *charts], last)
     style(figure, run, last)

@@ -108,7 +108,7 @@ def basin_layer(run: DensityRun) -> list:
     targets = (run.maps.smoothed_modes if modes else run.maps.minimisers).points.tolist()
     keys = [
         go.Scatter(
-            x=[None], y=[None], mode="markers", name=f"ends at ({targets[index][0]:.2f}, {targets[index][1]:.2f})", showlegend=True,
+            x=[None], y=[None], mode="markers", name=f"ends at ({at(targets[index][0])}, {at(targets[index][1])})", showlegend=True,
             marker={"symbol": "square", "size": 16, "color": BASIN_COLOURS[index % len(BASIN_COLOURS)], "opacity": 0.5},
             hoverinfo="skip",
         )
@@ -116,6 +116,11 @@ def basin_layer(run: DensityRun) -> list:
     ]  # fmt: skip
     areas = patches(found.index.double(), found, BASIN_COLOURS, theme.TINT)  # type: ignore[arg-type]
     return [areas, outline(found.index, found.a, found.b), *keys]
+
+
+def at(value: float) -> str:
+    """A coordinate to two decimals."""
+    return f"{round(value, 2) or 0:.2f}".replace("-", "−")
 
 
 def arrow_layer(arrows: Arrows, name: str, colour: str) -> list:
