@@ -45,6 +45,7 @@ from pursamere_viz.densities import (
     find_modes,
 )
 from pursamere_viz.densities.bayes import BayesClassifier
+from pursamere_viz.labs.compare import Comparison, compare, compare_steps
 from pursamere_viz.labs.density_run import DensityRun, run_density
 from pursamere_viz.labs.density_scenario import DensityScenario, window
 from pursamere_viz.labs.explain_step import ExplainedStep, explain_step
@@ -80,6 +81,7 @@ __all__ = [
     "AttackKind",
     "Basins",
     "BayesClassifier",
+    "Comparison",
     "DataSet",
     "DefenceConfig",
     "Denoiser",
@@ -116,6 +118,8 @@ __all__ = [
     "basins",
     "build",
     "certified_minimisers",
+    "compare",
+    "compare_steps",
     "critical_points",
     "evaluate",
     "explain_step",

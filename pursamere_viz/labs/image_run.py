@@ -137,21 +137,26 @@ def _on_cpu(result: Any) -> Any:
     return dataclasses.replace(result, **moved)
 
 
-def to_npz(result: Run) -> bytes:
-    """The trajectory with everything measured along it and its scenario (JSON), as an .npz file."""
-    arrays: dict[str, Any] = {"x": result.x, "y": result.y, "x_adv": result.examples.x_adv}
-    arrays |= {"attack_path": result.examples.path, "attack_loss": result.examples.loss}
-    arrays |= {field.name: getattr(result.trajectory, field.name) for field in dataclasses.fields(result.trajectory)}
+def arrays(result: Run) -> dict[str, Any]:
+    """The trajectory with everything measured along it and its scenario (JSON), as named arrays."""
+    tensors: dict[str, Tensor] = {"x": result.x, "y": result.y, "x_adv": result.examples.x_adv}
+    tensors |= {"attack_path": result.examples.path, "attack_loss": result.examples.loss}
+    tensors |= {field.name: getattr(result.trajectory, field.name) for field in dataclasses.fields(result.trajectory)}
     metrics = {field.name: getattr(result.metrics, field.name) for field in dataclasses.fields(result.metrics)}
-    arrays |= {name: value for name, value in metrics.items() if isinstance(value, Tensor)}
-    arrays |= {
+    tensors |= {name: value for name, value in metrics.items() if isinstance(value, Tensor)}
+    tensors |= {
         "landscape": result.landscape.values,
         "landscape_a": result.landscape.a,
         "landscape_b": result.landscape.b,
     }
-    buffer = io.BytesIO()
     described = json.dumps(dataclasses.asdict(result.scenario))
-    np.savez_compressed(buffer, scenario=np.array(described), **{name: value.numpy() for name, value in arrays.items()})
+    return {"scenario": np.array(described), **{name: value.numpy() for name, value in tensors.items()}}
+
+
+def to_npz(result: Run) -> bytes:
+    """The `arrays` of a run as an .npz file."""
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, **arrays(result))
     return buffer.getvalue()
 
 

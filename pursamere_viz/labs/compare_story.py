@@ -1,0 +1,137 @@
+"""What a comparison says in words: its headline, what is to be seen at each step, and what its map means."""
+
+from torch import Tensor
+
+from pursamere_viz import wording
+from pursamere_viz.labs import image_story
+from pursamere_viz.labs.compare import LANES, Comparison
+from pursamere_viz.labs.contrasts import said
+from pursamere_viz.labs.image_run import Run
+
+FIELD_OF_THE_ERROR = ("score_model", "sigma", "pairs", "noise_seed")
+
+
+def lane_names(result: Comparison) -> tuple[str, str]:
+    """What each run has that the other has not: "rho 0", "rho 0.3"."""
+    first, second = (said(run.scenario, *result.changed) for run in result.runs)
+    return first, second
+
+
+def classes_read(result: Comparison) -> tuple[list[int], list[int]]:
+    """The class that each run is read as at every step of the cursor: the shorter path rests at its end."""
+    first, second = ([int(_shares(run, step).argmax()) for step in range(result.steps + 1)] for run in result.runs)
+    return first, second
+
+
+def distances(result: Comparison) -> list[float]:
+    """How far the two images are apart in L2 at every step of the cursor."""
+    first, second = (run.trajectory.points[:, 0].flatten(1) for run in result.runs)
+    return [
+        float((first[min(step, len(first) - 1)] - second[min(step, len(second) - 1)]).norm())
+        for step in range(result.steps + 1)
+    ]
+
+
+def parting(result: Comparison) -> str:
+    """Where the two are first read as different classes, and where they meet again if they do."""
+    apart = [step for step, (a, b) in enumerate(zip(*classes_read(result), strict=True)) if a != b]
+    if not apart:
+        return "are read alike at every step"
+    met = "" if apart[-1] == result.steps else f"alike from step {apart[-1] + 1} on"
+    if apart[0] == 0:
+        return f"are read differently at the start, {met}" if met else "are read differently from the start"
+    return f"part at step {apart[0]}{' and are read ' if met else ''}{met}"
+
+
+def headline(result: Comparison) -> str:
+    """The story in one sentence of Markdown: where they part, and how each ends."""
+    names = lane_names(result)
+    first, second = (f"**{lane}** ({name})" for lane, name in zip(LANES, names, strict=True))
+    ends = [f"{lane} ends as {_end(run)}" for lane, run in zip(LANES, result.runs, strict=True)]
+    return f"{first} and {second} {parting(result)}: {'; '.join(ends)}"
+
+
+def headline_text(result: Comparison) -> str:
+    """The headline without markup."""
+    return headline(result).replace("**", "")
+
+
+def sentences(result: Comparison) -> list[str]:
+    """What is to be seen at each step of the cursor, one sentence each."""
+    read, away = classes_read(result), distances(result)
+    met = [a == b for a, b in zip(*read, strict=True)]
+    told = []
+    for step in range(result.steps + 1):
+        words = _at(result, step, alike=met[step])
+        turn = "they part here. " if step and met[step - 1] and not met[step] else ""
+        turn = "they agree again. " if step and met[step] and not met[step - 1] else turn
+        start = "Step" if step < result.steps else "The end, step"
+        if step == 0:
+            told.append(f"Start: {words}. Play (or space) moves both at once.")
+        else:
+            told.append(f"{start} {step}: {turn}{words}; the two images are {away[step]:.2f} apart (L2).")
+    return told
+
+
+def table(result: Comparison) -> tuple[list[str], list[list[str]]]:
+    """The numbers along both paths as text: heads, and one row a step of the cursor."""
+    tables = [image_story.table(run) for run in result.runs]
+    head = ["step", *(f"{column}: {lane}" for column in tables[0][0][1:] for lane in LANES), "A to B, L2"]
+    rows = []
+    for step, away in enumerate(distances(result)):
+        first, second = (rows[min(step, len(rows) - 1)] for _, rows in tables)
+        pairs = [value for both in zip(first[1:], second[1:], strict=True) for value in both]
+        rows.append([str(step), *pairs, f"{away:.4g}"])
+    return head, rows
+
+
+def facts(result: Comparison) -> str:
+    """What is compared, and what the map means."""
+    lanes = "; ".join(f"{lane}: {name}" for lane, name in zip(LANES, lane_names(result), strict=True))
+    common = "the attacked image" if result.same_start else "the middle of these two"
+    apart = distances(result)[0]
+    start = (
+        "Both start from the same attacked image."
+        if result.same_start
+        else f"Each is attacked for itself: the two attacked images are {apart:.2f} apart in L2."
+    )
+    first, second = (wording.percent(share) for share in result.explained)
+    return (
+        f"{lanes}; all other settings are the same. {start} The map is a flat slice through {common} and both ends: it is exact "
+        f"there, and shows {first} of A's path and {second} of B's. {_whose(result)}"
+    )
+
+
+def _whose(result: Comparison) -> str:
+    """Whose error and classes the map shows."""
+    error = any(name in result.changed for name in FIELD_OF_THE_ERROR)
+    classes = "classifier" in result.changed
+    if not error and not classes:
+        return "Its error and its classes are those of both."
+    own = "error and classes are" if error and classes else "error is" if error else "classes are"
+    return f"Its {own} A's: B has {'its' if not classes or not error else 'both'} own."
+
+
+def _at(result: Comparison, step: int, *, alike: bool) -> str:
+    first, second = (_read(run, _shares(run, step)) for run in result.runs)
+    if alike and first == second:
+        return f"both read as {first}"
+    return f"A reads as {first}, B as {second}"
+
+
+def _end(run: Run) -> str:
+    shares = run.metrics.probabilities[-1, 0]
+    end = f"**{_read(run, shares)}**"
+    if image_story.guessed_class(run.scenario):
+        return end
+    return f"{end}, {'right' if int(shares.argmax()) == int(run.y) else 'wrong'}"
+
+
+def _shares(run: Run, step: int) -> Tensor:
+    shares = run.metrics.probabilities[:, 0]
+    return shares[min(step, len(shares) - 1)]
+
+
+def _read(run: Run, probabilities: Tensor) -> str:
+    share, index = probabilities.max(-1)
+    return f"{run.class_names[int(index)]} ({wording.percent(float(share))})"
