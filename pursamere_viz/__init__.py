@@ -23,6 +23,7 @@ from pursamere_viz.analysis import (
     small_noise_limit,
     small_noise_study,
 )
+from pursamere_viz.analysis.certificates import Certificates, certify
 from pursamere_viz.analysis.survival import Survival, survival
 from pursamere_viz.analysis.worst_case import WorstCase, worst_case
 from pursamere_viz.attacks import AdversarialExamples, AttackConfig, AttackKind, attack, register_attack
@@ -81,6 +82,7 @@ __all__ = [
     "AttackKind",
     "Basins",
     "BayesClassifier",
+    "Certificates",
     "Comparison",
     "DataSet",
     "DefenceConfig",
@@ -118,6 +120,7 @@ __all__ = [
     "basins",
     "build",
     "certified_minimisers",
+    "certify",
     "compare",
     "compare_steps",
     "critical_points",

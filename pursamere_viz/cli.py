@@ -22,7 +22,7 @@ from pursamere_viz.labs.image_run import run_steps
 from pursamere_viz.labs.image_scenario import Scenario, load_preset, stand_in
 from pursamere_viz.models.checkpoints import ASSETS
 from pursamere_viz.models.device import default_device
-from pursamere_viz.models.recipes import ROLES, recipe, train_network
+from pursamere_viz.models.recipes import ROLES, recipe, roles, train_network
 from pursamere_viz.progress import finish
 from pursamere_viz.threads import use_threads, wanted_threads
 
@@ -106,7 +106,7 @@ def examples() -> dict[str, Scenario]:
 
 def _train(chosen: argparse.Namespace) -> None:
     use_threads(wanted_threads(os.cpu_count() or 1))  # large batches of convolutions, and nobody else in this process
-    for role in [chosen.only] if chosen.only else ROLES:
+    for role in [chosen.only] if chosen.only else roles(chosen.data_set):
         total = recipe(chosen.data_set, role).training.steps
         with tqdm(total=total, desc=f"{chosen.data_set} {role}", unit="step") as bar:
             device = default_device()

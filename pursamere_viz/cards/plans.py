@@ -6,8 +6,12 @@ from dataclasses import dataclass, replace
 from pursamere_viz.attacks.config import MODES
 from pursamere_viz.data.records import data_set
 from pursamere_viz.data_sets.plan import Budget, Plan
-from pursamere_viz.defences.config import DefenceConfig
+from pursamere_viz.defences.config import CLASSIFIERS, DefenceConfig
 from pursamere_viz.evaluation.cells import Cell
+from pursamere_viz.models.checkpoints import weights_path
+
+ROBUST = "the robust classifier"
+ALONE = 200  # images on which it is attacked without a purifier, at least
 
 
 def plan_of(name: str) -> Plan:
@@ -28,6 +32,11 @@ class Row:
     modes: tuple[str, ...] = MODES
     bare: bool = False  # the classifier alone
     budgets: tuple[Budget, ...] = ()  # empty: all of the plan
+    cheap: bool = False  # all its images at every budget, whatever the plan says: attacking it costs next to nothing
+
+    def images_at(self, budget: Budget) -> int:
+        """How many images are attacked at a budget."""
+        return self.images if self.cheap else min(self.images, plan_of(self.config.data_set).images_at(budget))
 
     def modes_at(self, budget: Budget) -> tuple[str, ...]:
         """The modes in which this budget is attacked."""
@@ -49,6 +58,7 @@ def rows(name: str) -> list[Row]:
         replace(compared, title=f"rho = {other.rho:g} instead of {default.rho:g}", config=other, images=plan.first),
         bare,
     ]
+    table += robust_rows(name)
     if default.classifier != "standard":
         plain = replace(default, classifier="standard")
         table += [
@@ -56,6 +66,21 @@ def rows(name: str) -> list[Row]:
             replace(bare, title="no purifier, standard classifier", config=plain),
         ]
     return table
+
+
+def robust_rows(name: str) -> list[Row]:
+    """The adversarially trained classifier alone, behind one Tweedie step and behind the search; none where it is not shipped.
+
+    Under the full attack only. What is compared are the images that all were measured on.
+    """
+    plan = plan_of(name)
+    if not weights_path(name, CLASSIFIERS["robust"]).is_file():
+        return []
+    config = replace(DefenceConfig(data_set=name), classifier="robust")
+    alone = Row(f"{ROBUST} alone", config, max(plan.images, ALONE), ("full",), bare=True, cheap=True)
+    behind = Row("", config, plan.images, ("full",), budgets=(plan.main,) if plan.costly else ())
+    step = replace(behind, title=f"{ROBUST} behind one Tweedie step", config=replace(config, method="tweedie"))
+    return [alone, step, replace(behind, title=f"{ROBUST} behind the search")]
 
 
 def clean_cell(row: Row, images: int) -> Cell:
@@ -67,7 +92,7 @@ def clean_cell(row: Row, images: int) -> Cell:
 def attacked_cell(row: Row, budget: Budget, mode: str, images: int) -> Cell:
     """Accuracy under the attacks of a budget, on no more images than row and budget ask for."""
     plan, (norm, eps) = plan_of(row.config.data_set), budget
-    attacked = min(row.images, plan.images_at(budget), images)
+    attacked = min(row.images_at(budget), images)
     names = plan.under(budget, mode)
     return Cell(row.title, row.config, attacked, names, norm, eps, row.bare, piece=plan.piece)
 

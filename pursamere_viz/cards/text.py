@@ -12,17 +12,18 @@ from pursamere_viz.analysis.contact_sheets import contact_sheet
 from pursamere_viz.analysis.denoising import denoising_psnr
 from pursamere_viz.attacks.config import MODES
 from pursamere_viz.cards import searches
-from pursamere_viz.cards.plans import Row, attacked_cell, clean_cell, plan_of, rows
+from pursamere_viz.cards.plans import Row, attacked_cell, clean_cell, plan_of, robust_rows, rows
 from pursamere_viz.data.records import data_set
 from pursamere_viz.data_sets.plan import REST, Budget
 from pursamere_viz.defences.building import load_defence_of
-from pursamere_viz.defences.config import DefenceConfig
+from pursamere_viz.defences.config import CLASSIFIERS, DefenceConfig
 from pursamere_viz.evaluation.accuracy import RobustAccuracy
 from pursamere_viz.evaluation.cells import Cell, Journal, Outcome
-from pursamere_viz.models import checkpoints, generated
+from pursamere_viz.models import checkpoints, generated, load_network
 from pursamere_viz.models.recipes import OPTIONAL, ROLES
 from pursamere_viz.progress import finish
 
+DECIDED = 0.05  # the p below which a paired comparison is called decided
 SIGNS = (
     "\nThe derivative of a sign step is 0, which hides the way from the attacker: its full and its worst are flattered."
 )
@@ -155,12 +156,66 @@ gradient through every step. Without a purifier the three are one. The attacks c
 
 {table(["", "", *MODES], body)}
 
-{_against(journal, default, others[0], images)}"""
+{_against(journal, default, others[0], images)}
+
+{_robust(journal, robust_rows(name), images)}""".rstrip()
+
+
+def _robust(journal: Journal, table: list[Row], images: int) -> str:
+    """What the robust classifier is, and whether a purifier before it adds anything; empty where there is none."""
+    if not table:
+        return ""
+    alone, *behind = table
+    card = load_network(alone.config.data_set, CLASSIFIERS[alone.config.classifier]).card
+    trained: dict[str, Any] = card["training"]  # type: ignore[index, assignment]
+    gradients = trained["steps"] * trained["batch"] * (trained["attack_steps"] + 1) / 1e6
+    recipe = (
+        f"{trained['steps']} steps of {trained['batch']} images; in the first {trained['eps_warmup']} the budget grows"
+    )
+    step, budget = trained["attack_step_size"], budget_text(("linf", trained["eps"]))
+    attack = f"PGD, {trained['attack_steps']} steps of {step:g} eps, random start, {budget}"
+    compared = [
+        f"{row.title}: {'; '.join(_worth(*found) for found in pairs)}."
+        for row in behind
+        if (pairs := _paired(journal, row, alone, images))
+    ]
+    listed = "\n".join(f"- {line}" for line in compared) or "Not measured yet."
+    return f"""**The robust classifier** is trained on attacked images ({recipe}; {attack}): {gradients:.2g} million gradients
+of one image. What its rows have over those of the other classifiers is this training's, not the purifier's. What a purifier
+adds is the difference to the robust classifier alone, under the full attack (images right behind the purifier and wrong
+alone, against the reverse; the same sign test):
+
+{listed}"""
+
+
+def _worth(budget: Budget, only: int, instead: int, count: int) -> str:
+    """What a purifier adds at a budget."""
+    p = _sign_test(only, instead)
+    said = "nothing is decided" if p >= DECIDED else "it helps" if only > instead else "it hurts"
+    return f"at {budget_text(budget)} {said}, {only} against {instead} of {count} (p = {p:.2g})"
 
 
 def _against(journal: Journal, one: Row, other: Row, images: int) -> str:
     """The sign test of McNemar between two rows at each budget under the full attack, on the images measured of both."""
-    said = []
+    said = [
+        f"{budget_text(budget)}: {only} against {instead} of {count} (p = {_sign_test(only, instead):.2g})"
+        for budget, only, instead, count in _paired(journal, one, other, images)
+    ]
+    if not said:
+        return ""
+    return (
+        f"Images read correctly with {one.title} and wrongly with “{other.title}”, against the reverse, under the full attack: "
+        f"{'; '.join(said)}. p is of the two-sided sign test (McNemar), not corrected for the number of budgets."
+    )
+
+
+def _sign_test(only: int, instead: int) -> float:
+    return float(binomtest(only, only + instead).pvalue) if only + instead else 1.0
+
+
+def _paired(journal: Journal, one: Row, other: Row, images: int) -> list[tuple[Budget, int, int, int]]:
+    """(budget, right with one alone, right with the other alone, images) at each budget measured of both under the full attack."""
+    pairs = []
     for budget in plan_of(one.config.data_set).budgets:
         found = [
             journal.outcome(
@@ -172,15 +227,8 @@ def _against(journal: Journal, one: Row, other: Row, images: int) -> str:
             continue
         count = min(len(outcome.clean) for outcome in found if outcome)
         a, b = (outcome.first(count).worst.robust for outcome in found if outcome)
-        only, instead = int((a & ~b).sum()), int((b & ~a).sum())
-        p = binomtest(only, only + instead).pvalue if only + instead else 1.0
-        said.append(f"{budget_text(budget)}: {only} against {instead} of {count} (p = {p:.2g})")
-    if not said:
-        return ""
-    return (
-        f"Images read correctly with {one.title} and wrongly with “{other.title}”, against the reverse, under the full attack: "
-        f"{'; '.join(said)}. p is of the two-sided sign test (McNemar), not corrected for the number of budgets."
-    )
+        pairs.append((budget, int((a & ~b).sum()), int((b & ~a).sum()), count))
+    return pairs
 
 
 def _block(journal: Journal, row: Row, title: str, images: int, like: Row | None = None) -> list[list[str]]:
@@ -197,7 +245,7 @@ def _block(journal: Journal, row: Row, title: str, images: int, like: Row | None
         ]
     ]
     for budget in shape.budgets or plan.budgets:
-        count = min(shape.images, plan.images_at(budget), images)
+        count = min(shape.images_at(budget), images)
         cells = {mode: attacked_cell(row, budget, mode, count) for mode in shape.modes_at(budget)}
         outcomes = {mode: journal.outcome(cell, weights, partial=True) for mode, cell in cells.items()}
         worst = {mode: percent(_worst(outcome), count) for mode, outcome in outcomes.items()}

@@ -55,6 +55,22 @@ DIGITS = DataSet(
             {"channels": 1, "size": 8, "width": 256, "blocks": 3, "dropout": 0.1, "mean": 0.305, "std": 0.376},
             TrainingConfig(steps=8000, batch=256, learning_rate=2e-3, weight_decay=5e-2),
         ),
+        "robust_classifier": Recipe(
+            "image_classifier",
+            {"channels": 1, "classes": 10, "width": 32, "mean": 0.305, "std": 0.376},
+            TrainingConfig(
+                steps=1500,
+                learning_rate=2e-3,
+                rotation=0.15,
+                shift=0.4,
+                scale=0.06,
+                eps=0.16,
+                eps_warmup=400,
+                attack_steps=3,
+                attack_step_size=0.6,
+                checkpoint_every=300,
+            ),
+        ),
     },
     other_rho=0.3,
     plan=Plan(

@@ -28,6 +28,20 @@ FASHION_MNIST = DataSet(
         "score": Recipe(
             "unet_score_network", IMAGES | {"widths": [48, 96]}, TrainingConfig(steps=6000, bf16=True, **SIGMAS)
         ),
+        "robust_classifier": Recipe(
+            "strided_classifier",
+            IMAGES | {"size": 28, "classes": 10, "widths": [16, 32], "hidden": 100},
+            TrainingConfig(
+                steps=2000,
+                learning_rate=2e-3,
+                weight_decay=1e-3,
+                eps=0.1,
+                eps_warmup=300,
+                attack_steps=2,
+                attack_step_size=0.7,
+                checkpoint_every=200,
+            ),
+        ),
     },
     defaults=LARGE | {"sigma": 0.25, "radius": 0.25, "classifier": "purified"},
     example={"image": 0, "resolution": 25},

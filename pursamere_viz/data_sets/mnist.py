@@ -25,6 +25,20 @@ MNIST = DataSet(
         "score": Recipe(
             "unet_score_network", IMAGES | {"widths": [48, 96]}, TrainingConfig(steps=4000, bf16=True, **SIGMAS)
         ),
+        "robust_classifier": Recipe(
+            "strided_classifier",
+            IMAGES | {"size": 28, "classes": 10, "widths": [16, 32], "hidden": 100},
+            TrainingConfig(
+                steps=3000,
+                learning_rate=2e-3,
+                weight_decay=1e-3,
+                eps=0.31,
+                eps_warmup=1000,
+                attack_steps=2,
+                attack_step_size=0.7,
+                checkpoint_every=200,
+            ),
+        ),
     },
     defaults=LARGE | {"sigma": 0.4, "radius": 0.5, "step_size": 1.0},
     example={"image": 0, "resolution": 25, "eps": 77 / 255},

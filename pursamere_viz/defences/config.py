@@ -10,7 +10,12 @@ from pursamere_viz.purification import PurifierConfig
 
 SCORE_MODELS = ("network", "empirical")
 # What a classifier was trained on, and the name of its weights.
-CLASSIFIERS = {"standard": "classifier", "denoised": "denoised_classifier", "purified": "purified_classifier"}
+CLASSIFIERS = {
+    "standard": "classifier",
+    "denoised": "denoised_classifier",
+    "purified": "purified_classifier",
+    "robust": "robust_classifier",
+}
 PURIFYING = ("method", "steps", "step_size", "rho", "radius", "norm", "step_rule", "decay")
 # The fields that decide the defence of a data set.
 DEFENDING = ("score_model", "classifier", *PURIFYING, "sigma", "pairs", "noise_seed")
@@ -32,7 +37,8 @@ class DefenceConfig(Described):
     classifier: str = choice(
         "standard",
         tuple(CLASSIFIERS),
-        "standard: trained on clean images; denoised: on denoised noisy ones too; purified: and on purified ones.",
+        "standard: trained on clean images; denoised: on denoised noisy ones too; purified: and on purified ones; "
+        "robust: on attacked ones (adversarial training).",
     )
     method: str = inherit(PurifierConfig, "method")
     sigma: float = number(0.25, 0.02, 1.0, 0.01, "Noise level of the expected reconstruction error.")

@@ -11,7 +11,7 @@ import pursamere_viz.defences.shipped  # noqa: F401  registers them
 from pursamere_viz.attacks.config import MODES
 from pursamere_viz.defences.building import load_defence_of, make_purifier
 from pursamere_viz.defences.config import CLASSIFIERS, PURIFYING, DefenceConfig
-from pursamere_viz.defences.kinds import PURIFIERS
+from pursamere_viz.defences.kinds import PURIFIERS, PurifierKind
 from pursamere_viz.models.checkpoints import load_network
 from pursamere_viz.models.device import default_device
 from pursamere_viz.parameters import parse
@@ -19,7 +19,8 @@ from pursamere_viz.purification import IdentityPurifier, NoiseSource, PurifiedCl
 from pursamere_viz.purification.defence import Purifies
 from pursamere_viz.purification.denoisers import Denoiser
 
-CHANGEABLE = (*PURIFYING, "sigma", "pairs", "noise_seed", "classifier")
+CLASSIFIER = "classifier"  # the one field that every defence has
+CHANGEABLE = (*PURIFYING, "sigma", "pairs", "noise_seed", CLASSIFIER)
 
 
 def describe(name: str) -> str:
@@ -31,29 +32,42 @@ def describe(name: str) -> str:
 def search_config(name: str, data_set: str) -> DefenceConfig | None:
     """The shipped defence with a purifier's change, None where it is no such change; ValueError for a name that is not known.
 
-    After a colon any field of the purifier may be given: "shipped:radius=0.1,rho=0.3".
+    After a colon any field of the purifier may be given: "shipped:radius=0.1,rho=0.3"; for what is no such change the
+    classifier behind it only: "none:classifier=robust".
     """
+    kind, settings = _settings(name)
+    if kind.changes is None:
+        return None
+    shipped = DefenceConfig(data_set=data_set)
+    config = replace(shipped, **(kind.changes(shipped) | settings))
+    if config.radius == 0 and config.method != "tweedie":
+        raise ValueError(f"{name!r} has radius 0, which leaves nothing to purify: use none")
+    return config
+
+
+def _settings(name: str) -> tuple[PurifierKind, dict[str, Any]]:
+    """What a name begins with, and the fields given after its colon; ValueError for a name that is not known."""
     head, colon, changes = name.partition(":")
     if head not in PURIFIERS:
         raise ValueError(f"unknown purifier {head!r}; known: {', '.join(PURIFIERS)}")
     kind = PURIFIERS[head]
-    if kind.changes is None:
-        if colon:
-            do = ", ".join(name for name, other in PURIFIERS.items() if other.changes is not None)
-            raise ValueError(f"{head} takes no settings, got {name!r}; {do} do")
-        return None
-    shipped = DefenceConfig(data_set=data_set)
     known = {field.name: field for field in fields(DefenceConfig) if field.name in CHANGEABLE}
-    values: dict[str, Any] = kind.changes(shipped)
+    values: dict[str, Any] = {}
     for change in changes.split(",") if colon else ():
         field, _, text = change.partition("=")
+        if kind.changes is None and field != CLASSIFIER:
+            do = ", ".join(name for name, other in PURIFIERS.items() if other.changes is not None)
+            raise ValueError(f"{head} takes no settings but {CLASSIFIER}, got {name!r}; {do} do")
         if field not in known:
             raise ValueError(f"{name!r} changes {field!r}, which is none of: {', '.join(CHANGEABLE)}")
         values[field] = parse(known[field], text)
-    config = replace(shipped, **values)
-    if config.radius == 0 and config.method != "tweedie":
-        raise ValueError(f"{name!r} has radius 0, which leaves nothing to purify: use none")
-    return config
+    return kind, values
+
+
+def fixed_name(name: str) -> str:
+    """The name of a randomised purifier with its randomness fixed and known, the same classifier behind it."""
+    head, colon, settings = name.partition(":")
+    return f"{head}_fixed{colon}{settings}"
 
 
 def make_purifier_named(name: str, data_set: str, denoiser: Denoiser, seed: int = 0) -> Purifies:
@@ -61,7 +75,7 @@ def make_purifier_named(name: str, data_set: str, denoiser: Denoiser, seed: int 
     config = search_config(name, data_set)
     if config is not None:
         return make_purifier(config, denoiser)
-    make = PURIFIERS[name].make
+    make = _settings(name)[0].make
     assert make is not None
     return make(denoiser, DefenceConfig(data_set=data_set), NoiseSource(seed, fresh=True))
 
@@ -74,14 +88,15 @@ def make_defence(
     if config is not None:
         return load_defence_of(config, device)
     where = torch.device(device) if device is not None else default_device()
-    classifier = load_network(data_set, CLASSIFIERS[DefenceConfig(data_set=data_set).classifier], where)
+    kind, settings = _settings(name)
+    role = settings.get(CLASSIFIER, DefenceConfig(data_set=data_set).classifier)
+    classifier = load_network(data_set, CLASSIFIERS[role], where)
     weights = [str(classifier.card["sha256"])]  # type: ignore[index]
     denoiser: Denoiser = _unasked
-    if PURIFIERS[name].needs_denoiser:
+    if kind.needs_denoiser:
         denoiser = score = load_network(data_set, "score", where)
         weights.append(str(score.card["sha256"]))  # type: ignore[index]
-    around = PURIFIERS[name].around
-    defended = classifier if around is None else around(classifier).eval()
+    defended = classifier if kind.around is None else kind.around(classifier).eval()
     return PurifiedClassifier(defended, make_purifier_named(name, data_set, denoiser, seed)), weights
 
 

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from pursamere_viz.attacks.kinds import KINDS
 from pursamere_viz.data.records import data_set
-from pursamere_viz.defences.registry import search_config, traits
+from pursamere_viz.defences.registry import fixed_name, search_config, traits
 from pursamere_viz.defences.shipped import CONVERGED
 from pursamere_viz.evaluation.evidence import (
     DIFFERENCE,
@@ -294,10 +294,10 @@ def _randomness(evidence: Evidence) -> Check:
     name = "Nothing rests on randomness that the attacker does not know"
     if not traits(evidence.purifier, evidence.results.config.data_set).randomised:
         return Check(name, "pass", "The purifier draws nothing anew.")
-    fixed = gather(evidence.results, evidence.purifier + "_fixed")
+    fixed = gather(evidence.results, fixed_name(evidence.purifier))
     common = [attack for attack in evidence.attacks(mode="full") if (attack, evidence.eps) in fixed.held]
     if not common:
-        return _open(name, f"{evidence.purifier}_fixed under the same attack")
+        return _open(name, f"{fixed_name(evidence.purifier)} under the same attack")
     fresh, known = evidence.standing(common), fixed.standing(common)
     sentence = f"With fresh noise {percent(fresh)} stand, with fixed and known noise {percent(known)}"
     return _no_more(name, fresh, known, sentence, "the rest is luck")

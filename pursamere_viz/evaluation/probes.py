@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from pursamere_viz.data.loading import load_images
-from pursamere_viz.defences.registry import make_defence, traits
+from pursamere_viz.defences.registry import fixed_name, make_defence, traits
 from pursamere_viz.evaluation.config import BenchConfig
 from pursamere_viz.evaluation.results import BenchResults
 from pursamere_viz.geometry import length, normalize
@@ -40,7 +40,7 @@ def _probe(config: BenchConfig, purifier: str) -> Probe:
     x, y = load_images(config.data_set, "test", np.arange(count))
     x = x.double()
     # Fixed noise even where it is fresh otherwise: a derivative exists for one draw at a time.
-    fixed = purifier + "_fixed" if traits(purifier, config.data_set).randomised else purifier
+    fixed = fixed_name(purifier) if traits(purifier, config.data_set).randomised else purifier
     defence = copy.deepcopy(make_defence(fixed, config.data_set, device="cpu")[0]).double()
     bare = PurifiedClassifier(defence.classifier, IdentityPurifier())
     found: Probe = {"purifier": purifier, "images": count, "eps": config.eps[0], "norm": config.norm}

@@ -30,6 +30,35 @@ class ImageClassifier(nn.Module):
         return self.head(self.features((x - self.mean) / self.std))
 
 
+class StridedClassifier(nn.Module):
+    """Convolutions of stride 2, no normalisation and no dropout: cheap enough to be attacked at every step of training.
+
+    The plan of Wong et al. 2020 (arXiv 2001.03994) for MNIST.
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        size: int,
+        classes: int,
+        widths: Sequence[int] = (32, 64),
+        hidden: int = 128,
+        mean: float = 0.5,
+        std: float = 0.5,
+    ) -> None:
+        super().__init__()
+        self.mean, self.std = mean, std
+        layers: list[nn.Module] = []
+        for inside, width in zip([channels, *widths[:-1]], widths, strict=True):
+            layers += [nn.Conv2d(inside, width, 4, padding=1, stride=2), nn.ReLU()]
+        self.features = nn.Sequential(*layers, nn.Flatten())
+        left = widths[-1] * (size // 2 ** len(widths)) ** 2
+        self.head = nn.Sequential(nn.Linear(left, hidden), nn.ReLU(), nn.Linear(hidden, classes))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.head(self.features((x - self.mean) / self.std))
+
+
 def _group(inside: int, width: int) -> nn.Sequential:
     return nn.Sequential(
         nn.Conv2d(inside, width, 3, padding=1, bias=False),

@@ -8,12 +8,13 @@ from torch import nn
 from torch.nn.functional import dropout
 from torch.overrides import TorchFunctionMode
 
-from pursamere_viz.models.classifiers import ConvClassifier, ImageClassifier
+from pursamere_viz.models.classifiers import ConvClassifier, ImageClassifier, StridedClassifier
 from pursamere_viz.models.score_networks import MLPScoreNetwork, UNetScoreNetwork
 
 ARCHITECTURES: dict[str, Callable[..., nn.Module]] = {
     "image_classifier": ImageClassifier,
     "conv_classifier": ConvClassifier,
+    "strided_classifier": StridedClassifier,
     "mlp_score_network": MLPScoreNetwork,
     "unet_score_network": UNetScoreNetwork,
 }

@@ -29,6 +29,10 @@ class TrainingConfig:
     sigma_high: float = 1.0  # to here,
     sigma_median: float = 0.25  # log-normal about here
     sigma_spread: float = 0.0  # with this standard deviation of the log (0: log-uniform)
+    eps: float = 0.0  # adversarial training: budget of the attack on every batch, Linf (0: none),
+    eps_warmup: int = 0  # reached after so many steps, from 0 in equal parts
+    attack_steps: int = 5  # of that attack,
+    attack_step_size: float = 0.4  # each so many times the budget
     bf16: bool = False  # convolutions in bfloat16 where the device has instructions for it
     seed: int = 0
     checkpoint_every: int = 1000

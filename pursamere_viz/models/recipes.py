@@ -21,8 +21,9 @@ from pursamere_viz.models.objectives import (
 )
 from pursamere_viz.models.training import Record, train
 
-# In the order of training: each of the last two starts from the one before, and both need the score network.
-ROLES = ("classifier", "score", "denoised_classifier", "purified_classifier")
+# In the order of training: each of the two in the middle starts from the one before, and both need the score network.
+ROLES = ("classifier", "score", "denoised_classifier", "purified_classifier", "robust_classifier")
+CLEANED = ROLES[2:4]  # classifiers of what purification leaves
 OPTIONAL = ROLES[2:]  # what a defence can do without
 VALIDATION_IMAGES = 1000  # looked at during training
 
@@ -37,10 +38,10 @@ class Recipe:
     start: str = ""  # the network whose weights it starts from; empty: fresh ones
 
     def objective(self, name: str, role: str, device: torch.device | str, purify: Purify | None = None) -> Objective:
-        """Denoising score matching for a score network, cross-entropy for a classifier."""
+        """Denoising score matching for a score network, cross-entropy for a classifier; a robust one is shown attacked images."""
         if role == "score":
             return denoising_loss(self.training, self.options["std"])
-        if role in OPTIONAL:
+        if role in CLEANED:
             purify = purify if role == "purified_classifier" else None
             return denoised_loss(load_network(name, "score", device), self.training.sigma_high, purify)
         return classifier_loss
@@ -69,11 +70,19 @@ def recipe(name: str, role: str) -> Recipe:
         raise ValueError(f"no recipe for data set {name!r}")
     if role not in ROLES:
         raise ValueError(f"unknown network {role!r}; known: {', '.join(ROLES)}")
-    if role not in OPTIONAL:
+    if role not in CLEANED:
+        if role not in described.recipes:
+            raise ValueError(f"data set {name!r} has no recipe of a {role}")
         wanted: Recipe = described.recipes[role]
         return wanted
     denoised = _on_denoised(described.recipes["classifier"], described.denoised_up_to)
     return denoised if role == "denoised_classifier" else _on_purified(denoised)
+
+
+def roles(name: str) -> list[str]:
+    """The networks of a data set, in the order of training: a robust classifier only where there is a recipe of one."""
+    known = data_set(name).recipes
+    return [role for role in ROLES if role in CLEANED or role in known]
 
 
 def train_network(

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
+from pursamere_viz.models.adversarial_training import attacked, budget
 from pursamere_viz.models.augmentation import augment
 from pursamere_viz.models.checkpoints import load_tensors, save_tensors
 from pursamere_viz.models.device import reduced_precision
@@ -44,7 +45,8 @@ def train(
 ) -> Iterator[Record]:
     """Train model in place on images x (N, C, H, W) or vectors (N, D), labels y (N,); in the end it holds the averaged weights.
 
-    Images are augmented, vectors are not; validation images, if given, are looked at whenever a checkpoint is due.
+    Images are augmented, and attacked where config.eps says so; vectors are neither. Validation images, if given, are looked at
+    whenever a checkpoint is due.
     Draws come from one generator, those of dropout from one a step; torch's global generator is left alone. With a
     checkpoint file the run goes on where a killed one stopped.
     """
@@ -97,6 +99,8 @@ class _Run:
             if images.dim() == 4:
                 images = augment(images, config, generator).contiguous(memory_format=torch.channels_last)
             with reduced_precision(x.device, config.bf16):
+                if config.eps > 0:
+                    images = attacked(self.fast, images, labels, budget(config, self.step), config, generator)
                 loss = self.objective(self.fast, images, labels, generator)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
@@ -115,11 +119,13 @@ class _Run:
         return DrawnFrom(torch.Generator().manual_seed(seed))
 
     def validate(self, x: Tensor, y: Tensor) -> float:
-        """Mean objective of the averaged network; the same draws every time."""
+        """Mean objective of the averaged network, under the whole attack if it is trained under one; the same draws every time."""
         generator, total = torch.Generator().manual_seed(self.config.seed), 0.0
         model = self.average.module.eval()
         with torch.no_grad(), reduced_precision(x.device, self.config.bf16):
             for images, labels in zip(x.split(self.config.batch), y.split(self.config.batch), strict=True):
+                if self.config.eps > 0:
+                    images = attacked(model, images, labels, self.config.eps, self.config, generator)
                 total += len(images) * float(self.objective(model, images, labels, generator))
         return total / len(x)
 

@@ -87,6 +87,23 @@ def test_every_data_set_has_a_plan(name: str) -> None:
         assert not cell.attacks or {"pgd", "apgd_ce", "apgd_dlr"} <= kinds  # no number rests on one loss
 
 
+def test_the_rows_of_a_robust_classifier_come_together_or_not_at_all(small: Path) -> None:
+    """And a purifier's worth behind it is read off against the classifier alone, on the same images and budgets."""
+    (small / "digits_robust_classifier.safetensors").unlink()
+    assert plans.robust_rows("digits") == [] and "robust" not in {row.config.classifier for row in plans.rows("digits")}
+    (small / "digits_robust_classifier.safetensors").touch()
+    alone, step, search = plans.robust_rows("digits")
+    assert [row for row in plans.rows("digits") if row.config.classifier == "robust"] == [alone, step, search]
+    assert (
+        alone.bare
+        and step.config.method == "tweedie"
+        and search.config == replace(DefenceConfig(), classifier="robust")
+    )
+    for budget in plans.plan_of("digits").budgets:
+        one, other = (plans.attacked_cell(row, budget, "full", 360) for row in (alone, search))
+        assert one.attacks == other.attacks and one.images >= plans.ALONE >= other.images
+
+
 def test_the_key_of_a_cell_is_all_that_decides_it() -> None:
     cell = next(cell for cell in plans.card_cells("digits", 10) if cell.attacks)
     described = cell.described(["a", "b"])

@@ -10,7 +10,7 @@ from pursamere_viz import DefenceConfig, load_defence, load_images
 from pursamere_viz.cli import main
 from pursamere_viz.defences import building, registry
 from pursamere_viz.defences.kinds import PURIFIERS, PurifierKind, register_purifier
-from pursamere_viz.defences.registry import Traits, describe, make_defence, search_config, traits
+from pursamere_viz.defences.registry import Traits, describe, fixed_name, make_defence, search_config, traits
 from pursamere_viz.defences.shipped import CONVERGED
 from pursamere_viz.evaluation import BenchConfig
 from pursamere_viz.evaluation.command import command_words
@@ -95,6 +95,19 @@ def test_a_search_is_a_changed_defence(name, changed):
 
 def test_what_is_no_search_has_no_config():
     assert [search_config(name, "digits") for name in PLAIN] == [None] * len(PLAIN)
+    assert search_config("none:classifier=denoised", "digits") is None
+
+
+def test_any_purifier_may_have_another_classifier_behind_it(images):
+    other = load_network("digits", "denoised_classifier")
+    with torch.no_grad():
+        for name, shown in (("none", images), ("jpeg", make_defence("jpeg", "digits")[0].purifier(images))):
+            defence, weights = make_defence(f"{name}:classifier=denoised", "digits")
+            assert weights == [other.card["sha256"]]
+            assert torch.equal(defence(images), other(shown))
+    named = "diffusion:classifier=denoised"
+    assert traits(named, "digits").randomised and not traits(fixed_name(named), "digits").randomised
+    assert describe(named).endswith("with classifier=denoised") and fixed_name("diffusion") == "diffusion_fixed"
 
 
 @pytest.mark.parametrize(
@@ -104,7 +117,8 @@ def test_what_is_no_search_has_no_config():
         ("Shipped", "unknown purifier 'Shipped'"),
         ("shipped_fixed", "unknown purifier 'shipped_fixed'"),
         ("none:steps=3", "none takes no settings"),
-        ("jpeg:", "jpeg takes no settings"),
+        ("jpeg:", "jpeg takes no settings but classifier, got 'jpeg:'"),
+        ("none:classifier=magic", "classifier must be one of standard"),
         ("diffusion:sigma=0.3", "diffusion takes no settings"),
         ("shipped:eps=0.1", "changes 'eps', which is none of: method, steps"),
         ("shipped:", "changes '', which is none of"),

@@ -14,11 +14,12 @@ from torch import nn
 from pursamere_viz import load_images
 from pursamere_viz.data import DATA_SETS
 from pursamere_viz.models import checkpoints
+from pursamere_viz.models.adversarial_training import attacked, budget
 from pursamere_viz.models.augmentation import augment
 from pursamere_viz.models.checkpoints import load_network
-from pursamere_viz.models.networks import ImageClassifier, MLPScoreNetwork
+from pursamere_viz.models.networks import ImageClassifier, MLPScoreNetwork, make_network
 from pursamere_viz.models.objectives import TrainingConfig, classifier_loss, denoised_loss, denoising_loss
-from pursamere_viz.models.recipes import recipe, train_network
+from pursamere_viz.models.recipes import ROLES, recipe, roles, train_network
 from pursamere_viz.models.training import Record, train
 
 CONFIG = TrainingConfig(steps=9, batch=8, warmup=2, checkpoint_every=3, ema=0.8)
@@ -264,7 +265,7 @@ def test_reduced_precision_trains_to_nearly_the_same(kind):
     assert ends[0] == pytest.approx(ends[1], rel=0.05)
 
 
-@pytest.mark.parametrize("role", ["classifier", "score"])
+@pytest.mark.parametrize("role", ["classifier", "score", "robust_classifier"])
 def test_a_recipe_from_start_to_loaded_network(tmp_path, monkeypatch, role):
     short = replace(DATA_SETS["digits"].recipes[role].training, steps=2, batch=4)
     monkeypatch.setitem(DATA_SETS["digits"].recipes, role, replace(DATA_SETS["digits"].recipes[role], training=short))
@@ -285,6 +286,13 @@ def test_unknown_recipes_are_answered_with_the_known_ones():
         recipe("cifar", "score")
     with pytest.raises(ValueError, match="unknown network 'judge'; known: classifier, score"):
         recipe("digits", "judge")
+    with pytest.raises(ValueError, match="data set 'cifar10' has no recipe of a robust_classifier"):
+        recipe("cifar10", "robust_classifier")
+
+
+def test_a_robust_classifier_is_trained_where_there_is_a_recipe_of_one():
+    assert roles("digits") == list(ROLES)
+    assert roles("cifar10") == [role for role in ROLES if role != "robust_classifier"]
 
 
 def test_the_denoised_classifier_starts_from_the_standard_one(tmp_path, monkeypatch):
@@ -318,3 +326,70 @@ def test_the_purified_classifier_is_shown_purified_images(tmp_path, monkeypatch)
     list(train_network("digits", "purified_classifier", purify=purify))
     assert recipe("digits", "purified_classifier").start == "denoised_classifier"
     assert shown[:2] == [2, 2]  # a quarter of each of the two batches; what follows is the look at validation images
+
+
+ATTACKED = replace(CONFIG, eps=0.2, eps_warmup=4, attack_steps=3, attack_step_size=0.5)
+
+
+class Linear(nn.Module):
+    """Logits (0, w.x): the gradient has one sign everywhere."""
+
+    def __init__(self, w: torch.Tensor) -> None:
+        super().__init__()
+        self.w = nn.Parameter(w)
+
+    def forward(self, x):
+        score = x.flatten(1) @ self.w
+        return torch.stack([torch.zeros_like(score), score], 1)
+
+
+def test_the_attack_of_training_finds_the_corner_of_a_linear_classifier():
+    w = torch.tensor([1.0, -2.0, 0.5, -0.1])
+    x, y = torch.tensor([[0.5, 0.5, 0.05, 0.95]] * 2).reshape(2, 1, 2, 2), torch.tensor([0, 1])
+    model = Linear(w)
+    # Three steps of .7 times the budget cross the ball from any start.
+    found = attacked(model, x, y, 0.2, replace(ATTACKED, attack_step_size=0.7), torch.Generator().manual_seed(0))
+    corner = torch.tensor([[0.7, 0.3, 0.25, 0.75], [0.3, 0.7, 0.0, 1.0]])
+    torch.testing.assert_close(found.flatten(1), corner)
+    assert model.w.grad is None and not found.requires_grad
+
+
+def test_the_attack_of_training_leaves_the_network_as_it_was():
+    model = nn.Sequential(nn.BatchNorm2d(1), nn.Flatten(), nn.Linear(4, 2)).train()
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    x = torch.rand(5, 1, 2, 2, generator=torch.Generator().manual_seed(0))
+    found = attacked(model, x, torch.zeros(5, dtype=torch.long), 0.1, ATTACKED, torch.Generator().manual_seed(1))
+    assert model.training
+    assert all(torch.equal(before[name], value) for name, value in model.state_dict().items())
+    assert found.min() >= 0 and found.max() <= 1 and 0 < (found - x).abs().max() <= 0.1 + 1e-6
+
+
+def test_the_budget_of_training_grows_in_equal_parts_and_then_stays():
+    assert [budget(ATTACKED, step) for step in range(6)] == pytest.approx([0.05, 0.1, 0.15, 0.2, 0.2, 0.2])
+    assert budget(replace(ATTACKED, eps_warmup=0), 0) == 0.2
+
+
+def test_a_killed_adversarial_training_goes_on_to_the_same_weights_and_its_validation_is_under_attack(tmp_path):
+    whole, held = start("classifier"), start("classifier")[1:3]
+    under = list(train(*whole, ATTACKED, validation=held))[-1].curve
+    path = tmp_path / "killed.training"
+    list(itertools.islice(train(*start("classifier"), ATTACKED, checkpoint=path, every=1, validation=held), 7))
+    resumed = start("classifier", seed=5)
+    list(train(*resumed, ATTACKED, checkpoint=path, validation=held))
+    assert same(resumed[0], whole[0])
+    plain = classifier_loss(whole[0], *held, torch.Generator()).detach()
+    assert under[-1][1] > float(plain) + 0.001
+
+
+def test_adversarial_training_makes_a_network_robuster_than_plain_training():
+    x, y = load_images("digits", "train")
+    stands = []
+    for eps in (0.0, 0.15):
+        model = make_network("strided_classifier", channels=1, size=8, classes=10, widths=[8, 16], hidden=32)
+        config = TrainingConfig(steps=250, batch=64, warmup=5, ema=0.9, learning_rate=1e-2, eps=eps, eps_warmup=60)
+        list(train(model, x, y, classifier_loss, config))
+        found = attacked(
+            model, x[:200], y[:200], 0.15, replace(config, attack_steps=10), torch.Generator().manual_seed(3)
+        )
+        stands.append(float((model(found).argmax(1) == y[:200]).double().mean()))
+    assert stands[1] > stands[0] + 0.2
