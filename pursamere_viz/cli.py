@@ -10,12 +10,13 @@ from pathlib import Path
 from tqdm import tqdm
 
 from pursamere_viz.benchmark import benchmark
-from pursamere_viz.cards import results_path, searches, write_card
+from pursamere_viz.cards import proofs, results_path, searches, write_card
 from pursamere_viz.cards.plans import card_cells
 from pursamere_viz.data.downloads import check, download, on_disk, status
 from pursamere_viz.data.records import DATA_SETS
 from pursamere_viz.defences.building import random_purifier
 from pursamere_viz.evaluation.cells import Cell, Journal, cell_pieces, measure_cells
+from pursamere_viz.evaluation.certified import measure_votes
 from pursamere_viz.evaluation.command import add_evaluate, add_workers, check_workers, follow, print_estimate
 from pursamere_viz.labs import kept_runs
 from pursamere_viz.labs.image_run import run_steps
@@ -123,10 +124,13 @@ def _positive(text: str) -> int:
 
 
 def _card(chosen: argparse.Namespace) -> None:
-    path = results_path(chosen.data_set)
+    path, counted = results_path(chosen.data_set), proofs.path(chosen.data_set)
     if chosen.again:
         path.unlink(missing_ok=True)
+        counted.unlink(missing_ok=True)
     if _measure(card_cells(chosen.data_set, chosen.images), path, chosen):
+        votes = [*proofs.tried_votes(chosen.data_set), *proofs.table_votes(chosen.data_set)]
+        follow(measure_votes(votes, counted, jobs=chosen.jobs, scheduler=chosen.scheduler))
         print(f"written: {write_card(chosen.data_set, chosen.images)}")
 
 

@@ -11,7 +11,7 @@ from scipy.stats import binomtest
 from pursamere_viz.analysis.contact_sheets import contact_sheet
 from pursamere_viz.analysis.denoising import denoising_psnr
 from pursamere_viz.attacks.config import MODES
-from pursamere_viz.cards import searches
+from pursamere_viz.cards import proofs, searches
 from pursamere_viz.cards.plans import Row, attacked_cell, clean_cell, plan_of, robust_rows, rows
 from pursamere_viz.data.records import data_set
 from pursamere_viz.data_sets.plan import REST, Budget
@@ -19,6 +19,7 @@ from pursamere_viz.defences.building import load_defence_of
 from pursamere_viz.defences.config import CLASSIFIERS, DefenceConfig
 from pursamere_viz.evaluation.accuracy import RobustAccuracy
 from pursamere_viz.evaluation.cells import Cell, Journal, Outcome
+from pursamere_viz.evaluation.certified import proven, votes_journal
 from pursamere_viz.models import checkpoints, generated, load_network
 from pursamere_viz.models.recipes import OPTIONAL, ROLES
 from pursamere_viz.progress import finish
@@ -44,6 +45,7 @@ def write_card(name: str, images: int) -> Path:
         _denoising(name),
         _samples(name),
         _robustness(name, images),
+        _proven(name),
         _search(name),
         notes.read_text().strip() if notes.exists() else "",
     ]
@@ -252,6 +254,43 @@ def _block(journal: Journal, row: Row, title: str, images: int, like: Row | None
         lines.append(["", f"**{budget_text(budget)}, worst of all**, {count} images", *_under(worst)])
         lines += _attack_lines(cells, outcomes)
     return lines
+
+
+def _proven(name: str) -> str:
+    """Certified accuracy against the L2 budget; empty where nothing was counted."""
+    proof, journal = proofs.proof_of(name), votes_journal(proofs.path(name))
+    if proof is None:
+        return ""
+    found = [(vote, proven(journal, vote, load_defence_of(vote.config, "cpu")[1])) for vote in proofs.table_votes(name)]
+    body = [
+        [f"{vote.title}, {len(held.right)} images", *(percent(held.within(eps)) for eps in (0.0, *proof.radii))]
+        for vote, held in found
+        if held is not None
+    ]
+    if not body:
+        return ""
+    vote = found[0][0]
+    tried = [
+        f"{one.sigma:g}: {100 * sum(held.within(eps).accuracy for eps in proof.radii) / len(proof.radii):.1f}"
+        for one in proofs.tried_votes(name)
+        if (held := proven(journal, one, load_defence_of(one.config, "cpu")[1])) is not None
+    ]
+    chosen = (
+        f" Sigma was chosen on {proof.validation} validation images, by the mean over these radii ({', '.join(tried)})."
+    )
+    return f"""## What is proven
+
+Every number above is an upper bound, which a better attack may lower. This one is a lower bound. A classifier that votes, over
+{vote.votes} copies of an image with Gaussian noise of {vote.sigma:g}, each denoised in one step at that sigma,
+answers the same wherever the image is moved by less than a radius in L2 (Cohen et al. 2019; denoised: Salman et al. 2020).
+{vote.selection} other copies choose the class; the radius follows from the exact binomial bound of its share, and is too
+large with probability {vote.alpha:g} at most, for each image. Where less than half is sure it abstains, which counts as
+wrong. The proof is of this vote, at {vote.votes + vote.selection} calls an image: the deterministic search has
+none.{chosen if tried else ""}
+
+Per cent of the first test images that are surely read correctly, and stay so within an L2 radius:
+
+{table(["", "the vote", *(f"L2 {eps:g}" for eps in proof.radii)], body)}"""
 
 
 def _attack_lines(cells: dict[str, Cell], outcomes: dict[str, Outcome | None]) -> list[list[str]]:

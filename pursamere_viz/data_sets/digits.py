@@ -9,7 +9,7 @@ from sklearn.model_selection import train_test_split
 from torch import Tensor
 
 from pursamere_viz.data.records import DataSet
-from pursamere_viz.data_sets.plan import DOUBLED, Plan
+from pursamere_viz.data_sets.plan import DOUBLED, Plan, Proof
 from pursamere_viz.models.objectives import TrainingConfig
 from pursamere_viz.models.recipes import Recipe
 
@@ -83,5 +83,6 @@ DIGITS = DataSet(
         first=60,
         piece=20,
         costly=False,
+        proof=Proof(0.25, (0.15, 0.25, 0.35), (0.25, 0.5, 0.75), images=120),
     ),
 )

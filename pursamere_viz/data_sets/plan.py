@@ -9,6 +9,18 @@ REST = "+"  # before an attack's name: it attacks only what stands under those b
 
 
 @dataclass(frozen=True)
+class Proof:
+    """The vote under Gaussian noise whose certificates a card reports."""
+
+    sigma: float  # the best of those tried: most validation images certified, on average over the radii
+    tried: tuple[float, ...]
+    radii: tuple[float, ...]  # L2
+    votes: int = 1000
+    images: int = 100  # test images
+    validation: int = 40  # images on which sigma is chosen
+
+
+@dataclass(frozen=True)
 class Plan:
     """The customary attack budgets of a data set, and the attacks whose per-image worst counts."""
 
@@ -23,6 +35,7 @@ class Plan:
     piece: int = 10  # images measured at once
     # Large networks: blind and bpda, and comparisons, at the main budget only.
     costly: bool = True
+    proof: Proof | None = None
 
     def under(self, budget: Budget, mode: str) -> tuple[str, ...]:
         """The attacks at a budget in a mode."""

@@ -1,7 +1,7 @@
 """Measured cells: one defence at one budget under several attacks, image by image, each piece kept on disk as it is known."""
 
 import json
-from collections.abc import Generator, Iterable
+from collections.abc import Callable, Generator, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -88,12 +88,14 @@ class Outcome:
 class Journal:
     """Finished pieces in a file of JSON lines; a piece is found again only for the same weights, settings and images."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, checked: Callable[[dict[str, Any]], dict[str, Any]] | None = None) -> None:
+        """Read a file; `checked` returns a line that is a piece, of a cell unless given, and raises one of DAMAGE for another."""
         self.path = path
+        checked = checked or _checked
         self.held: dict[str, dict[int, dict[str, Any]]] = {}
         for number, line in enumerate(whole_lines(path.read_bytes() if path.exists() else b""), 1):
             try:
-                self._hold(_checked(decoded(line)))
+                self._hold(checked(decoded(line)))
             except DAMAGE as problem:
                 remedy = "delete that line, and what it held is measured anew"
                 raise ValueError(f"{path} is damaged in line {number}: {remedy}") from problem
@@ -103,18 +105,23 @@ class Journal:
 
     def outcome(self, cell: Cell, weights: list[str], *, partial: bool = False) -> Outcome | None:
         """What was measured of the cell's first images; None if not all of them were, or none where a part is enough."""
-        lines = self.held.get(_key(cell.described(weights)), {})
-        pieces, there = [], 0
-        while there < cell.images and there in lines:
-            pieces.append(lines[there])
-            there += len(lines[there]["clean"])
-        if there < (1 if partial else cell.images):
+        pieces = self.first_pieces(cell.described(weights), cell.images, "clean")
+        if sum(len(piece["clean"]) for piece in pieces) < (1 if partial else cell.images):
             return None
         clean = _flags("".join(piece["clean"] for piece in pieces))
         attacks = {name: _flags("".join(piece["attacks"][name] for piece in pieces)) for name in cell.attacks}
         return Outcome(clean, attacks).first(cell.images)
 
-    def has(self, piece: "CellPiece") -> bool:
+    def first_pieces(self, described: dict[str, Any], images: int, each: str) -> list[dict[str, Any]]:
+        """The lines of the first images, as far as there is none missing; `each` is what has an entry for every image."""
+        lines = self.held.get(_key(described), {})
+        pieces, there = list[dict[str, Any]](), 0
+        while there < images and there in lines:
+            pieces.append(lines[there])
+            there += len(lines[there][each])
+        return pieces
+
+    def has(self, piece: Any) -> bool:
         """Whether a piece is there; one that was measured on other images is not."""
         line = self.held.get(_key(piece.cell.described(piece.weights)), {}).get(piece.first)
         return line is not None and line.get("images", piece.images) == piece.images

@@ -89,7 +89,7 @@ def test_every_data_set_has_a_plan(name: str) -> None:
 
 def test_the_rows_of_a_robust_classifier_come_together_or_not_at_all(small: Path) -> None:
     """And a purifier's worth behind it is read off against the classifier alone, on the same images and budgets."""
-    (small / "digits_robust_classifier.safetensors").unlink()
+    (small / "digits_robust_classifier.safetensors").unlink(missing_ok=True)
     assert plans.robust_rows("digits") == [] and "robust" not in {row.config.classifier for row in plans.rows("digits")}
     (small / "digits_robust_classifier.safetensors").touch()
     alone, step, search = plans.robust_rows("digits")

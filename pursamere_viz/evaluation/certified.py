@@ -1,0 +1,154 @@
+"""Certificates over the engine: votes of a defence under Gaussian noise, image by image, each piece kept on disk."""
+
+from collections.abc import Generator, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from pursamere_viz.analysis.certificates import certify
+from pursamere_viz.data.loading import images_hash, load_images
+from pursamere_viz.defences.building import load_defence_of
+from pursamere_viz.defences.config import DEFENDING, DefenceConfig
+from pursamere_viz.defences.registry import denoiser_calls
+from pursamere_viz.evaluation.accuracy import RobustAccuracy
+from pursamere_viz.evaluation.cells import Journal
+from pursamere_viz.evaluation.config import versions
+from pursamere_viz.evaluation.engine import Advance, measure_pieces, workers
+from pursamere_viz.evaluation.pieces import CLASSIFIER
+from pursamere_viz.models.device import default_device
+
+
+@dataclass(frozen=True)
+class Vote:
+    """A defence (or, bare, its classifier alone) that votes under noise, on the first images of a split."""
+
+    title: str  # of the row
+    config: DefenceConfig
+    images: int
+    sigma: float
+    votes: int
+    alpha: float = 0.001
+    seed: int = 0
+    selection: int = 100  # draws that choose the class
+    bare: bool = False
+    split: str = "test"
+    piece: int = 10  # images measured and kept at once
+
+    def described(self, weights: list[str]) -> dict[str, Any]:
+        """All that decides the radius of an image."""
+        names = ("classifier",) if self.bare else DEFENDING
+        vote = {name: getattr(self, name) for name in ("sigma", "votes", "alpha", "seed", "selection", "split")}
+        return {"defence": {name: getattr(self.config, name) for name in names}, **vote, "weights": weights}
+
+    def pieces(self) -> list["VotePiece"]:
+        """Its images in pieces."""
+        return [
+            VotePiece(self, first, min(first + self.piece, self.images)) for first in range(0, self.images, self.piece)
+        ]
+
+
+@dataclass(frozen=True, eq=False)
+class Proven:
+    """What is proven of a vote's images, from the first on."""
+
+    right: Tensor  # (n,) bool: the class that is proven is the true one
+    radius: Tensor  # (n,) float64, L2; nan where it abstains
+
+    def within(self, eps: float) -> RobustAccuracy:
+        """The images that are right wherever they are moved by at most eps in L2; 0: those that the vote surely gets right."""
+        return RobustAccuracy(self.right & (self.radius > eps), len(self.right))
+
+
+@dataclass(frozen=True)
+class VotePiece:
+    """What is measured and kept at once: the votes on a few images."""
+
+    cell: Vote
+    first: int
+    last: int  # exclusive
+
+    def __str__(self) -> str:
+        return f"{self.cell.title}, votes under noise of {self.cell.sigma:g}"
+
+    @property
+    def kind(self) -> str:
+        """Each row takes equally long for every vote."""
+        return f"{self.cell.title} {self.cell.config} {self.cell.bare}"
+
+    @property
+    def images(self) -> str:
+        """The hash of its images on the machine that asks."""
+        return images_hash(self.cell.config.data_set, self.cell.split, slice(self.first, self.last))[:16]
+
+    @property
+    def weights(self) -> list[str]:
+        """The hashes of the weights on the machine that asks."""
+        return load_defence_of(self.cell.config, "cpu")[1]
+
+    def cost(self) -> float:
+        """What it takes, in denoiser calls."""
+        calls = 0 if self.cell.bare else denoiser_calls(self.cell.config)
+        return (self.last - self.first) * (self.cell.votes + self.cell.selection) * (calls + CLASSIFIER)
+
+    def made_of(self) -> dict[str, Any]:
+        """With which images, weights and libraries the machine that asks would measure it."""
+        return {"images": {"sha256": self.images}, "weights": {self.cell.title: self.weights}, "versions": versions()}
+
+    def measure(self) -> list[dict[str, Any]]:
+        """One line: the class proven, the votes for the class that was selected, and the radius of each image."""
+        cell, device = self.cell, default_device()
+        defence, weights = load_defence_of(cell.config, device)
+        loaded = load_images(cell.config.data_set, cell.split, slice(self.first, self.last))
+        x, y = (tensor.to(device) for tensor in loaded)
+        found = certify(
+            defence.classifier if cell.bare else defence, x, y, cell.sigma, cell.votes, cell.alpha, cell.seed,
+            selection=cell.selection, first=self.first,
+        )  # fmt: skip
+        return [
+            {
+                "title": cell.title,
+                "cell": cell.described(weights),
+                "first": self.first,
+                "images": self.images,
+                "right": "".join("01"[int(flag)] for flag in found.prediction.cpu() == y.cpu()),
+                # JSON knows no nan.
+                "radius": [None if radius.isnan() else float(radius) for radius in found.radius],
+            }
+        ]
+
+
+def votes_journal(path: Path) -> Journal:
+    """The finished pieces in a file; ValueError naming a damaged line."""
+    return Journal(path, _checked)
+
+
+def _checked(line: dict[str, Any]) -> dict[str, Any]:
+    right, radius = line["right"], line["radius"]
+    if type(line["first"]) is not int or not right or set(right) - {"0", "1"} or len(radius) != len(right):
+        raise ValueError("no piece of votes")
+    if any(flag == "1" and one is None for flag, one in zip(right, radius, strict=True)):
+        raise ValueError("a right class of which nothing is proven")
+    [float(one) for one in radius if one is not None]
+    return line
+
+
+def proven(journal: Journal, vote: Vote, weights: list[str]) -> Proven | None:
+    """What was measured of a vote, of its first images if not all were; None where there is nothing."""
+    pieces = journal.first_pieces(vote.described(weights), vote.images, "right")
+    right = torch.tensor([flag == "1" for piece in pieces for flag in piece["right"]])
+    radius = [float("nan") if one is None else float(one) for piece in pieces for one in piece["radius"]]
+    if not pieces:
+        return None
+    return Proven(right[: vote.images], torch.tensor(radius, dtype=torch.float64)[: vote.images])
+
+
+def measure_votes(
+    votes: Iterable[Vote], path: Path, *, jobs: int = 1, scheduler: str = ""
+) -> Generator[Advance, None, None]:
+    """Measure what is not in the file yet, yielding once before and then as each piece is finished; a killed run goes on."""
+    with workers(jobs, scheduler):
+        pieces = [piece for vote in votes for piece in vote.pieces()]
+        yield from measure_pieces(pieces, votes_journal(path), jobs=jobs, scheduler=scheduler)
