@@ -30,6 +30,7 @@ def test_train_makes_all_networks(short, capsys):
         "digits_classifier.safetensors",
         "digits_denoised_classifier.safetensors",
         "digits_purified_classifier.safetensors",
+        "digits_robust_classifier.safetensors",
         "digits_score.safetensors",
     ]
     assert load_network("digits", "score").card["training"]["steps"] == 2

@@ -381,6 +381,7 @@ def test_a_killed_adversarial_training_goes_on_to_the_same_weights_and_its_valid
     assert under[-1][1] > float(plain) + 0.001
 
 
+@pytest.mark.slow
 def test_adversarial_training_makes_a_network_robuster_than_plain_training():
     x, y = load_images("digits", "train")
     stands = []
