@@ -56,6 +56,7 @@ class StridedClassifier(nn.Module):
         self.head = nn.Sequential(nn.Linear(left, hidden), nn.ReLU(), nn.Linear(hidden, classes))
 
     def forward(self, x: Tensor) -> Tensor:
+        """Logits (B, classes) of images (B, C, H, W) in [0, 1]."""
         return self.head(self.features((x - self.mean) / self.std))
 
 
