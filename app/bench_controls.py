@@ -1,6 +1,7 @@
 """Sidebar of the Robustness bench: which run, which purifier, at which eps; uploading a run, and starting a small one."""
 
 import dataclasses
+import functools
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import streamlit as st
 
 import bench_reading
 import compute
+from pursamere_viz import wording
 from pursamere_viz.attacks.names import GRAMMAR, known_attacks
 from pursamere_viz.data import downloads
 from pursamere_viz.data.records import DATA_SETS
@@ -27,6 +29,15 @@ ATTACKS = (
     *("fgsm", "pgd-10:blind", "pgd-10:bpda", "pgd-10:full", "pgd-20:blind", "pgd-20:bpda", "pgd-20:full"),
     *("pgd-40:full", "pgd-20x5:full", "apgd_ce-20:full", "apgd_dlr-20:full", "square-100", "square-500"),
 )
+# The diagnostics, and what a run must hold for each.
+TABS = {
+    "What the attacker knows": "the same attack in two modes",
+    "More work": "fgsm or pgd in full mode with several numbers of steps or restarts",
+    "Loss": "pgd or apgd_ce",
+    "Randomness": "a randomised purifier under an attack in full mode",
+    "Gradient": "the probe of a differentiable purifier",
+    "Radius": "the default purifier with several radii, as shipped:radius=0.1",
+}
 START = {
     "purifiers": ["none", "shipped", "rounding", "diffusion", "diffusion_fixed"],
     "attacks": ["fgsm", "pgd-10:blind", "pgd-10:bpda", "pgd-10:full", "square-100"],
@@ -74,7 +85,10 @@ def choose_view(numbers: Numbers) -> tuple[str, float]:
     settle("purifier", config.purifiers, first_purifier(config))
     settle("budget", list(budgets), next(iter(budgets)))
     with st.sidebar:
-        st.selectbox("Purifier", config.purifiers, key=state.key("purifier"), on_change=lambda: state.put(under=""))
+        st.selectbox(
+            "Purifier", config.purifiers, key=state.key("purifier"), on_change=lambda: state.put(under=""),
+            format_func=functools.partial(wording.named, "purifier"),
+        )  # fmt: skip
         st.caption(f"{describe(state['purifier'])[0].upper()}{describe(state['purifier'])[1:]}.")
         st.selectbox(
             "Budget eps", list(budgets), key=state.key("budget"),
@@ -96,6 +110,7 @@ def publish(numbers: Numbers, eps: float) -> None:
         "run": next(iter(bench_reading.bundled()), None),
         "purifier": first_purifier(config),
         "budget": numbers.budget(config.eps[0]),
+        "tab": next(iter(TABS)),
         "under": first_attack(numbers, state["purifier"], eps, attacks) if attacks else "",
     }
     chosen = {name: value for name, value in own.items() if state[name] == value}
@@ -159,10 +174,12 @@ def start_form(*, expanded: bool) -> None:
         st.selectbox("Data set", here, key="_bench_data_set", format_func=lambda name: DATA_SETS[name].title)
         st.multiselect(
             "Purifiers", list(PURIFIERS), default=START["purifiers"], key="_bench_purifiers", accept_new_options=True,
+            format_func=purifier_chip,
             help=f"Type to change a field of one, as in shipped:radius=0.1,rho=0.3. Fields: {', '.join(CHANGEABLE)}.",
         )  # fmt: skip
         st.multiselect(
             "Attacks", ATTACKS, default=START["attacks"], key="_bench_attacks", accept_new_options=True,
+            format_func=attack_chip,
             help=f"Any {GRAMMAR}. Kinds: {', '.join(known_attacks())}.",
         )  # fmt: skip
         st.text_input("Budgets eps", "0.1 0.3", key="_bench_eps", help="Numbers or fractions, as in 8/255 0.1.")
@@ -170,6 +187,17 @@ def start_form(*, expanded: bool) -> None:
         st.slider("Images", 1, bench_reading.MOST_IMAGES, 20, key="_bench_images", help="Test images, from the first.")
         st.number_input("Seed", 0, 9999, key="_bench_seed")
         st.form_submit_button("Start", icon=":material/play_arrow:", on_click=_begin, width="stretch", type="primary")
+
+
+def attack_chip(name: str) -> str:
+    """An attack's short name with its mode first: a chip of the form is cut at its end."""
+    attack, colon, mode = name.partition(":")
+    return f"{mode} {attack}" if colon else attack
+
+
+def purifier_chip(name: str) -> str:
+    """A purifier's name for people, short enough for a chip."""
+    return wording.named("purifier", name).removeprefix("the ")
 
 
 def _begin() -> None:

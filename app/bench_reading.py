@@ -13,6 +13,7 @@ from typing import Any
 
 import pandas as pd
 
+from pursamere_viz import wording
 from pursamere_viz.attacks import AttackConfig
 from pursamere_viz.attacks.names import parse_attack
 from pursamere_viz.defences.config import DefenceConfig
@@ -170,7 +171,8 @@ def pivot(numbers: Numbers, table: pd.DataFrame, eps: float) -> pd.DataFrame:
     columns = [name for name in (CLEAN, *numbers.config.attacks, WORST) if name in set(here["attack"])]
     rows = []
     for (purifier, judged), group in here.groupby(["purifier", "judged by"], sort=False):
-        row = {"purifier": purifier, "judged by": judged, "denoiser calls": group["denoiser calls"].iloc[0]}
+        name = wording.named("purifier", purifier)
+        row = {"purifier": name, "judged by": judged, "denoiser calls": group["denoiser calls"].iloc[0]}
         cells = {r["attack"]: f"{r['accuracy']:.0f} % ({r['low']:.0f}–{r['high']:.0f})" for _, r in group.iterrows()}
         rows.append(row | {name: cells.get(name, "") for name in [WORST, *columns] if name in columns})
     found = pd.DataFrame(rows)

@@ -16,10 +16,12 @@ from downloading import Downloads
 from held_runs import Runs
 from live_runs import LiveRuns
 from pursamere_viz.analysis.sigma_sweep import SigmaSweep, log_spaced, sigma_sweep
+from pursamere_viz.data.downloads import on_disk
 from pursamere_viz.data.loading import load_images, official_numbers, read_official
 from pursamere_viz.data.records import DATA_SETS
 from pursamere_viz.densities.presets import PRESETS_1D
 from pursamere_viz.evaluation import Check, checklist
+from pursamere_viz.labs import examples as shipped
 from pursamere_viz.labs import kept_runs
 from pursamere_viz.labs.density_run import (
     ATTACKING,
@@ -35,13 +37,13 @@ from pursamere_viz.labs.density_run import (
     train_denoiser,
 )
 from pursamere_viz.labs.density_scenario import DensityScenario, window
+from pursamere_viz.labs.examples import Example
 from pursamere_viz.labs.image_run import LOADING, Run, run_steps
-from pursamere_viz.labs.image_scenario import Scenario, build, load_preset
+from pursamere_viz.labs.image_scenario import Scenario, build
 from pursamere_viz.models.generated import GeneratedImages, generating
 from pursamere_viz.progress import Progress, relay
 from pursamere_viz.purification.denoisers import Denoiser
 
-PRESETS = Path(__file__).resolve().parents[1] / "assets" / "presets"
 TRAINED = ("preset", "mixture", "score_model", "seed")  # what a learned score model depends on
 PLANE_LEVELS, LINE_LEVELS = (0.1, 2.0, 25), (0.1, 2.0, 25)  # sigma from, to, how many
 LINE_RANGE = (-4.0, 4.0)
@@ -229,10 +231,14 @@ def live_runs() -> LiveRuns:
     return LiveRuns()
 
 
+def examples() -> dict[str, Example]:
+    """The shipped examples by title, each as this machine has its images."""
+    return _examples(tuple(name for name in DATA_SETS if on_disk(name)))
+
+
 @st.cache_data
-def presets() -> dict[str, Scenario]:
-    """The shipped examples by title."""
-    return dict(load_preset(path) for path in sorted(PRESETS.glob("*.json")))
+def _examples(here: tuple[str, ...]) -> dict[str, Example]:
+    return shipped.examples()
 
 
 @st.cache_resource

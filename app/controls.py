@@ -1,5 +1,7 @@
 """Sidebar widgets; their ranges and help come from the fields of Scenario."""
 
+import functools
+import re
 from collections.abc import Callable
 
 import streamlit as st
@@ -7,9 +9,11 @@ import streamlit as st
 import compute
 import data_sets
 import images
+from pursamere_viz import wording
 from pursamere_viz.attacks.kinds import KINDS
 from pursamere_viz.data.records import DATA_SETS
 from pursamere_viz.defences.config import CLASSIFIERS
+from pursamere_viz.labs.image_scenario import Scenario
 from pursamere_viz.models.checkpoints import weights_path
 from pursamere_viz.parameters import help_of
 from state import PageState, image_lab
@@ -21,13 +25,17 @@ def control(
     *,
     page: PageState = image_lab,
     disabled: bool = False,
-    format: Callable[[str], str] = str,
+    format: Callable[[str], str] | None = None,
     typed: bool = False,
 ) -> None:
-    """The widget of one field of a page, kept in session state under the field's key; `typed` makes a number one to type."""
+    """The widget of one field of a page, kept in session state under the field's key; `typed` makes a number one to type.
+
+    Values are shown by their names for people unless `format` says otherwise.
+    """
     field, key = page.fields[name], page.key(name)
     meta = field.metadata
-    common = {"key": key, "help": help_of(field), "disabled": disabled}
+    format = format or functools.partial(wording.named, name)
+    common = {"key": key, "help": _with_names(name, help_of(field)), "disabled": disabled}
     if meta.get("several"):
         st.multiselect(label, list(meta["options"]), format_func=format, **common)
         return
@@ -42,6 +50,13 @@ def control(
         return
     shown = f"%g/{scale}" if scale > 1 else None
     st.slider(label, low, high, step=step, format=shown, **common)
+
+
+def _with_names(name: str, said: str) -> str:
+    """A field's help, which explains codes, with the names under which they are chosen."""
+    for code, shown in wording.NAMES.get(name, {}).items():
+        said = re.sub(rf"(?<!\w){code}:", f"**{shown}** (`{code}`):", said)
+    return said
 
 
 def sidebar() -> None:
@@ -67,22 +82,30 @@ def sidebar() -> None:
 
 
 def _examples() -> None:
-    presets = compute.presets()
+    held = compute.examples()
 
     def choose() -> None:
         if st.session_state["_example"] is not None:
-            image_lab.adopt(presets[st.session_state["_example"]])
-            st.session_state["_example"] = None  # ready to be chosen again
+            image_lab.adopt(held[st.session_state["_example"]].scenario)
 
+    # It names the example that is shown, however one came to it, and is ready for another where something was changed.
+    st.session_state["_example"] = next((title for title, one in held.items() if one.scenario == _chosen()), None)
     st.selectbox(
         "Example",
-        list(presets),
+        list(held),
         index=None,
         key="_example",
         on_change=choose,
         placeholder="Choose an example",
         label_visibility="collapsed",
     )
+
+
+def _chosen() -> Scenario | None:
+    try:
+        return image_lab.current()
+    except ValueError:  # the page says why
+        return None
 
 
 def _networks() -> None:
@@ -106,7 +129,7 @@ def _attack() -> None:
         st.selectbox("Target", list(choices), key="target", format_func=choices.get, disabled=none)
         control("attack_steps", "Attack steps" if about.needs_gradient else "Queries", disabled=single, typed=True)
         control("restarts", "Restarts", disabled=single)
-        control("attack_seed", "Attack seed", disabled=single)
+        control("attack_seed", "Attack seed", disabled=single, typed=True)
 
 
 def _purifier() -> None:
@@ -122,4 +145,4 @@ def _purifier() -> None:
         control("step_size", "Step size", disabled=one_step)
         control("decay", "Decay of rho and step size", disabled=one_step)
         control("pairs", "Noise pairs")
-        control("noise_seed", "Noise seed")
+        control("noise_seed", "Noise seed", typed=True)

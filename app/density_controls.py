@@ -50,7 +50,7 @@ def sidebar() -> None:
         with st.expander("Computing", icon=":material/straighten:"):
             control("order", "Noise nodes in each direction", page=page)
             control("resolution", "Resolution of the maps", page=page)
-            control("seed", "Seed", page=page)
+            control("seed", "Seed", page=page, typed=True)
         st.button("Reset", icon=":material/restart_alt:", on_click=page.reset, width="stretch")
 
 

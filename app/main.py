@@ -1,6 +1,8 @@
 """Entry: streamlit run app/main.py."""
 
+import difflib
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import streamlit as st
 
@@ -11,12 +13,36 @@ the README says what is theirs and what is chosen here."""
 st.set_page_config(page_title="PurSAMERE Explorer", page_icon="🧭", layout="wide", menu_items={"About": ABOUT})
 st.html(Path(__file__).with_name("style.css"))
 
-st.navigation(
-    [
-        st.Page("views/image_lab.py", title="Image lab", icon=":material/image_search:", default=True),
-        st.Page("views/density_lab.py", title="Density lab", icon=":material/scatter_plot:", url_path="density-lab"),
-        st.Page(
-            "views/robustness_bench.py", title="Robustness bench", icon=":material/shield:", url_path="robustness-bench"
-        ),
-    ]
-).run()
+IMAGE_LAB = st.Page("views/image_lab.py", title="Image lab", icon=":material/image_search:", default=True)
+PAGES = {
+    "density-lab": st.Page(
+        "views/density_lab.py", title="Density lab", icon=":material/scatter_plot:", url_path="density-lab"
+    ),
+    "robustness-bench": st.Page(
+        "views/robustness_bench.py", title="Robustness bench", icon=":material/shield:", url_path="robustness-bench"
+    ),
+    "glossary": st.Page("views/glossary.py", title="Glossary", icon=":material/menu_book:", url_path="glossary"),
+}
+
+
+def nearest(name: str) -> str:
+    """The name of the page that is nearest to a name that is none, as density_lab or bench; empty for the first page."""
+    parts = {"": ["image-lab", "image", "images", "home"]} | {page: [page, *page.split("-")] for page in PAGES}
+    known = {part: page for page, words in parts.items() for part in words if part != "lab"}
+    found = difflib.get_close_matches(name.lower().replace("_", "-"), known, n=1, cutoff=0.6)
+    return known[found[0]] if found else ""
+
+
+def lost() -> list[st.Page]:
+    """A page under the name that the address has, where that is none of ours: it leads to the nearest one."""
+    name = urlsplit(st.context.url or "").path.rstrip("/").rpartition("/")[2]
+    if not name.replace("-", "").replace("_", "").isalnum() or name in PAGES:
+        return []
+
+    def lead() -> None:
+        st.switch_page(PAGES.get(nearest(name), IMAGE_LAB), query_params=st.query_params.to_dict())
+
+    return [st.Page(lead, title=name, url_path=name, visibility="hidden")]
+
+
+st.navigation([IMAGE_LAB, *PAGES.values(), *lost()]).run()

@@ -23,6 +23,7 @@ class BenchChoice(Described):
     purifier: str = _free("The purifier in question.")
     budget: str = _free("The attacker's budget eps in the table and the diagnostics.")
     under: str = _free("The attack whose images are shown.")
+    tab: str = _free("The diagnostic that is open.")
 
 
 Kind = TypeVar("Kind", bound=Described)
@@ -79,12 +80,12 @@ class PageState(Generic[Kind]):
         )  # Streamlit has forgotten this page's widgets, if it had any
         elsewhere = arrived and "_page" in st.session_state
         st.session_state["_page"] = self.prefix
+        if elsewhere:  # the browser's Back brings the other page's parameters along
+            known = {name for page in PAGES if page is not self for name in page.fields} - self.fields.keys()
+            said = {name: value for name, value in said.items() if name not in known}
         if elsewhere and not said and self._held in st.session_state:
             self.adopt(st.session_state[self._held])
         elif arrived or said != st.session_state.get(self._published):
-            if elsewhere:  # the browser's Back brings the other page's parameters along
-                known = {name for page in PAGES if page is not self for name in page.fields} - self.fields.keys()
-                said = {name: value for name, value in said.items() if name not in known}
             scenario, notices = self.kind.from_mapping(said)
             self.adopt(scenario)
             st.session_state[self._published] = said

@@ -18,16 +18,14 @@ from pursamere_viz.defences.building import random_purifier
 from pursamere_viz.evaluation.cells import Cell, Journal, cell_pieces, measure_cells
 from pursamere_viz.evaluation.certified import measure_votes
 from pursamere_viz.evaluation.command import add_evaluate, add_workers, check_workers, follow, print_estimate
+from pursamere_viz.labs import examples as shipped
 from pursamere_viz.labs import kept_runs
 from pursamere_viz.labs.image_run import run_steps
-from pursamere_viz.labs.image_scenario import Scenario, load_preset, stand_in
-from pursamere_viz.models.checkpoints import ASSETS
+from pursamere_viz.labs.image_scenario import Scenario, stand_in
 from pursamere_viz.models.device import default_device
 from pursamere_viz.models.recipes import ROLES, recipe, roles, train_network
 from pursamere_viz.progress import finish
 from pursamere_viz.threads import use_threads, wanted_threads
-
-PRESETS = ASSETS / "presets"  # the examples of the Image lab
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -102,7 +100,7 @@ def _warm(chosen: argparse.Namespace) -> None:
 def examples() -> dict[str, Scenario]:
     """What `warm` computes, by title: the first page of every data set and the Image lab's examples."""
     first = {f"the first page of {described.title}": Scenario(data_set=name) for name, described in DATA_SETS.items()}
-    return first | dict(load_preset(path) for path in sorted(PRESETS.glob("*.json")))
+    return first | {title: example.scenario for title, example in shipped.examples().items()}
 
 
 def _train(chosen: argparse.Namespace) -> None:

@@ -1,4 +1,76 @@
-"""How numbers are written for people, the same in sentences, figures and cards."""
+"""How numbers and choices are written for people, the same in sentences, figures and cards."""
+
+# The names that people read, by the field of a scenario (or "purifier") and its code. Codes stay in addresses, files and
+# commands; what has no name here, as one's own purifier, is called by its code.
+NAMES: dict[str, dict[str, str]] = {
+    "method": {
+        "error": "down the error",
+        "stop_gradient": "down the error, without the denoiser's gradient",
+        "log_density": "up the density",
+        "tweedie": "one denoising step (Tweedie)",
+    },
+    "attack": {
+        "none": "no attack",
+        "fgsm": "FGSM: one step",
+        "pgd": "PGD: many steps",
+        "apgd_ce": "APGD on the cross-entropy",
+        "apgd_dlr": "APGD on the difference of logits",
+        "apgd_t": "APGD towards one class after another",
+        "square": "Square: random search, no gradient",
+    },
+    "mode": {
+        "blind": "the classifier only (blind)",
+        "bpda": "the defence, not its gradient (bpda)",
+        "full": "everything (full)",
+    },
+    "classifier": {
+        "standard": "trained on clean images",
+        "denoised": "trained on denoised images too",
+        "purified": "trained on purified images too",
+    },
+    "score_model": {
+        "network": "a trained network",
+        "empirical": "exact for the training images",
+        "exact": "exact",
+        "learned": "learned from samples",
+    },
+    "step_rule": {
+        "gradient": "in proportion to the gradient",
+        "normalized": "of fixed length",
+        "sign": "the same for every pixel",
+    },
+    "decay": {"linear": "linear", "cosine": "cosine", "none": "they do not fall"},
+    "norm": {"l2": "L2", "linf": "Linf"},
+    "attack_norm": {"l2": "L2", "linf": "Linf"},
+    "purifier": {
+        "none": "no purifier",
+        "shipped": "the default purifier",
+        "converged": "the default purifier with twice the steps",
+        "descent": "plain steps down the error",
+        "sam": "sharpness-aware steps",
+        "stop_gradient": "steps without the denoiser's gradient",
+        "log_density": "steps up the density",
+        "tweedie": "one denoising step (Tweedie)",
+        "diffusion": "diffusion",
+        "diffusion_fixed": "diffusion with known noise",
+        "likelihood": "likelihood with fresh noise",
+        "likelihood_fixed": "likelihood with known noise",
+        "random_noise": "random noise",
+        "random_noise_fixed": "random noise, known",
+    },
+}
+
+
+def named(field: str, code: str) -> str:
+    """What people read for a field's value; of a purifier with settings, as in "shipped:radius=0.1", both."""
+    head, _, changes = code.partition(":")
+    name = NAMES.get(field, {}).get(head, head.replace("_", " ") if field == "purifier" else head)
+    return f"{name} with {changes.replace(',', ', ')}" if changes else name
+
+
+def sentence_case(text: str) -> str:
+    """The text with its first letter a capital, the others as they are."""
+    return text[:1].upper() + text[1:]
 
 import math
 from collections.abc import Callable, Iterable

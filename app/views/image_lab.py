@@ -13,10 +13,16 @@ from markup import escaped, titled
 from player import play
 from pursamere_viz.figures import BLANK, image_film, surface, to_html
 from pursamere_viz.labs.image_run import Run, snippet, to_npz
+from pursamere_viz.labs.image_scenario import Scenario
 from pursamere_viz.labs.image_story import facts, headline, headline_text
 from state import image_lab as state
 
 CHART = "image_lab_chart"
+EXAMPLE = "_image_lab_example"  # the title of the last example that was shown
+WORDS = {
+    "example": "**{title}.** {look} {shows}",
+    "changed": "This began as the example “{title}”.",
+}
 SHOWN = "_image_lab_shown"  # what the page shows, which stays while something else is computed
 
 
@@ -41,7 +47,26 @@ def page() -> None:
         st.error(str(problem))
         return
     state.publish(scenario)
+    _example(scenario)
     _lab(run)
+
+
+def _example(scenario: Scenario) -> None:
+    """What to look at in the example that is shown, and what it shows; where it was changed, the way back to it."""
+    held = compute.examples()
+    example = next((one for one in held.values() if one.scenario == scenario), None)
+    if example is not None:
+        st.session_state[EXAMPLE] = example.title
+        st.markdown(
+            WORDS["example"].format(**{name: escaped(getattr(example, name)) for name in ("title", "look", "shows")})
+        )
+        return
+    before = held.get(st.session_state.get(EXAMPLE, ""))
+    if before is None or before.scenario.data_set != scenario.data_set:
+        return
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.markdown(WORDS["changed"].format(title=escaped(before.title)), width="content")
+        st.button("Back to the example", icon=":material/undo:", on_click=state.adopt, args=(before.scenario,))
 
 
 @st.fragment

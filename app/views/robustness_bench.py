@@ -23,16 +23,10 @@ from pursamere_viz.figures import theme
 from state import robustness_bench as state
 
 BARE = {"displaylogo": False, "displayModeBar": False}
-NAMED = {"shipped": "the default purifier", "converged": "the default purifier with twice the steps"}
-MARKS = {"fail": ("✗", theme.VERMILLION), "pass": ("✓", theme.GREEN), "open": ("?", theme.GREY)}
-TABS = {
-    "What the attacker knows": "the same attack in two modes",
-    "More work": "fgsm or pgd in full mode with several numbers of steps or restarts",
-    "Loss": "pgd or apgd_ce",
-    "Randomness": "a randomised purifier under an attack in full mode",
-    "Gradient": "the probe of a differentiable purifier",
-    "Radius": "the shipped purifier with several radii, as shipped:radius=0.1",
+WORDS = {
+    "empty_tab": "This run holds nothing for this tab at this eps. What would fill it: {needs}. Start such a run in the sidebar.",
 }
+MARKS = {"fail": ("✗", theme.VERMILLION), "pass": ("✓", theme.GREEN), "open": ("?", theme.GREY)}
 
 
 def page() -> None:
@@ -73,7 +67,7 @@ def _show(path: Path) -> int:
     purifier, eps = controls.choose_view(numbers)
     checks = compute.bench_checks(path, purifier)
     verdict = "Nothing is measured yet" if reading.table.empty else overall(checks)
-    asked = f"Can we trust this test of {NAMED.get(purifier, called(purifier))}?"
+    asked = f"Can we trust this test of {called(purifier)}?"
     st.markdown(f"# {escaped(asked)} {verdict}")
     titled(f"{asked} {verdict}", "Robustness bench")
     controls.unfinished(reading.results, path)
@@ -131,14 +125,16 @@ def _diagnostics(numbers: Numbers, purifier: str, eps: float) -> None:
         "Gradient": lambda: [figures.slice_lines(numbers, purifier), figures.jacobian_lines(numbers, purifier)],
         "Radius": lambda: [figures.radius_lines(numbers)],
     }
-    for tab, (name, needs) in zip(st.tabs(list(TABS), key="_bench_tab", on_change="rerun"), TABS.items(), strict=True):
+    controls.settle("tab", list(controls.TABS), next(iter(controls.TABS)))
+    tabs = st.tabs(list(controls.TABS), key=state.key("tab"), on_change="rerun")
+    for tab, (name, needs) in zip(tabs, controls.TABS.items(), strict=True):
         if tab.open:
             with tab:
                 shown = [figure for figure in drawn[name]() if figure is not None]
                 for k, figure in enumerate(shown):
                     _chart(figure, f"bench_{name.split()[-1].lower()}_{k}")
                 if not shown:
-                    st.caption(f"Not in this run at this eps. It needs {needs}.")
+                    st.caption(WORDS["empty_tab"].format(needs=needs))
 
 
 def _chart(figure: Any, key: str) -> None:

@@ -24,7 +24,8 @@ class AttackConfig:
     mode: str = choice(
         "blind",
         MODES,
-        "blind: knows the classifier only; bpda: attacks the defence and takes the purifier's gradient for the identity; "
+        "blind: knows the classifier only; bpda: attacks the defence and pretends that the purifier changes nothing when it "
+        "computes gradients; "
         "full: exact gradient through every purification step.",
     )
     target: int = number(-1, -1, 9, 1, "Class to reach; -1 is untargeted (away from the true class).")

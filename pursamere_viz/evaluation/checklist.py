@@ -310,7 +310,9 @@ def _convergence(evidence: Evidence) -> Check:
     if not common:
         return _open(name, "the purifier named converged under the same attack")
     here, there = evidence.standing(common), other.standing(common)
-    sentence = f"As shipped {percent(here)} stand, with {CONVERGED} times the steps, undamped, {percent(there)}"
+    sentence = (
+        f"With the default steps {percent(here)} stand, with {CONVERGED} times as many at full size {percent(there)}"
+    )
     return _no_more(name, here, there, sentence, "unfinished steps hide something")
 
 

@@ -1,5 +1,6 @@
 """The numbers of a bench run by purifier, attack and eps, and what speaks of them in sentences."""
 
+import textwrap
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -15,6 +16,7 @@ from pursamere_viz.evaluation.results import BenchResults
 from pursamere_viz.evaluation.tables import WORST, entries, rules
 
 BARE = "none"
+LETTERS = 16  # of a line under a bar
 Key = tuple[str, str, float, str]
 
 
@@ -58,7 +60,8 @@ class Numbers:
             return "bare<br>classifier"
         calls = traits(purifier, self.config.data_set).denoiser_calls
         head, _, changes = purifier.partition(":")
-        return "<br>".join([head, *changes.split(",")] if changes else [head]) + f"<br>{calls} calls"
+        lines = [*textwrap.wrap(wording.named("purifier", head), LETTERS), *filter(None, changes.split(","))]
+        return "<br>".join([*lines, f"{calls} calls"])
 
     def budget(self, eps: float) -> str:
         """eps for people: n/255 in Linf where n is whole."""
@@ -78,7 +81,7 @@ def effort(config: AttackConfig) -> int:
 
 def called(purifier: str) -> str:
     """The purifier in a sentence."""
-    return "the bare classifier" if purifier == BARE else purifier
+    return "the bare classifier" if purifier == BARE else wording.named("purifier", purifier)
 
 
 def percent(accuracy: RobustAccuracy) -> str:

@@ -6,8 +6,10 @@ from pursamere_viz.evaluation.accuracy import RobustAccuracy
 from pursamere_viz.evaluation.evidence import excluded, more
 from pursamere_viz.evaluation.numbers import BARE, Numbers, called, percent
 from pursamere_viz.evaluation.tables import WORST
+from pursamere_viz.wording import sentence_case
 
 FRESH, FIXED = "fresh, one draw", "fixed and known"
+KNOWN = {"blind": "the classifier", "bpda": "the defence without its gradient"}  # to an attacker in this mode
 Held = dict[str, tuple[str, RobustAccuracy]]  # mode -> attack and what it leaves
 Bars = dict[str, dict[str, RobustAccuracy]]  # purifier -> how it is judged -> what stands
 
@@ -17,7 +19,7 @@ def curves_verdict(numbers: Numbers, focus: str, eps: float) -> str:
     last = max(numbers.config.eps)
     here, bare = numbers.of(focus, WORST, eps), numbers.of(BARE, WORST, eps)
     if here is None:
-        return f"{called(focus)}: not finished at eps {numbers.budget(eps)} yet"
+        return f"{sentence_case(called(focus))}: not finished at eps {numbers.budget(eps)} yet"
     verdict = f"At eps {numbers.budget(eps)}, {called(focus)} keeps {percent(here)} of the images right"
     if focus != BARE and bare is not None:
         gain = "a gain" if more(here.robust, bare.robust) else "no gain beyond chance"
@@ -69,16 +71,17 @@ def modes_verdict(bars: dict[str, Held], focus: str) -> str:
         full = held["full"][1]
         worse = misleading(held)
         if worse:
-            masked.append(f"{purifier} {percent(full)} full, {percent(held[worse[0]][1])} {worse[0]}")
+            masked.append(f"{called(purifier)} {percent(full)} full, {percent(held[worse[0]][1])} {worse[0]}")
         elif purifier == focus:
             known = all(excluded(full.robust, held[mode][1].robust) for mode in weak)
-            honest.append(f"Of {purifier} {percent(held[weak[0]][1])} stand {weak[0]}, {percent(full)} full")
+            before, after = percent(held[weak[0]][1]), percent(full)
+            honest.append(f"{before} stay right if the attacker knows only {KNOWN[weak[0]]}, {after} if everything")
     if not masked and not honest:
         return f"No attack on {called(focus)} was measured in two modes"
     said = honest + ([f"the exact gradient misleads, so it is masked: {', '.join(masked)}"] if masked else [])
     end = "who knows more breaks no less" if known else "too few images to say whether who knows more breaks more"
     sentence = "; ".join(said) if masked else f"{honest[0]}: {end}"
-    return sentence[0].upper() + sentence[1:]
+    return sentence_case(sentence)
 
 
 def _weak(held: Held) -> list[str]:
@@ -96,9 +99,9 @@ def randomness_verdict(bars: Bars) -> str:
     said = []
     for name, judged in bars.items():
         if FIXED not in judged:
-            said.append(f"{name} was not measured with fixed noise")
+            said.append(f"{called(name)} was not measured with fixed noise")
         elif judged[FRESH] is judged[FIXED]:
-            said.append(f"{name} draws nothing and stays at {percent(judged[FIXED])}")
+            said.append(f"{called(name)} draws nothing and stays at {percent(judged[FIXED])}")
         else:
             fresh, fixed = judged[FRESH], judged[FIXED]
             if more(fresh.robust, fixed.robust):
@@ -107,5 +110,7 @@ def randomness_verdict(bars: Bars) -> str:
                 change = "rises"
             else:
                 change = "goes, within chance,"
-            said.append(f"{name} {change} from {percent(fresh)} to {percent(fixed)} once its noise is fixed and known")
+            said.append(
+                f"{called(name)} {change} from {percent(fresh)} to {percent(fixed)} once its noise is fixed and known"
+            )
     return "; ".join(said)

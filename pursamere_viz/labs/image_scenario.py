@@ -1,9 +1,7 @@
 """Scenario, and the one place where an image, its attack and its defence are wired together."""
 
 import dataclasses
-import json
 from dataclasses import InitVar, dataclass
-from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
@@ -117,12 +115,6 @@ class Scenario(Described):
     def purifier_config(self) -> PurifierConfig:
         """The purifier's part."""
         return self.defence_config().purifier_config()
-
-
-def load_preset(path: Path) -> tuple[str, Scenario]:
-    """Title and scenario of a preset file: JSON with "title" and "scenario"."""
-    preset = json.loads(path.read_text(encoding="utf-8"))
-    return preset["title"], Scenario(**preset["scenario"])
 
 
 def stand_in(scenario: Scenario) -> Scenario:

@@ -10,8 +10,15 @@ from pursamere_viz.labs.image_scenario import Scenario
 
 ATTACKER = {
     "blind": "knows the classifier only",
-    "bpda": "attacks the whole defence, taking the purifier's gradient for the identity",
+    "bpda": "attacks the whole defence and pretends that the purifier changes nothing when it computes gradients",
     "full": "follows the exact gradient through every purification step",
+}
+
+
+BELIEVABLE = 0.5  # share of the path below which what the slice shows may differ much from what is on the path
+WORDS = {
+    "slice": "This flat slice shows {share} of the path",
+    "slice_warning": ": too little to go by, the path runs mostly outside it",
 }
 
 
@@ -109,8 +116,14 @@ def facts(run: Run) -> str:
         f"{'The target is the true class: nothing to attack. ' if aimless else ''}Purifier: {_moved(run)}; "
         f"noise: {scenario.pairs} frozen antithetic pairs, seed {scenario.noise_seed}. "
         f"Sharpness: the error's rise to the first-order worst point within L2 {scenario.sharpness_rho:g}. "
-        f"The plane holds {100 * run.landscape.explained:.0f} % of the path."
+        f"{slice_shown(run.landscape.explained)}."
     )
+
+
+def slice_shown(share: float) -> str:
+    """How much of the path the flat slice through images shows, and whether that is enough to go by."""
+    said = WORDS["slice"].format(share=wording.percent(share))
+    return said if share >= BELIEVABLE else said + WORDS["slice_warning"]
 
 
 def _read(run: Run, probabilities: Tensor) -> str:
@@ -132,5 +145,5 @@ def _knowing(scenario: Scenario) -> str:
 def _moved(run: Run) -> str:
     scenario = run.scenario
     distance = float(length(run.trajectory.purified - run.examples.x_adv, scenario.norm))
-    moved = f"{scenario.method}, moved {distance:.2f} in {scenario.norm}"
+    moved = f"{wording.named('method', scenario.method)}, moved {distance:.2f} in {scenario.norm}"
     return moved if scenario.method == "tweedie" else f"{moved} of a radius of {scenario.radius:g}"

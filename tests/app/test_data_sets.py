@@ -94,8 +94,8 @@ def test_another_data_set_brings_its_own_defaults_and_drops_the_upload(open_app,
     assert url(app) == {"data_set": "mnist", "resolution": "9"}
     button(app, "Reset").click().run()
     assert url(app) == {"data_set": "mnist"}
-    app.selectbox(key="_example").set_value(next(iter(compute.presets()))).run()
-    assert url(app) == next(iter(compute.presets().values())).to_mapping()
+    app.selectbox(key="_example").set_value(next(iter(compute.examples()))).run()
+    assert url(app) == next(iter(compute.examples().values())).scenario.to_mapping()
 
 
 @pytest.mark.parametrize("name", ["fashion_mnist", "cifar10"])

@@ -2,7 +2,6 @@
 
 import dataclasses
 import io
-import json
 from pathlib import Path
 
 import numpy as np
@@ -10,13 +9,13 @@ import pytest
 from PIL import Image
 
 import compute
+from markup import escaped
 from pursamere_viz import Scenario
-from pursamere_viz.data import downloads
 from pursamere_viz.data.uploads import decode_image, pack_pixels
-from pursamere_viz.labs.image_scenario import load_preset
+from pursamere_viz.labs.examples import Example, examples
 from pursamere_viz.models.checkpoints import ASSETS
 
-PRESETS = sorted(compute.PRESETS.glob("*.json"))
+EXAMPLES = list(examples().values())
 
 
 def headline(app) -> str:
@@ -42,25 +41,34 @@ def test_it_opens_on_a_finished_example_that_tells_the_story(open_app) -> None:
     assert url(app) == {}
 
 
-def test_there_are_examples() -> None:
-    assert len(PRESETS) >= 4
+def said(app, start: str) -> list[str]:
+    return [markdown.value for markdown in app.markdown if markdown.value.startswith(start)]
 
 
 @pytest.mark.parametrize(
-    "path",
-    [PRESETS[0], *(pytest.param(path, marks=pytest.mark.slow) for path in PRESETS[1:])],
-    ids=lambda path: path.stem,
+    "example",
+    [EXAMPLES[0], *(pytest.param(example, marks=pytest.mark.slow) for example in EXAMPLES[1:])],
+    ids=lambda example: example.title,
 )
-def test_every_example_runs(open_app, path: Path) -> None:
-    title, scenario = load_preset(path)
+def test_every_example_runs_and_says_what_to_look_at(open_app, example: Example) -> None:
     app = open_app()
-    app.selectbox(key="_example").set_value(title).run()
+    app.selectbox(key="_example").set_value(example.title).run()
     assert not app.exception and not app.error
-    chosen, wanted = url(app), scenario.to_mapping()
-    if not downloads.on_disk(scenario.data_set):  # a generated image stands in
-        assert chosen.pop("source") == "generated"
-        chosen.pop("image", None), wanted.pop("image", None)
-    assert chosen == wanted
+    assert url(app) == example.scenario.to_mapping()
+    [words] = said(app, f"**{escaped(example.title)}.**")
+    assert escaped(example.look) in words and escaped(example.shows) in words
+    assert app.selectbox(key="_example").value == example.title
+
+
+def test_an_example_that_was_changed_claims_nothing_and_can_be_had_back(open_app) -> None:
+    app = open_app()
+    title = EXAMPLES[0].title
+    assert said(app, f"**{escaped(title)}.**") and app.selectbox(key="_example").value == title
+    app.slider(key="eps").set_value(12).run()
+    assert not said(app, f"**{escaped(title)}.**") and app.selectbox(key="_example").value is None
+    assert said(app, "This began as the example")
+    next(button for button in app.button if button.label == "Back to the example").click().run()
+    assert said(app, f"**{escaped(title)}.**") and url(app) == {}
 
 
 def test_the_url_is_the_state(open_app) -> None:
@@ -163,11 +171,6 @@ def test_missing_or_damaged_weights_give_one_sentence(open_app, monkeypatch, tmp
         [error] = app.error
         assert not app.exception
         assert path.name in error.value and "python -m pursamere_viz train digits" in error.value
-
-
-def test_presets_are_plain_scenarios() -> None:
-    for path in PRESETS:
-        assert set(json.loads(path.read_text())) == {"title", "scenario"}
 
 
 def test_an_upload_without_a_class_is_not_called_by_one(open_app) -> None:

@@ -10,6 +10,7 @@ import bench_controls
 import bench_reading
 import compute
 from live_runs import LiveRun, LiveRuns
+from pursamere_viz import wording
 from pursamere_viz.evaluation import BenchConfig, BenchResults, Check, bench, probe, summary
 from pursamere_viz.evaluation.config import fingerprint
 from pursamere_viz.evaluation.numbers import numbers_of
@@ -89,7 +90,7 @@ def test_it_opens_on_the_bundled_run_with_its_checklist_table_and_images(open_be
     assert "Can we trust this test of rounding? No:" in headline(app)
     assert any("The exact gradient" in str(block.proto) or "gradient" in str(block.proto) for block in app.get("html"))
     [frame] = app.dataframe
-    assert list(frame.value["purifier"]) == list(CONFIG.purifiers)
+    assert list(frame.value["purifier"]) == [wording.named("purifier", name) for name in CONFIG.purifiers]
     table = summary(BenchResults.load(measured))
     row = table[(table["purifier"] == "none") & (table["eps"] == 0.1) & (table["attack"] == "worst case")].iloc[0]
     assert frame.value["worst case"][0].startswith(f"{row['accuracy']:.0f} %")
@@ -123,7 +124,7 @@ def test_every_purifier_and_diagnostic_is_drawn(open_bench) -> None:
         app.selectbox(key="bench_purifier").set_value(purifier).run()
         assert not app.exception and not app.error
     for tab in ("More work", "Loss", "Randomness", "Gradient", "Radius"):
-        app.session_state["_bench_tab"] = tab
+        app.session_state["bench_tab"] = tab
         app.run()
         assert not app.exception and not app.error
 

@@ -6,20 +6,16 @@ import json
 import math
 import pickle
 import random
-from pathlib import Path
 
 import pytest
 import torch
 
-import pursamere_viz
 from pursamere_viz import AttackConfig, PurifierConfig, Scenario, build, load_defence, load_images
 from pursamere_viz.data import DATA_SETS
-from pursamere_viz.labs.image_scenario import load_preset
 from pursamere_viz.models.generated import COUNT, generated_images
 from pursamere_viz.parameters import parse
 
 FIELDS = {field.name: field for field in dataclasses.fields(Scenario)}
-PRESETS = sorted((Path(pursamere_viz.__file__).parents[1] / "assets" / "presets").glob("*.json"))
 
 
 def anything(seed: int) -> dict:
@@ -159,25 +155,6 @@ def test_load_defence_is_the_default_scenario():
     assert (logits.argmax(1) == y).double().mean() > 0.9
     with pytest.raises(ValueError, match="unknown data set 'cifar'; known: digits"):
         load_defence("cifar")
-
-
-@pytest.mark.skipif(not PRESETS, reason="no presets are shipped yet")
-def test_presets_are_scenarios_with_a_title():
-    titles = [load_preset(path)[0] for path in PRESETS]
-    assert all(titles)
-    assert len(set(titles)) == len(titles)
-    for path in PRESETS:
-        scenario = load_preset(path)[1]
-        assert Scenario.from_mapping(scenario.to_mapping()) == (scenario, [])
-
-
-def test_a_preset_is_read(tmp_path):
-    path = tmp_path / "preset.json"
-    path.write_text(
-        json.dumps({"title": "Zwei Ränder", "scenario": {"rho": 1, "mode": "full"}}, ensure_ascii=False),
-        encoding="utf-8",
-    )
-    assert load_preset(path) == ("Zwei Ränder", Scenario(rho=1.0, mode="full"))
 
 
 @pytest.mark.parametrize("name", DATA_SETS)

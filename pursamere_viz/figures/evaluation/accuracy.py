@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import plotly.graph_objects as go
 
+from pursamere_viz import wording
 from pursamere_viz.defences.config import DefenceConfig
 from pursamere_viz.defences.registry import search_config
 from pursamere_viz.evaluation.accuracy import RobustAccuracy
@@ -35,10 +36,10 @@ def accuracy_curves(numbers: Numbers, focus: str, eps: float) -> go.Figure:
             legendgroup=purifier, showlegend=False,
         )  # fmt: skip
         figure.add_scatter(
-            x=xs, y=[accuracy.accuracy for _, accuracy in points], mode="lines+markers", name=purifier,
+            x=xs, y=[accuracy.accuracy for _, accuracy in points], mode="lines+markers", name=wording.named("purifier", purifier),
             legendgroup=purifier, line={"color": style.colour, "width": 5 if purifier == focus else 2.5, "dash": style.dash},
             marker={"size": 11, "symbol": style.symbol, "color": style.colour},
-            text=[hover(purifier, accuracy) for _, accuracy in points], hovertemplate="eps %{x}, %{text}<extra></extra>",
+            text=[hover(called(purifier), accuracy) for _, accuracy in points], hovertemplate="eps %{x}, %{text}<extra></extra>",
         )  # fmt: skip
     marks = [0.0, *sorted(numbers.config.eps)]
     title = f"eps ({'L2' if numbers.config.norm == 'l2' else 'Linf'}), worst of all attacks"
@@ -56,7 +57,7 @@ def _ranking(numbers: Numbers, focus: str, eps: float) -> go.Figure:
     figure.add_bar(
         x=[a.accuracy for a in accuracies], y=names, orientation="h", error_x=spread(accuracies),
         marker_color=[theme.GREEN if p == focus else theme.GREY if p == BARE else theme.SKY for p in order],
-        hovertext=[hover(p, found[p]) for p in order], hoverinfo="text",
+        hovertext=[hover(called(p), found[p]) for p in order], hoverinfo="text",
     )  # fmt: skip
     title = f"images still right at eps {numbers.budget(eps)}, worst of all attacks"
     height = 110 + ROW * len(order)
@@ -82,7 +83,7 @@ def effort_lines(numbers: Numbers, focus: str, eps: float) -> go.Figure | None:
     for purifier, found in held.items():
         style = look[purifier]
         figure.add_scatter(
-            x=list(found), y=[a.accuracy for a in found.values()], mode="lines+markers", name=purifier,
+            x=list(found), y=[a.accuracy for a in found.values()], mode="lines+markers", name=wording.named("purifier", purifier),
             line={"color": style.colour, "width": 5 if purifier == focus else 2.5, "dash": style.dash},
             marker={"size": 11, "symbol": style.symbol, "color": style.colour},
             error_y=spread(found.values()) | {"visible": purifier == focus},

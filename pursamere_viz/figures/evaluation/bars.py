@@ -13,9 +13,10 @@ from pursamere_viz.evaluation.accuracy import RobustAccuracy
 from pursamere_viz.evaluation.numbers import BARE, Numbers, effort, percent
 from pursamere_viz.evaluation.verdicts import FIXED, FRESH, Bars, Held, misleading, modes_verdict, randomness_verdict
 from pursamere_viz.figures import theme
-from pursamere_viz.figures.evaluation.style import LINE, finished, hover, spread
+from pursamere_viz.figures.evaluation.style import GAP, LINE, finished, hover, spread
 
 ROOM = 12  # bars that are wide enough for a number
+TOP = 1.14  # of the axis: room for a number above a full bar
 MOST = 4  # purifiers of which all modes are shown
 MODE_COLOURS = {"blind": theme.BLUE, "bpda": theme.ORANGE, "full": theme.VERMILLION}
 HOW_COLOURS = (theme.SKY, theme.ORANGE, theme.PURPLE, theme.VERMILLION)
@@ -33,8 +34,7 @@ def mode_bars(numbers: Numbers, focus: str, eps: float) -> go.Figure | None:
         drawn = [(p, bars[p][mode]) for p in shown if mode in bars[p]]
         figure.add_bar(
             x=[numbers.name(p) for p, _ in drawn], y=[a.accuracy for _, (_, a) in drawn], name=mode, marker_color=colour,
-            error_y=spread(a for _, (_, a) in drawn), text=[percent(a) for _, (_, a) in drawn], textposition="inside",
-            insidetextanchor="middle", textfont={"size": theme.LABEL, "color": theme.on(colour)},
+            error_y=spread(a for _, (_, a) in drawn), text=[percent(a) for _, (_, a) in drawn], textposition="none",
             hovertext=[hover(f"{p}, {attack}", a) for p, (attack, a) in drawn], hoverinfo="text",
         )  # fmt: skip
     if BARE in bars:
@@ -42,13 +42,22 @@ def mode_bars(numbers: Numbers, focus: str, eps: float) -> go.Figure | None:
     left = len(bars) - (BARE in bars) - len(shown)
     some = f"; {left} more in the table" if left else ""
     figure.update_xaxes(title_text=f"purifier with its denoiser calls, eps {numbers.budget(eps)}{some}")
-    return finished(upright(figure), modes_verdict(bars, focus))
+    return numbered(finished(figure, modes_verdict(bars, focus)))
 
 
-def upright(figure: go.Figure) -> go.Figure:
-    """The numbers on bars upright where there is room for them."""
-    count = sum(len(trace.x) for trace in figure.data if isinstance(trace, go.Bar))
-    figure.update_traces(textangle=0 if count <= ROOM else -90, constraintext="none", selector={"type": "bar"})
+def numbered(figure: go.Figure) -> go.Figure:
+    """The number of every bar above its interval, which would strike it through inside; upright where there is room."""
+    bars = [trace for trace in figure.data if isinstance(trace, go.Bar)]
+    names = list(dict.fromkeys(name for trace in bars for name in trace.x))
+    width = (1 - GAP) / max(len(bars), 1)  # of a bar, where a name is 1 wide
+    angle = 0 if sum(len(trace.x) for trace in bars) <= ROOM else -90
+    for place, trace in enumerate(bars):
+        for name, height, above, text in zip(trace.x, trace.y, trace.error_y.array, trace.text, strict=True):
+            figure.add_annotation(
+                x=names.index(name) + (place - (len(bars) - 1) / 2) * width, y=height + above, text=text,
+                showarrow=False, yanchor="bottom", textangle=angle, font={"size": theme.LABEL},
+            )  # fmt: skip
+    figure.update_yaxes(range=[-0.03, TOP])
     return figure
 
 
@@ -93,15 +102,14 @@ def randomness_bars(numbers: Numbers, eps: float) -> go.Figure | None:
         found = [(name, judged[how]) for name, judged in bars.items() if how in judged]
         figure.add_bar(
             x=[numbers.name(name) for name, _ in found], y=[a.accuracy for _, a in found], name=how, marker_color=colour,
-            error_y=spread(a for _, a in found), text=[percent(a) for _, a in found], textposition="inside",
-            insidetextanchor="middle", textfont={"size": theme.LABEL, "color": theme.on(colour)}, hoverinfo="text",
+            error_y=spread(a for _, a in found), text=[percent(a) for _, a in found], textposition="none", hoverinfo="text",
             hovertext=[hover(f"{name}, {how}", a) for name, a in found],
         )  # fmt: skip
     if all(numbers.of(BARE, name, eps) is not None for name in common):
         add_bare(figure, numbers.standing(BARE, common, eps))
     title = f"purifier with its denoiser calls, eps {numbers.budget(eps)}, under {', '.join(common)}"
     figure.update_xaxes(title_text="<br>".join(textwrap.wrap(title, LINE)))
-    return finished(upright(figure), randomness_verdict(bars))
+    return numbered(finished(figure, randomness_verdict(bars)))
 
 
 def _judged(numbers: Numbers, name: str, attacks: list[str], eps: float) -> dict[str, RobustAccuracy]:

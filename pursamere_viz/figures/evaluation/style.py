@@ -15,6 +15,7 @@ from pursamere_viz.figures import theme
 
 HEIGHT = 390  # px
 LINE = 98  # letters of a title that fit a line beside the app's sidebar on a 1280 px screen
+GAP = 0.25  # between two groups of bars, of the width of a group
 PALETTE = (theme.VERMILLION, theme.BLUE, theme.ORANGE, theme.PURPLE, theme.SKY)
 SYMBOLS = ("square", "diamond", "triangle-up", "cross", "x")
 DASHES = ("solid", "dashdot", "longdash")
@@ -76,7 +77,7 @@ def finished(figure: go.Figure, verdict: str, *, top: int = 50, shares: bool = T
     title |= {"yanchor": "top", "y": 1 - 12 / (height + extra), "font": {"size": theme.TITLE}}
     figure.update_layout(**theme.base_layout(height + extra) | {"showlegend": True})
     figure.update_layout(
-        title=title, margin={"l": 8, "r": 8, "t": top + extra, "b": 8}, barmode="group", bargap=0.25,
+        title=title, margin={"l": 8, "r": 8, "t": top + extra, "b": 8}, barmode="group", bargap=GAP,
         legend={"font": {"size": theme.LABEL}, "bgcolor": theme.TRANSPARENT, "y": 1, "yanchor": "top"},
     )  # fmt: skip
     look: dict[str, Any] = {"fixedrange": True, "zeroline": False, "automargin": True}

@@ -9,9 +9,9 @@ import plotly.graph_objects as go
 import torch
 from scipy.ndimage import distance_transform_edt
 
-from pursamere_viz import wording
 from pursamere_viz.figures import theme
 from pursamere_viz.figures.layers import Layer
+from pursamere_viz.labs.image_story import slice_shown
 
 if TYPE_CHECKING:
     from pursamere_viz.labs.image_run import Run
@@ -160,10 +160,11 @@ def marker_layers(ends: torch.Tensor, window: torch.Tensor) -> list[Layer]:
 
 
 def title_layer(run: Run, window: torch.Tensor) -> Layer:
-    """The title, and the share of the path that the plane explains; on the plane, since equal scales move its edges."""
-    share = wording.percent(run.landscape.explained)
-    name = ("log10 of the " if shown_error(run)[1] else "") + "reconstruction error"
-    text = f"<b>{name}</b><br>the plane explains {share} of the path"
+    """The title, and the share of the path that the slice shows; on the plane, since equal scales move its edges."""
+    name = "Reconstruction error around the path" + (", log10" if shown_error(run)[1] else "")
+    said, _, warning = slice_shown(run.landscape.explained).partition(": ")
+    said = f"<b>{said}: {warning}</b>" if warning else said
+    text = f"<b>{name}</b><br>{said}"
     centre = window[:, 0].mean().item()
     return Layer(theme.text_at(centre, window[1, 1].item(), text, "top center", theme.LABEL), ROW, COL)
 
