@@ -9,7 +9,7 @@ import streamlit as st
 from controls import control
 from pursamere_viz.densities.presets import PRESETS
 from pursamere_viz.densities.rows import COLUMNS, from_rows, to_rows, to_text
-from pursamere_viz.labs.density_scenario import LAYERS, METHOD_TITLES, DensityScenario
+from pursamere_viz.labs.density_scenario import LAYERS, METHOD_TITLES, TOLD, DensityScenario, preset_scenario
 from state import density_lab as page
 
 LAYER_TITLES = {
@@ -68,9 +68,8 @@ def _purifiers() -> None:
 
 def take_preset() -> None:
     """A new preset brings the noise level, the radius and whatever else shows its story, and no edits."""
-    chosen = PRESETS[page["preset"]]
-    others = {name: page.fields[name].default for preset in PRESETS.values() for name in preset.settings}
-    page.put(mixture="", sigma=chosen.sigma, radius=chosen.radius, **(others | dict(chosen.settings)))
+    chosen = preset_scenario(page["preset"])
+    page.put(mixture="", **{name: getattr(chosen, name) for name in TOLD})
 
 
 def layers() -> None:

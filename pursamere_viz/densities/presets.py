@@ -17,10 +17,11 @@ class Preset:
 
     title: str
     density: GaussianMixture | LineDensity
-    story: str  # what it shows, one or two sentences
+    story: str  # what it shows, one or two sentences; true of what is drawn with these settings
     sigma: float  # noise level to begin with
     radius: float  # L2 radius of the neighbourhood to begin with
     settings: Mapping[str, float] = field(default_factory=dict)  # other fields of DensityScenario that the story needs
+    facts: tuple[str, ...] = ()  # what the story rests on, see labs.facts
 
 
 def _round(
@@ -73,9 +74,22 @@ PRESETS: dict[str, Preset] = {
     "three": Preset(
         "Three round components",
         _round([[-1.2, -0.7], [1.2, -0.7], [0.0, 1.4]], 0.45, [0, 1, 2]),
-        "Well separated and symmetric: the minima of the error are the modes, whatever the start.",
+        "Well separated and symmetric: the minima of the error are the modes, and every purifier that takes several steps ends "
+        "at one.",
         0.2,
         1.5,
+        {"start_x": 0.9, "start_y": 0.7},
+        (
+            "modes = 3",
+            "minima = 3",
+            "farthest_minimum < 0.01",
+            "reached = 4",
+            "distance of sam < 0.02",
+            "distance of error < 0.02",
+            "distance of stop_gradient < 0.02",
+            "distance of log_density < 0.02",
+            "distance of tweedie > 0.5",
+        ),
     ),
     "anisotropic": Preset(
         "Tilted ellipses",
@@ -85,9 +99,20 @@ PRESETS: dict[str, Preset] = {
             torch.tensor([[[0.5, 0.35], [0.35, 0.35]], [[0.12, -0.08], [-0.08, 0.4]], [[0.45, 0.0], [0.0, 0.06]]]),
             torch.tensor([0, 1, 2]),
         ),
-        "The error falls fastest across a ridge and slowest along it: paths bend.",
+        "The error falls fastest across a ridge and slowest along it: the paths bend onto the ridge, and those down the error stop "
+        "short of the mode that the one up the density reaches.",
         0.3,
         1.5,
+        {"start_x": -1.9, "start_y": 0.1},
+        (
+            "modes = 3",
+            "minima = 3",
+            "bend of error > 1.5",
+            "distance of error > 0.1",
+            "distance of sam > 0.2",
+            "distance of log_density < 0.05",
+            "error_left of error < 50 %",
+        ),
     ),
     "narrow_wide": Preset(
         "Narrow beside wide",
@@ -96,6 +121,19 @@ PRESETS: dict[str, Preset] = {
         "well gains nothing: they come to rest on the ridge between the two.",
         0.4,
         2.0,
+        {"start_x": -0.6, "start_y": 0.4, "rho": 0.7},
+        (
+            "modes = 2",
+            "minima = 2",
+            "deepest_x < -0.9",
+            "depth_ratio > 4",
+            "end_x of error < -1",
+            "to_minimum of error < 0.05",
+            "end_x of sam > -0.1",
+            "end_x of sam < 0.3",
+            "to_minimum of sam > 1",
+            "apart of sam, error > 1",
+        ),
     ),
     "ridge": Preset(
         "SAM that rests on the ridge",
@@ -105,6 +143,15 @@ PRESETS: dict[str, Preset] = {
         0.4,
         3.0,
         {"start_x": 0.6, "start_y": 0.3, "rho": 1.0},
+        (
+            "to_minimum of sam > 1",
+            "end_x of sam > -0.1",
+            "end_x of sam < 0.3",
+            "error_left of sam > 100 %",
+            "to_minimum of error < 0.05",
+            "end_x of error > 1.3",
+            "with rho=0.2: to_minimum of sam < 0.1",
+        ),
     ),
     "symmetric": Preset(
         "The symmetric mode that is not recovered",
@@ -114,27 +161,64 @@ PRESETS: dict[str, Preset] = {
         0.1,
         2.0,
         {"start_x": 0.3, "start_y": 0.8},
+        (
+            "modes = 1",
+            "minima = 2",
+            "nearest_minimum > 1.08",
+            "farthest_minimum < 1.1",
+            "end_x of error > 1.05",
+            "end_x of error < 1.12",
+            "distance of log_density < 0.05",
+        ),
     ),
     "unequal": Preset(
         "Unequal weights",
         _round([[-1.5, 0.0], [1.5, 0.0], [0.0, 2.2]], 0.4, [0, 1, 2], [0.9, 0.08, 0.02]),
-        "The error does not see the weights of well separated modes: a component of 2 % is as deep as one of 90 %.",
+        "The error does not see the weights of well separated modes: the minimum at the component of 2 %, where the paths end, is "
+        "as deep as that at the one of 90 %.",
         0.2,
         1.5,
+        {"start_x": 0.6, "start_y": 1.6},
+        (
+            "minima = 3",
+            "depth_ratio < 1.01",
+            "end_y of error > 2.1",
+            "end_y of sam > 2.1",
+            "to_minimum of error < 0.05",
+        ),
     ),
     "ring": Preset(
         "Ring",
         _ring(),
-        "Data on a curve: purification falls onto the ring first and hardly moves along it.",
+        "Data on a curve: the paths fall onto the ring and then creep along it, where the error hardly changes; all its minima are "
+        "equally deep.",
         0.25,
         1.2,
+        {"start_x": 0.5, "start_y": 0.3},
+        (
+            "minima >= 12",
+            "depth_ratio < 1.01",
+            "error_left of error < 20 %",
+            "error_left of sam < 20 %",
+            "to_minimum of sam > 0.1",
+            "bend of error > 1.2",
+        ),
     ),
     "moons": Preset(
         "Two moons",
         _moons(),
-        "Two interleaved classes: the way back to the right one is short and easily missed.",
+        "Two interleaved classes: from this start the density leads back to the moon that the start belongs to, while plain steps "
+        "down the error end between the moons, on the other one's side.",
         0.2,
-        0.8,
+        1.5,
+        {"start_x": -1.4, "start_y": -0.8},
+        (
+            "start_class = 0",
+            "end_class of error = 1",
+            "end_class of log_density = 0",
+            "error_end of log_density < error_end of error",
+            "to_minimum of error > 0.5",
+        ),
     ),
     "pinwheel": Preset(
         "Pinwheel",
@@ -142,14 +226,31 @@ PRESETS: dict[str, Preset] = {
         "Five thin arms that meet: near the centre a small change of the start changes the class.",
         0.2,
         0.8,
+        {"start_x": 0.3, "start_y": 0.0},
+        (
+            "end_class of error = 0",
+            "with start_x=0.15, start_y=0.2: end_class of error = 1",
+            "with start_x=0.2, start_y=-0.2: end_class of error = 4",
+        ),
     ),
     "triangle": Preset(
         "Four modes of three components",
         # Total variance 0.48 + 0.2^2 = 0.52 lies in (0.5, 0.5463), where the centre is a mode too.
         _round(_CORNERS, math.sqrt(0.48), [0, 1, 2]),
-        "Smoothed a little, three round components have four modes: the fourth is at the centre and belongs to none of them.",
+        "Smoothed a little, three round components have four modes: the fourth is at the centre, belongs to none of them, and is "
+        "where the way up the density ends from here; none of the three minima of the error is near it.",
         0.2,
         1.0,
+        {"start_x": 0.25, "start_y": 0.1},
+        (
+            "modes = 3",
+            "smoothed_modes = 4",
+            "minima = 3",
+            "distance of log_density > 0.7",
+            "end_x of log_density > -0.05",
+            "end_x of log_density < 0.05",
+            "to_minimum of log_density > 1",
+        ),
     ),
     "skewed": Preset(
         "Skewed",
@@ -162,6 +263,15 @@ PRESETS: dict[str, Preset] = {
         "Each mode has a long tail on one side: the minimum of the error is displaced from it, however small the noise.",
         0.2,
         1.0,
+        {"start_x": 0.9, "start_y": 0.7},
+        (
+            "modes = 2",
+            "minima = 2",
+            "nearest_minimum > 0.05",
+            "with sigma=0.05: nearest_minimum > 0.05",
+            "to_minimum of error < 0.02",
+            "distance of error > 0.05",
+        ),
     ),
 }
 

@@ -122,6 +122,35 @@ class DensityScenario(Described):
         return replace(self, **defaults)
 
 
+# The fields that a preset's story is told with; what is drawn beside it, and the attack, are not among them.
+TOLD = (
+    "sigma",
+    "start_x",
+    "start_y",
+    "rho",
+    "radius",
+    "norm",
+    "steps",
+    "step_size",
+    "step_rule",
+    "decay",
+    "methods",
+    "score_model",
+)
+
+
+def preset_scenario(name: str) -> DensityScenario:
+    """A preset with its own noise level, radius, start and whatever else its story is told with."""
+    preset = PRESETS[name]
+    return DensityScenario(**{"preset": name, "sigma": preset.sigma, "radius": preset.radius, **preset.settings})
+
+
+def tells_its_story(scenario: DensityScenario) -> bool:
+    """Whether the scenario is its preset's as far as the story goes, so that its words are true of what is drawn."""
+    own = preset_scenario(scenario.preset)
+    return not scenario.mixture and all(getattr(scenario, name) == getattr(own, name) for name in TOLD)
+
+
 def window(density: GaussianMixture, start: Tensor | None = None) -> tuple[float, float, float, float]:
     """The square (x0, x1, y0, y1) around all components to BORDER standard deviations, widened to hold start (1, 2)."""
     reach = BORDER * density.covariances.diagonal(dim1=-2, dim2=-1).sqrt()
