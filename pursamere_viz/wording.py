@@ -1,5 +1,8 @@
 """How numbers and choices are written for people, the same in sentences, figures and cards."""
 
+import math
+from collections.abc import Callable, Iterable
+
 # The names that people read, by the field of a scenario (or "purifier") and its code. Codes stay in addresses, files and
 # commands; what has no name here, as one's own purifier, is called by its code.
 NAMES: dict[str, dict[str, str]] = {
@@ -71,9 +74,6 @@ def named(field: str, code: str) -> str:
 def sentence_case(text: str) -> str:
     """The text with its first letter a capital, the others as they are."""
     return text[:1].upper() + text[1:]
-
-import math
-from collections.abc import Callable, Iterable
 
 
 def percent(share: float) -> str:

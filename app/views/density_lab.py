@@ -8,14 +8,19 @@ from markup import escaped, plain_text, titled
 from player import play
 from pursamere_viz.analysis import Minimisers
 from pursamere_viz.analysis.sigma_sweep import SigmaSweep
-from pursamere_viz.densities.presets import PRESETS, PRESETS_1D
+from pursamere_viz.densities.presets import PRESETS_1D
 from pursamere_viz.figures import density_film, sigma_sweep_figure, to_html
 from pursamere_viz.labs.density_run import EFFORTS, DensityRun, RobustnessReport, density_npz, density_snippet
-from pursamere_viz.labs.density_scenario import METHOD_TITLES, DensityScenario
+from pursamere_viz.labs.density_scenario import METHOD_TITLES, DensityScenario, tells_its_story
 from state import density_lab as state
 
 CHART = "density_lab_chart"
 ON_A_LINE = [name for name, preset in PRESETS_1D.items() if name not in ("student_t", "laplace", "gamma")]
+WORDS = {
+    "story": "**{title}.** {story}",
+    "edited": "An edited mixture. It began as “{title}”.",
+    "changed": "This began as “{title}”; something was changed since.",
+}
 BARE = {"displaylogo": False, "displayModeBar": False}
 
 
@@ -36,6 +41,7 @@ def page() -> None:
     state.publish(scenario)
     st.markdown(f"# {headline(result)}")
     titled(headline(result), "Density lab")
+    _story(scenario)
     play(density_film(result, headline_text(result)), CHART, on_pick=density_controls.take_pick)
     st.caption(facts(result))
     with st.expander("Where the paths end", icon=":material/table:", expanded=True):
@@ -52,6 +58,18 @@ def page() -> None:
         if opened.open:
             _robustness(scenario)
     _downloads(result)
+
+
+def _story(scenario: DensityScenario) -> None:
+    """What the density shows, as long as what is drawn is what its story is told of; else the way back to it."""
+    preset = PRESETS[scenario.preset]
+    if tells_its_story(scenario):
+        st.markdown(WORDS["story"].format(title=escaped(preset.title), story=escaped(preset.story)))
+        return
+    said = WORDS["edited" if scenario.mixture else "changed"]
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.markdown(said.format(title=escaped(preset.title)), width="content")
+        st.button("Back to its story", icon=":material/undo:", on_click=density_controls.take_preset)
 
 
 def headline_text(result: DensityRun) -> str:
@@ -76,10 +94,9 @@ def headline(result: DensityRun) -> str:
 def facts(result: DensityRun) -> str:
     """What the numbers on the page mean."""
     scenario, maps = result.scenario, result.maps
-    story = "An edited mixture." if scenario.mixture else PRESETS[scenario.preset].story
     score = "exact" if scenario.score_model == "exact" else "learned from samples"
     bodies = (
-        f"{story} Click the picture to start somewhere else; to reach a mode is to end within sigma / 2 of it. "
+        f"Click the picture to start somewhere else. A purifier has reached a mode if it ends closer to it than sigma / 2. "
         f"Score model: {score}. Noise: {scenario.order}² nodes of a trapezoid rule. "
         f"p has {len(maps.modes.points)} modes, p smoothed with sigma {scenario.sigma:g} has {len(maps.smoothed_modes.points)}, "
         f"the error {minima(maps.minimisers)}. Purified within {scenario.norm} {scenario.radius:g} of the start, "

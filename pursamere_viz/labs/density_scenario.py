@@ -124,19 +124,9 @@ class DensityScenario(Described):
 
 # The fields that a preset's story is told with; what is drawn beside it, and the attack, are not among them.
 TOLD = (
-    "sigma",
-    "start_x",
-    "start_y",
-    "rho",
-    "radius",
-    "norm",
-    "steps",
-    "step_size",
-    "step_rule",
-    "decay",
-    "methods",
-    "score_model",
-)
+    "sigma", "start_x", "start_y", "rho", "radius", "norm", "steps", "step_size", "step_rule", "decay", "methods",
+    "score_model", "order",
+)  # fmt: skip
 
 
 def preset_scenario(name: str) -> DensityScenario:

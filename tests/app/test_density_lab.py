@@ -7,6 +7,7 @@ from streamlit.testing.v1 import AppTest
 
 import compute
 import density_controls
+from markup import escaped
 from pursamere_viz import PRESETS, DensityScenario
 from pursamere_viz.densities.rows import from_text, to_rows
 from pursamere_viz.labs.density_scenario import LAYERS
@@ -54,7 +55,9 @@ def test_every_preset_has_a_page(open_lab, name: str) -> None:
     chosen = PRESETS[name]
     assert app.slider(key="density_sigma").value == chosen.sigma
     assert url(app).get("preset", "three") == name
-    assert any(chosen.story in caption.value for caption in app.caption)
+    assert any(escaped(chosen.story) in markdown.value for markdown in app.markdown)
+    app.slider(key="density_radius").set_value(0.35).run()
+    assert not any(escaped(chosen.story) in markdown.value for markdown in app.markdown)
 
 
 def test_the_url_is_the_state(open_lab) -> None:
@@ -95,7 +98,7 @@ def test_an_edited_mixture_travels_in_the_url_and_can_be_left(open_lab) -> None:
     edited = "1,-1,0,0.2,0,0.2,0;2,1,0,0.2,0.05,0.3,1"
     app = open_lab(**QUICK, mixture=edited)
     assert not app.exception and url(app)["mixture"] == edited
-    assert any("An edited mixture" in caption.value for caption in app.caption)
+    assert any("An edited mixture" in markdown.value for markdown in app.markdown)
     next(button for button in app.button if button.label == "Back to the preset").click().run()
     assert "mixture" not in app.query_params
 
