@@ -8,7 +8,7 @@ from markup import escaped, plain_text, titled
 from player import play
 from pursamere_viz.analysis import Minimisers
 from pursamere_viz.analysis.sigma_sweep import SigmaSweep
-from pursamere_viz.densities.presets import PRESETS_1D
+from pursamere_viz.densities.presets import PRESETS, PRESETS_1D
 from pursamere_viz.figures import density_film, sigma_sweep_figure, to_html
 from pursamere_viz.labs.density_run import EFFORTS, DensityRun, RobustnessReport, density_npz, density_snippet
 from pursamere_viz.labs.density_scenario import METHOD_TITLES, DensityScenario, tells_its_story

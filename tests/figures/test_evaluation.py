@@ -11,6 +11,7 @@ from pursamere_viz.evaluation import BenchConfig, BenchResults, summary
 from pursamere_viz.evaluation.config import CLEAN, table_cells
 from pursamere_viz.evaluation.numbers import numbers_of
 from pursamere_viz.figures.evaluation.style import looks
+from pursamere_viz.wording import named
 
 IMAGES = 20
 ATTACKS = ("fgsm", "pgd-5:blind", "pgd-5:bpda", "pgd-5:full", "pgd-10:full", "square-30")
@@ -64,7 +65,8 @@ def title(figure) -> str:
 def test_the_curves_are_the_worst_cases_of_the_table(make) -> None:
     numbers = make(STANDING)
     figure, table = figures.accuracy_curves(numbers, "shipped", numbers.config.eps[0]), summary(numbers.results)
-    lines = {trace.name: trace for trace in figure.data if trace.name}
+    lines = {trace.legendgroup: trace for trace in figure.data if trace.name}
+    assert [trace.name for trace in lines.values()] == [named("purifier", name) for name in lines]
     assert set(lines) == set(PURIFIERS)
     judged = table[table["judged by"].isin(["", "one draw"])]
     for purifier, line in lines.items():
@@ -79,7 +81,9 @@ def test_the_curves_are_the_worst_cases_of_the_table(make) -> None:
 
 def test_the_verdict_of_the_curves_follows_the_data(make) -> None:
     numbers = make(STANDING)
-    assert "shipped keeps 80 %" in title(figures.accuracy_curves(numbers, "shipped", numbers.config.eps[0]))
+    assert "the default purifier keeps 80 %" in title(
+        figures.accuracy_curves(numbers, "shipped", numbers.config.eps[0])
+    )
     assert "20 %: a gain" in title(figures.accuracy_curves(numbers, "shipped", numbers.config.eps[0]))
     assert "no gain beyond chance" in title(
         figures.accuracy_curves(numbers, "shipped:radius=0.05", numbers.config.eps[0])

@@ -123,7 +123,7 @@ def test_three_named_points_lie_where_the_plane_puts_them(run, figure):
 def test_measured_size_and_explained_share_are_on_the_figure(figure):
     text = " ".join(words(figure))
     assert "L∞ 32/255" in text
-    assert "explains 87 % of the path" in text
+    assert "This flat slice shows 87 % of the path" in text and "too little" not in text
 
 
 def test_at_rest_the_figure_equals_its_last_frame(figure):
