@@ -132,7 +132,8 @@ TOLD = (
 def preset_scenario(name: str) -> DensityScenario:
     """A preset with its own noise level, radius, start and whatever else its story is told with."""
     preset = PRESETS[name]
-    return DensityScenario(**{"preset": name, "sigma": preset.sigma, "radius": preset.radius, **preset.settings})
+    settings: dict[str, Any] = dict(preset.settings)
+    return DensityScenario(preset=name, sigma=preset.sigma, radius=preset.radius, **settings)
 
 
 def tells_its_story(scenario: DensityScenario) -> bool:

@@ -260,11 +260,12 @@ def check(scenario: Scenario | DensityScenario, facts: Iterable[str]) -> list[st
         cases.setdefault(fact.changes, []).append(fact)
     failed = []
     for changes, together in cases.items():
+        changed: dict[str, Any] = dict(changes)  # text, which a scenario reads
         result: Run | DensityRun
         if isinstance(scenario, Scenario):
-            result = _image_run(dataclasses.replace(scenario, **dict(changes)), _needed(together))
+            result = _image_run(dataclasses.replace(scenario, **changed), _needed(together))
         else:
-            result = run_density(dataclasses.replace(scenario, **dict(changes)))
+            result = run_density(dataclasses.replace(scenario, **changed))
         failed += [said for fact in together if (said := failure(result, fact))]
     return failed
 
