@@ -9,6 +9,8 @@ from pursamere_viz.figures.evaluation.gradients import jacobian_lines, loss_curv
 from pursamere_viz.figures.evaluation.sheet import bench_sheet, fates
 from pursamere_viz.figures.export import to_html
 from pursamere_viz.figures.gallery import Sheet, gallery
+from pursamere_viz.figures.image_lab.comparison import comparison_figure
+from pursamere_viz.figures.image_lab.comparison_film import comparison_film
 from pursamere_viz.figures.image_lab.figure import image_lab
 from pursamere_viz.figures.image_lab.film import image_film
 from pursamere_viz.figures.image_lab.surface import surface
@@ -20,6 +22,8 @@ __all__ = [
     "Sheet",
     "accuracy_curves",
     "bench_sheet",
+    "comparison_figure",
+    "comparison_film",
     "density_film",
     "density_lab",
     "effort_lines",

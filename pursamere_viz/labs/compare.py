@@ -26,8 +26,8 @@ IMAGE = (
     "label",
 )  # the fields of Scenario in which two that are compared agree
 LANES = ("A", "B")  # what people call the two runs
-RESOLUTION = 15  # points a side of the common map of the error: a fifth of what a run's own map costs
-FINE = 33  # points a side of the classes on it, which cost little
+RESOLUTION = 17  # points a side of the common map of the error: a quarter of what a run's own map costs
+FINE = 33  # points a side of the classes on it, which cost little; every second is a point of the error
 
 
 @dataclass(frozen=True, eq=False)

@@ -33,14 +33,18 @@ def distances(result: Comparison) -> list[float]:
 
 
 def parting(result: Comparison) -> str:
-    """Where the two are first read as different classes, and where they meet again if they do."""
-    apart = [step for step, (a, b) in enumerate(zip(*classes_read(result), strict=True)) if a != b]
-    if not apart:
+    """Where the two are first read as different classes for good, or where they are read alike again."""
+    apart = [a != b for a, b in zip(*classes_read(result), strict=True)]
+    if not any(apart):
         return "are read alike at every step"
-    met = "" if apart[-1] == result.steps else f"alike from step {apart[-1] + 1} on"
-    if apart[0] == 0:
-        return f"are read differently at the start, {met}" if met else "are read differently from the start"
-    return f"part at step {apart[0]}{' and are read ' if met else ''}{met}"
+    if all(apart):
+        return "are read differently at every step"
+    if apart[-1]:
+        alike = len(apart) - 1 - apart[::-1].index(False)  # the last step at which they are
+        return f"part {'for good ' if any(apart[:alike]) else ''}at step {alike + 1}"
+    again = len(apart) - apart[::-1].index(True)
+    first = "are read differently at the start," if apart[0] else f"part at step {apart.index(True)} and are read"
+    return f"{first} alike from step {again} on"
 
 
 def headline(result: Comparison) -> str:
@@ -102,14 +106,17 @@ def facts(result: Comparison) -> str:
     )
 
 
+def whose(result: Comparison) -> str:
+    """What of the map is A's alone: "error", "classes", "error and classes"; empty where both have it."""
+    own = ["error"] if any(name in result.changed for name in FIELD_OF_THE_ERROR) else []
+    return " and ".join(own + ["classes"] * ("classifier" in result.changed))
+
+
 def _whose(result: Comparison) -> str:
-    """Whose error and classes the map shows."""
-    error = any(name in result.changed for name in FIELD_OF_THE_ERROR)
-    classes = "classifier" in result.changed
-    if not error and not classes:
+    own = whose(result)
+    if not own:
         return "Its error and its classes are those of both."
-    own = "error and classes are" if error and classes else "error is" if error else "classes are"
-    return f"Its {own} A's: B has {'its' if not classes or not error else 'both'} own."
+    return f"Its {own} {'is that' if own == 'error' else 'are those'} of A alone: B has its own."
 
 
 def _at(result: Comparison, step: int, *, alike: bool) -> str:

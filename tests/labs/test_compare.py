@@ -168,7 +168,9 @@ def reading(result, *classes: list[int]):
         ([5, 5, 5, 5, 5], [5, 5], "are read alike at every step"),
         ([5, 5, 3, 3, 3], [5, 5], "part at step 2"),
         ([5, 5, 3, 3, 5], [5, 5], "part at step 2 and are read alike from step 4 on"),
-        ([5, 5, 3, 3, 3], [8, 8], "are read differently from the start"),
+        ([5, 5, 3, 3, 3], [8, 8], "are read differently at every step"),
+        ([5, 3, 3, 3, 5], [8, 3], "part for good at step 4"),
+        ([5, 3, 5, 3, 3], [5, 3], "part at step 2 and are read alike from step 3 on"),
         ([5, 3, 3, 3, 3], [8, 3], "are read differently at the start, alike from step 1 on"),
     ],
 )
