@@ -23,6 +23,7 @@ from pursamere_viz.densities.presets import PRESETS_1D
 from pursamere_viz.evaluation import Check, checklist
 from pursamere_viz.labs import examples as shipped
 from pursamere_viz.labs import kept_runs
+from pursamere_viz.labs.compare import Comparison, compare_steps
 from pursamere_viz.labs.density_run import (
     ATTACKING,
     BACKGROUND,
@@ -70,9 +71,9 @@ class UnderWay:
 
     def __init__(self, scenario: Scenario) -> None:
         self.scenario, self.progress = scenario, Progress(LOADING, 0.0)
-        self.result: Run | None = _runs().get(scenario) or kept_runs.find(scenario)  # as far as it is known
+        self.result: Any = self._held()  # as far as it is known: a Run
         self.done = self.result is not None
-        self._steps: Generator[Progress, None, Run] | None = None
+        self._steps: Generator[Progress, None, Any] | None = None
         self._problem: ValueError | None = None
 
     def advance(self, seconds: float) -> None:
@@ -88,15 +89,14 @@ class UnderWay:
     def _advance(self, until: float, *, drawing: bool) -> None:
         if self._steps is None and not self.done:
             # Built where no lock is held: a session that loads keeps no other waiting.
-            self._steps = run_steps(self.scenario, parts=build(self.scenario))
+            self._steps = self._begin()
         while self._steps is not None and not self.done:
             try:
                 with _runs().computing:  # taken step by step, so that a long run does not shut out other sessions
                     self.progress = next(self._steps)
             except StopIteration as finished:
                 self.result, self.done = finished.value, True
-                _runs().put(self.scenario, self.result)
-                kept_runs.keep(self.result)
+                self._keep()
                 return
             pathless = _pathless(self.result)
             self.result = self.progress.result or self.result
@@ -105,18 +105,60 @@ class UnderWay:
             if drawing and (first or time.monotonic() > until):
                 return
 
+    def _held(self) -> Any:
+        return _kept(self.scenario)
 
-def _pathless(result: Run | None) -> bool:
+    def _begin(self) -> Generator[Progress, None, Any]:
+        return run_steps(self.scenario, parts=build(self.scenario))
+
+    def _keep(self) -> None:
+        _keep(self.result)
+
+
+class BothUnderWay(UnderWay):
+    """Two runs that are compared: what is kept of either is taken, and both are kept."""
+
+    def __init__(self, scenario: Scenario, second: Scenario) -> None:
+        self.second = second
+        super().__init__(scenario)
+
+    def _held(self) -> Comparison | None:
+        return _runs().get(("compare", self.scenario, self.second))
+
+    def _begin(self) -> Generator[Progress, None, Comparison]:
+        first, second = (_kept(scenario) or scenario for scenario in (self.scenario, self.second))
+        parts = build(self.scenario), build(self.second) if isinstance(second, Scenario) else None
+        return compare_steps(first, second, parts=parts)
+
+    def _keep(self) -> None:
+        for run in self.result.runs:
+            if _runs().get(run.scenario) is None:
+                _keep(run)
+        _runs().put(("compare", self.scenario, self.second), self.result)
+
+
+def _kept(scenario: Scenario) -> Run | None:
+    """A finished run, in memory or on disk."""
+    return _runs().get(scenario) or kept_runs.find(scenario)
+
+
+def _keep(run: Run) -> None:
+    _runs().put(run.scenario, run)
+    kept_runs.keep(run)
+
+
+def _pathless(result: Any) -> bool:
     return result is None or "trajectory" in result.missing
 
 
-def under_way(scenario: Scenario) -> UnderWay:
-    """This session's run of the scenario; another one that it was waiting for is given up."""
+def under_way(scenario: Scenario, second: Scenario | None = None) -> UnderWay:
+    """This session's run of the scenario, or both runs where there is a second; what it was waiting for before is given up."""
     held = st.session_state.get("_under_way")
-    if held is None or held.scenario != scenario:
+    if held is None or (held.scenario, getattr(held, "second", None)) != (scenario, second):
         if scenario.source == "generated" and not scenario.pixels:
             generated(scenario.data_set)  # with progress of its own; building the run finds them made
-        held = st.session_state["_under_way"] = UnderWay(scenario)
+        held = UnderWay(scenario) if second is None else BothUnderWay(scenario, second)
+        st.session_state["_under_way"] = held
     return held
 
 

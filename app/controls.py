@@ -59,11 +59,12 @@ def _with_names(name: str, said: str) -> str:
     return said
 
 
-def sidebar() -> None:
-    """All controls of the Image lab."""
+def sidebar(comparing: Callable[[], None]) -> None:
+    """All controls of the Image lab; `comparing` draws those of the second run."""
     with st.sidebar:
         data_sets.chooser()
         _examples()
+        comparing()
         with st.expander("Image", icon=":material/image:", expanded=True):
             images.controls()
         with st.expander("Networks", icon=":material/network_node:"):

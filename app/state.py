@@ -5,9 +5,10 @@ from typing import Any, Generic, TypeVar
 
 import streamlit as st
 
+from pursamere_viz.labs.contrasts import CHANGEABLE
 from pursamere_viz.labs.density_scenario import DensityScenario
 from pursamere_viz.labs.image_scenario import Scenario
-from pursamere_viz.parameters import Described
+from pursamere_viz.parameters import Described, as_text, parse
 
 
 def _free(help: str) -> Any:
@@ -71,6 +72,20 @@ class PageState(Generic[Kind]):
         """Set every field."""
         self.put(**{name: getattr(scenario, name) for name in self.fields})
 
+    def parameters(self) -> set[str]:
+        """The names that the page knows in the URL."""
+        return set(self.fields)
+
+    def take(self, said: dict[str, str]) -> list[str]:
+        """Set every field from text; one notice for each that is ignored."""
+        scenario, notices = self.kind.from_mapping(said)
+        self.adopt(scenario)
+        return notices
+
+    def to_mapping(self, scenario: Kind) -> dict[str, str]:
+        """What `take` reads back."""
+        return scenario.to_mapping()
+
     def start(self) -> list[str]:
         """Take over what the URL says, on the first run and when it has changed since; one notice for each thing ignored."""
         said = st.query_params.to_dict()
@@ -81,13 +96,12 @@ class PageState(Generic[Kind]):
         elsewhere = arrived and "_page" in st.session_state
         st.session_state["_page"] = self.prefix
         if elsewhere:  # the browser's Back brings the other page's parameters along
-            known = {name for page in PAGES if page is not self for name in page.fields} - self.fields.keys()
+            known = {name for page in PAGES if page is not self for name in page.parameters()} - self.parameters()
             said = {name: value for name, value in said.items() if name not in known}
         if elsewhere and not said and self._held in st.session_state:
-            self.adopt(st.session_state[self._held])
+            self.take(st.session_state[self._held])
         elif arrived or said != st.session_state.get(self._published):
-            scenario, notices = self.kind.from_mapping(said)
-            self.adopt(scenario)
+            notices = self.take(said)
             st.session_state[self._published] = said
         # Streamlit forgets the state of widgets that a run does not draw (those of closed sections); holding on to it keeps it.
         for name in self.fields:
@@ -100,18 +114,76 @@ class PageState(Generic[Kind]):
 
     def publish(self, scenario: Kind) -> None:
         """Write the scenario into the URL."""
-        mapping = scenario.to_mapping()
+        mapping = self.to_mapping(scenario)
         if mapping != st.query_params.to_dict():
             st.query_params.from_dict(mapping)
         st.session_state[self._published] = mapping
-        st.session_state[self._held] = scenario
+        st.session_state[self._held] = mapping
 
     def reset(self) -> None:
         """Back to the start."""
         self.adopt(self.kind())
 
 
-image_lab = PageState(Scenario)
+SECOND = PageState(Scenario, "b_")  # the widgets of what differs in the Image lab's second run
+
+
+class ImageLabState(PageState[Scenario]):
+    """The Image lab's scenario, and what differs in the second run that it is compared with, if any: b_rho=0.3."""
+
+    def parameters(self) -> set[str]:
+        """The names that the page knows in the URL."""
+        return super().parameters() | {SECOND.key(name) for name in CHANGEABLE}
+
+    def take(self, said: dict[str, str]) -> list[str]:
+        """Set every field and what differs from text; one notice for each that is ignored."""
+        own = {name: text for name, text in said.items() if name not in self.parameters() - set(self.fields)}
+        notices = super().take(own)
+        changes = {}
+        for name in CHANGEABLE:
+            if (text := said.get(SECOND.key(name))) is not None:
+                try:
+                    changes[name] = parse(self.fields[name], text)
+                except ValueError as problem:
+                    notices.append(f"Ignored: {SECOND.prefix}{str(problem).removesuffix('.')}.")
+        self.change(changes)
+        return notices
+
+    def to_mapping(self, scenario: Scenario) -> dict[str, str]:
+        """What `take` reads back."""
+        changes = {SECOND.key(name): as_text(self.fields[name], value) for name, value in self.changes().items()}
+        return scenario.to_mapping() | changes
+
+    def start(self) -> list[str]:
+        """Take over what the URL says."""
+        notices = super().start()
+        for name in (SECOND.key("fields"), *(SECOND.key(name) for name in self.changes())):
+            st.session_state[name] = st.session_state[name]  # as for the fields
+        return notices
+
+    def adopt(self, scenario: Scenario) -> None:
+        """Set every field; nothing is compared."""
+        super().adopt(scenario)
+        self.change({})
+
+    def change(self, changes: dict[str, Any]) -> None:
+        """Set what differs in the second run; nothing is one run."""
+        st.session_state[SECOND.key("fields")] = list(changes)
+        SECOND.put(**changes)
+
+    def changes(self, otherwise: dict[str, Any] | None = None) -> dict[str, Any]:
+        """What differs in the second run, by field; `otherwise` has the values of fields that have none yet."""
+        chosen = st.session_state.get(SECOND.key("fields"), [])
+        return {name: SECOND.field_value(name, SECOND[name]) if SECOND.key(name) in st.session_state else otherwise[name]
+                for name in chosen if otherwise is not None or SECOND.key(name) in st.session_state}  # fmt: skip
+
+    def second(self, scenario: Scenario) -> Scenario | None:
+        """The second run's scenario, None where it is the first's; ValueError in one sentence if it cannot be."""
+        other = dataclasses.replace(scenario, **self.changes())
+        return None if other == scenario else other
+
+
+image_lab = ImageLabState(Scenario)
 density_lab = PageState(DensityScenario, "density_")
 robustness_bench = PageState(BenchChoice, "bench_")
 PAGES: tuple[PageState[Any], ...] = (image_lab, density_lab, robustness_bench)

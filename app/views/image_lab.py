@@ -9,9 +9,12 @@ import compute
 import controls
 import data_sets
 import images
+import second_lane
 from markup import escaped, titled
 from player import play
-from pursamere_viz.figures import BLANK, image_film, surface, to_html
+from pursamere_viz.figures import BLANK, Film, comparison_film, image_film, surface, to_html
+from pursamere_viz.labs import compare_story
+from pursamere_viz.labs.compare import Comparison, comparison_npz, comparison_snippet
 from pursamere_viz.labs.image_run import Run, snippet, to_npz
 from pursamere_viz.labs.image_scenario import Scenario
 from pursamere_viz.labs.image_story import facts, headline, headline_text
@@ -31,7 +34,7 @@ def page() -> None:
     notices = state.start()
     images.take_picked()
     replaced = data_sets.stand_in()
-    controls.sidebar()
+    controls.sidebar(second_lane.controls)
     if notices:
         st.warning("\n".join(f"- {escaped(notice)}" for notice in notices), icon=":material/link_off:")
     if replaced:
@@ -39,7 +42,8 @@ def page() -> None:
     images.notice()
     try:
         scenario = state.current()
-        run = compute.under_way(scenario)
+        second = state.second(scenario)
+        run = compute.under_way(scenario, second)
         # An empty page is drawn before anything is computed: it loads the player.
         if SHOWN in st.session_state or math.isinf(compute.BETWEEN):
             run.advance(compute.BETWEEN)
@@ -47,7 +51,8 @@ def page() -> None:
         st.error(str(problem))
         return
     state.publish(scenario)
-    _example(scenario)
+    if second is None:
+        _example(scenario)
     _lab(run)
 
 
@@ -83,7 +88,9 @@ def _lab(run: compute.UnderWay) -> None:
             return
     st.session_state["_asked_of"] = run
     _draw(run)
-    if run.done:  # all in this fragment: a run of the whole page would close a gallery that was opened meanwhile
+    if run.done and isinstance(run.result, Comparison):
+        _comparison_downloads(run.result)
+    elif run.done:  # all in this fragment: a run of the whole page would close a gallery that was opened meanwhile
         with st.expander("The error surface in 3-D", icon=":material/landscape:", on_change="rerun") as opened:
             if opened.open:
                 _surface(run.result)
@@ -94,7 +101,7 @@ def _draw(run: compute.UnderWay) -> None:
     """Headline, player and caption of what is known; until there is anything, of what was shown before."""
     shown, said, film, meaning = st.session_state.get(SHOWN, (None, "An image, attacked and purified", BLANK, ""))
     if run.result is not None and run.result is not shown:
-        said, film, meaning = headline(run.result), image_film(run.result), facts(run.result)
+        said, film, meaning = _told(run.result)
         st.session_state[SHOWN] = run.result, said, film, meaning
     if not run.done:
         waiting = f"{run.progress.stage}: {100 * run.progress.share:.0f} %"
@@ -105,6 +112,13 @@ def _draw(run: compute.UnderWay) -> None:
     titled(said, "Image lab")
     play(film, CHART)
     st.caption(meaning)
+
+
+def _told(result: Run | Comparison) -> tuple[str, Film, str]:
+    """Headline, film and caption of one run, or of two."""
+    if isinstance(result, Comparison):
+        return compare_story.headline(result), comparison_film(result), compare_story.facts(result)
+    return headline(result), image_film(result), facts(result)
 
 
 @st.fragment
@@ -132,6 +146,28 @@ def _downloads(result: Run) -> None:
         with st.popover("Python", icon=":material/code:"):
             st.write("This recomputes exactly what is on the screen:")
             st.code(snippet(result.scenario), language="python")
+
+
+def _comparison_downloads(result: Comparison) -> None:
+    name = f"pursamere-{result.first.scenario.data_set}-comparison"
+    with st.container(horizontal=True):
+        st.download_button(
+            "Both trajectories (.npz)", lambda: comparison_npz(result), f"{name}.npz", icon=":material/download:",
+            on_click="ignore",
+        )  # fmt: skip
+        st.download_button(
+            "Linked figure (.html)",
+            lambda: to_html(
+                comparison_film(result), title=compare_story.headline_text(result), caption=compare_story.facts(result)
+            ),
+            f"{name}.html",
+            mime="text/html",
+            icon=":material/download:",
+            on_click="ignore",
+        )
+        with st.popover("Python", icon=":material/code:"):
+            st.write("This recomputes exactly what is on the screen:")
+            st.code(comparison_snippet(result), language="python")
 
 
 page()

@@ -179,3 +179,59 @@ def test_an_upload_without_a_class_is_not_called_by_one(open_app) -> None:
     assert "An upload, read as" in headline(app)
     assert any("classifier's own answer" in caption.value for caption in app.caption)
     assert "An upload" not in headline(open_app(pixels=pixels, label="4"))
+
+
+def compared(app):
+    """The pills that offer a comparison."""
+    [pills] = [group for group in app.button_group if group.key == "_contrast"]
+    return pills
+
+
+def test_a_click_compares_and_the_same_click_again_does_not(open_app) -> None:
+    app = open_app(steps="3", resolution="9", image="5", eps="38/255", radius="0.05")
+    alone = headline(app)
+    compared(app).set_value("tweedie").run()
+    assert not app.exception and not app.error and not app.warning
+    assert "**A** (descent on the error) and **B** (one-step Tweedie) part at step 1" in headline(app)
+    assert any("a flat slice through the attacked image" in caption.value for caption in app.caption)
+    assert url(app)["b_method"] == "tweedie" and app.selectbox(key="b_method").value == "tweedie"
+    again = open_app(**url(app))
+    assert headline(again) == headline(app) and url(again) == url(app)
+    compared(again).set_value(None).run()
+    assert headline(again) == alone and not [name for name in url(again) if name.startswith("b_")]
+
+
+def test_anything_can_differ_and_both_runs_are_then_held(open_app, monkeypatch) -> None:
+    app = open_app(steps="3", resolution="9")
+    compared(app).set_value("other").run()
+    app.multiselect(key="b_fields").set_value(["sigma", "steps"]).run()
+    assert "A**" not in headline(app)  # nothing differs yet
+    app.slider(key="b_sigma").set_value(0.4).run()
+    assert "(sigma 0.25, 3 steps) and **B** (sigma 0.4, 3 steps)" not in headline(app)
+    assert "**A** (sigma 0.25) and **B** (sigma 0.4)" in headline(app)
+    assert (url(app)["b_sigma"], url(app)["b_steps"]) == ("0.4", "3")
+
+    def none(*_, **__):
+        raise AssertionError("a run was begun again")
+        yield
+
+    monkeypatch.setattr("pursamere_viz.labs.compare.run_steps", none)
+    monkeypatch.setattr(compute, "run_steps", none)
+    single = open_app(steps="3", resolution="9", sigma="0.4")  # the second run alone, which is kept
+    assert not single.exception and "**A**" not in headline(single)
+    swapped = open_app(steps="3", resolution="9", sigma="0.4", b_sigma="0.25")
+    assert not swapped.exception and "**A** (sigma 0.4)" in headline(swapped)
+
+
+def test_nonsense_about_the_second_run_is_ignored_with_a_notice(open_app) -> None:
+    app = open_app(steps="3", resolution="9", b_sigma="9", b_image="3", b_rho="0.2")
+    [warning] = app.warning
+    assert "b\\_sigma must be" in warning.value and "b\\_image" in warning.value
+    assert "B** (rho 0.2)" in headline(app)
+    assert {name for name in url(app) if name.startswith("b_")} == {"b_rho"}
+
+
+def test_an_example_is_shown_alone(open_app) -> None:
+    app = open_app(steps="3", resolution="9", b_rho="0.2")
+    app.selectbox(key="_example").set_value(load_preset(PRESETS[0])[0]).run()
+    assert not app.exception and "B**" not in headline(app) and "b_rho" not in url(app)

@@ -1,0 +1,118 @@
+"""The figure of a comparison against the numbers of its two runs."""
+
+import dataclasses
+import itertools
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from pursamere_viz import Scenario, compare, compare_steps
+from pursamere_viz.figures import comparison_figure, comparison_film, theme, to_html
+from pursamere_viz.figures.image_lab.comparison import COLOURS, DASHES, chart_lines
+
+PLAIN = Scenario(image=5, eps=38 / 255, radius=0.05, steps=4, attack_steps=4, resolution=9)
+EVERY_CHART = ("error", "sharpness", "L2 to the mode", "confidence in 3")
+
+
+@pytest.fixture(scope="module")
+def result():
+    return compare(PLAIN, dataclasses.replace(PLAIN, rho=0.3, steps=2))
+
+
+@pytest.fixture(scope="module")
+def figure(result):
+    return comparison_figure(result, slider=False)
+
+
+def moving(figure, step: int) -> list[tuple]:
+    frame = figure.frames[step]
+    return [(figure.data[index], part) for index, part in zip(frame.traces, frame.data, strict=True)]
+
+
+def test_every_chart_has_both_lines_apart_in_colour_and_dash_on_one_scale(result, figure) -> None:
+    assert len(set(COLOURS)) == len(set(DASHES)) == 2
+    for chart in EVERY_CHART:
+        lines = [trace for trace in figure.data if trace.name in (f"A: {chart}", f"B: {chart}")]
+        assert [(line.line.color, line.line.dash) for line in lines] == list(zip(COLOURS, DASHES, strict=True))
+        assert lines[0].yaxis == lines[1].yaxis and lines[0].xaxis == lines[1].xaxis
+    for lane, run in enumerate(result.runs):
+        error = chart_lines(result)["error"][lane].values
+        assert error[: len(run.metrics.error)] == pytest.approx(run.metrics.error[:, 0].tolist())
+        assert set(error[len(run.metrics.error) :]) <= {error[len(run.metrics.error) - 1]}  # it rests at its end
+
+
+def test_one_cursor_moves_both(result, figure) -> None:
+    paths = [result.landscape.plane.coordinates(run.trajectory.points[:, 0]) for run in result.runs]
+    assert [frame.name for frame in figure.frames] == ["0", "1", "2", "3", "4"]
+    for step in range(5):
+        scatters = [(trace, part) for trace, part in moving(figure, step) if trace.type == "scatter"]
+        rings = [part for trace, part in scatters if str(trace.marker.symbol).endswith("-open")]
+        assert len(rings) == 2
+        for ring, path in zip(rings, paths, strict=True):
+            place = path[min(step, len(path) - 1)].tolist()
+            assert [ring.x[0], ring.y[0]] == pytest.approx(place, abs=1e-4)
+        pictures = [np.array(part.z) for trace, part in moving(figure, step) if trace.type == "heatmap"]
+        shown = [run.trajectory.points[min(step, len(run.trajectory.points) - 1), 0, 0] for run in result.runs]
+        for drawn, image in zip(pictures, [*shown, shown[1] - shown[0]], strict=True):
+            assert np.allclose(drawn, image.numpy(), atol=1e-3)
+        cursors = [part for _, part in moving(figure, step) if part.x == (step, step) and part.y is None]
+        assert len(cursors) == 4
+        dots = [part for trace, part in moving(figure, step) if trace.type == "scatter" and trace.marker.size == 11]
+        assert all(len(part.y) == 2 for part in dots) and len(dots) == 4
+
+
+def test_both_paths_are_on_one_map_with_the_share_of_each(result, figure) -> None:
+    text = " ".join(word for trace in figure.data if trace.type == "scatter" for word in (trace.text or ()))
+    for lane, share in zip("AB", result.explained, strict=True):
+        assert f"{lane}: {100 * share:.0f} % of its path" in text
+    [contour] = [trace for trace in figure.data if trace.type == "contour"]
+    assert np.allclose(np.array(contour.z), result.landscape.values.numpy(), rtol=1e-3)
+    classes = result.regions.values[::2, ::2].long()
+    torch.testing.assert_close(result.regions.a[::2], result.landscape.a)  # the classes told are those of that place
+    assert [list(row) for row in contour.text] == [[str(int(label)) for label in row] for row in classes]
+    marks = {trace.name: trace for trace in figure.data if trace.name and trace.mode == "markers+text"}
+    assert {"attacked", "A purified", "B purified"} < marks.keys() and marks["attacked"].marker.symbol == "x"
+    assert marks["A purified"].marker.symbol != marks["B purified"].marker.symbol
+
+
+def test_two_attacked_images_are_both_shown_and_another_sigma_says_whose_error(result) -> None:
+    knowing = comparison_figure(compare(PLAIN, dataclasses.replace(PLAIN, mode="full")))
+    words = " ".join(word for trace in knowing.data if trace.type == "scatter" for word in (trace.text or ()))
+    assert words.count("A attacked") == 2 and words.count("B attacked") == 2 and "B − A" not in words
+    assert "of A</b>" not in words
+    noisier = comparison_figure(compare(result.first, dataclasses.replace(PLAIN, sigma=0.4)))
+    words = " ".join(word for trace in noisier.data if trace.type == "scatter" for word in (trace.text or ()))
+    assert "<b>reconstruction error of A</b>" in words and "B − A" in words
+
+
+def test_every_stage_can_be_drawn_and_the_page_stands_alone(result) -> None:
+    steps = compare_steps(PLAIN, dataclasses.replace(PLAIN, method="tweedie"))
+    stages = [progress.result for progress in steps if progress.result is not None]
+    assert len(stages) >= 4
+    for known in [*stages, result]:
+        data = comparison_film(known).as_data()
+        assert len(data["frames"]) == len(data["said"]) == len(data["table"]["rows"]) == 5
+        assert bool(data["waiting"]) == bool(known.missing)
+        text = json.dumps(data, allow_nan=False)
+        assert len(text) < 1_000_000 and "nan" not in json.dumps(data["table"])
+    page = to_html(comparison_film(result), title="Two", caption="A caption")
+    assert "A purified so far" in page and 'src="http' not in page
+
+
+def test_the_panels_of_a_narrow_page_do_not_meet(result) -> None:
+    layout = comparison_film(result).narrow
+    rows = sorted({tuple(layout[f"yaxis{name}"].domain) for name in ("", *range(2, 11))})
+    assert len(rows) == 8 and rows[0][0] >= 0
+    assert all(low[1] < high[0] for low, high in itertools.pairwise(rows))
+    assert layout.xaxis.domain[1] < layout.xaxis2.domain[0]
+
+
+def test_colour_pictures_and_paths_that_stay_can_be_drawn() -> None:
+    still = Scenario(data_set="cifar10", source="generated", attack="none", steps=1, resolution=9, pairs=1, radius=0.0)
+    steps = compare_steps(still, dataclasses.replace(still, noise_seed=1))
+    result = next(progress.result for progress in steps if progress.result is not None)
+    data = comparison_film(result).as_data()
+    assert [trace["type"] for trace in data["figure"]["data"]].count("image") == 5
+    assert theme.FIRST_LINE in json.dumps(data)
