@@ -8,6 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import silu
 
+from pursamere_viz.models.frozen import Convolution, TransposedConvolution
+
 
 class ScoreNetwork(nn.Module):
     """Denoiser D(y, sigma) = c_skip y + c_out F(c_in y, c_noise), with y and D taken relative to the data's mean.
@@ -103,9 +105,9 @@ class ConvBlock(nn.Module):
 
     def __init__(self, width: int, embedding: int) -> None:
         super().__init__()
-        self.first = nn.Conv2d(width, width, 3, padding=1)
+        self.first = Convolution(width, width, 3, padding=1)
         self.condition = nn.Linear(embedding, 2 * width)
-        self.second = _zeroed(nn.Conv2d(width, width, 3, padding=1))
+        self.second = _zeroed(Convolution(width, width, 3, padding=1))
 
     def forward(self, h: Tensor, e: Tensor) -> Tensor:
         """Add to h (B, channels, H, W) what two convolutions make of it, scaled and shifted by the embedding e (B, features)."""
@@ -146,16 +148,16 @@ class UNetScoreNetwork(ScoreNetwork):
             return Level(ConvBlock(width, embedding) for _ in range(blocks))
 
         pairs = list(pairwise(widths))
-        self.inlet = nn.Sequential(nn.PixelUnshuffle(patch), nn.Conv2d(channels * patch**2, widths[0], 3, padding=1))
+        self.inlet = nn.Sequential(nn.PixelUnshuffle(patch), Convolution(channels * patch**2, widths[0], 3, padding=1))
         self.embed = nn.Sequential(
             nn.Linear(embedding, embedding), nn.SiLU(), nn.Linear(embedding, embedding), nn.SiLU()
         )
         self.encoder = nn.ModuleList(level(width) for width in widths)
-        self.down = nn.ModuleList(nn.Conv2d(fine, coarse, 2, stride=2) for fine, coarse in pairs)
-        self.up = nn.ModuleList(nn.ConvTranspose2d(coarse, fine, 2, stride=2) for fine, coarse in pairs)
+        self.down = nn.ModuleList(Convolution(fine, coarse, 2, stride=2) for fine, coarse in pairs)
+        self.up = nn.ModuleList(TransposedConvolution(coarse, fine, 2, stride=2) for fine, coarse in pairs)
         self.decoder = nn.ModuleList(level(width) for width in widths[:-1])
         self.outlet = nn.Sequential(
-            _zeroed(nn.Conv2d(widths[0], channels * patch**2, 3, padding=1)), nn.PixelShuffle(patch)
+            _zeroed(Convolution(widths[0], channels * patch**2, 3, padding=1)), nn.PixelShuffle(patch)
         )
 
     def inner(self, h: Tensor, embedding: Tensor) -> Tensor:

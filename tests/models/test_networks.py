@@ -150,6 +150,29 @@ def test_the_u_net_can_be_differentiated_twice():
     torch.testing.assert_close(exact, (ahead - behind) / (2 * step), rtol=1e-6, atol=1e-6 * float(exact.abs().max()))
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_frozen_convolutions_have_torch_s_own_derivatives_to_the_bit(dtype):
+    """Value, gradient and Hessian product of the U-Net beside one of nn.Conv2d with the same weights."""
+    frozen = UNetScoreNetwork(3, widths=(8, 12), blocks=1).to(dtype).eval()
+    generator = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for parameter in frozen.parameters():
+            parameter.copy_(0.2 * torch.randn(parameter.shape, generator=generator, dtype=dtype))
+    trainable = copy.deepcopy(frozen)  # takes torch's own path
+    frozen.requires_grad_(False)
+    x, v = torch.rand(2, 2, 3, 16, 16, generator=generator, dtype=dtype)
+    found = []
+    for network in (frozen, trainable):
+        leaf = x.clone().requires_grad_()
+        value = (network(leaf, 0.2) - leaf).square().sum()
+        (gradient,) = torch.autograd.grad(value, leaf, create_graph=True)
+        product = torch.autograd.grad((gradient * v).sum(), leaf, retain_graph=True)[0]
+        found.append((value.detach(), gradient.detach(), product))
+    for one, other in zip(*found, strict=True):
+        assert torch.equal(one, other)
+    assert found[0][2].abs().max() > 0
+
+
 def test_the_u_net_refuses_sizes_it_cannot_halve():
     with pytest.raises(RuntimeError):
         UNetScoreNetwork(1, widths=(4, 4, 4))(torch.rand(1, 1, 28, 28), 0.1)  # 14, 7, and then no half
