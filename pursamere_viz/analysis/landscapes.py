@@ -55,6 +55,10 @@ class Plane:
         shape = (-1, *[1] * self.origin.dim())
         return self.origin + grid_a.reshape(shape) * self.u + grid_b.reshape(shape) * self.v
 
+    def cpu(self) -> "Plane":
+        """The same plane on the CPU."""
+        return Plane(self.origin.cpu(), self.u.cpu(), self.v.cpu(), self.window)
+
     def explained(self, path: Tensor) -> float:
         """Share of the path's squared length that lies in the plane, 0 to 1 (1 for a path that does not move): path (N, *)."""
         moves = (path[1:] - path[:-1]).flatten(1)
@@ -112,16 +116,21 @@ def landscape_steps(
     field: Callable[[Tensor], Tensor], plane: Plane, *, resolution: int, explained: float, batch: int
 ) -> Generator[float, None, Landscape]:
     """`landscape`, yielding the share done after every `batch` points."""
+    a, b = axes(plane, resolution)
+    values: list[Tensor] = []
+    for chunk in plane.points(a, b).split(batch):
+        with torch.no_grad():  # not around the yield: the caller's gradients are its own matter
+            values.extend(in_batches(lambda part, nodes: (field(part),), [chunk], Cut(len(chunk))))
+        yield len(values) * batch / resolution**2 if len(values) * batch < resolution**2 else 1.0
+    return Landscape(torch.cat(values).reshape(resolution, resolution).cpu(), a.cpu(), b.cpu(), plane.cpu(), explained)
+
+
+def axes(plane: Plane, resolution: int) -> tuple[Tensor, Tensor]:
+    """The window's grid: a and b, (resolution,) each; ValueError for a resolution below 2."""
     if resolution < 2:
         raise ValueError(f"resolution must be at least 2, got {resolution}")
     a_low, a_high, b_low, b_high = plane.window
     # float32 whatever torch's default: the same grid for every caller.
     a = torch.linspace(a_low, a_high, resolution, dtype=torch.float32).to(plane.origin)
     b = torch.linspace(b_low, b_high, resolution, dtype=torch.float32).to(plane.origin)
-    values: list[Tensor] = []
-    for chunk in plane.points(a, b).split(batch):
-        with torch.no_grad():  # not around the yield: the caller's gradients are its own matter
-            values.extend(in_batches(lambda part, nodes: (field(part),), [chunk], Cut(len(chunk))))
-        yield len(values) * batch / resolution**2 if len(values) * batch < resolution**2 else 1.0
-    host = Plane(plane.origin.cpu(), plane.u.cpu(), plane.v.cpu(), plane.window)
-    return Landscape(torch.cat(values).reshape(resolution, resolution).cpu(), a.cpu(), b.cpu(), host, explained)
+    return a, b

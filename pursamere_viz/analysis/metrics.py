@@ -111,7 +111,8 @@ def measure(
     classifier: nn.Module, error: ReconstructionError, trajectory: Trajectory, x: Tensor, *, sharpness_rho: float
 ) -> TrajectoryMetrics:
     """Measure every point of a trajectory; x (B, *) are the clean images and trajectory.points[0] the attacked ones."""
-    return finish(measuring(classifier, error, trajectory, x, sharpness_rho=sharpness_rho))
+    known = known_at_once(classifier, error, trajectory, x, sharpness_rho=sharpness_rho)
+    return finish(measuring(known, error, trajectory))
 
 
 def known_at_once(
@@ -152,23 +153,19 @@ def _table(values: Tensor, trajectory: Trajectory) -> Tensor:
 
 
 def measuring(
-    classifier: nn.Module, error: ReconstructionError, trajectory: Trajectory, x: Tensor, *, sharpness_rho: float
+    known: TrajectoryMetrics, error: ReconstructionError, trajectory: Trajectory
 ) -> Generator[Progress, None, TrajectoryMetrics]:
-    """`measure`, yielding Progress: its `result` holds what is known so far, nan (False for mode_settled) for the rest.
-
-    What costs little comes first: the classifier's word and the distances, then sharpness, curvature and modes.
-    """
+    """`measure` from what is `known_at_once`, yielding Progress: its `result` holds what is known so far, nan for the rest."""
     points = trajectory.points.flatten(0, 1)
 
     def table(values: Tensor) -> Tensor:
         return _table(values, trajectory)
 
-    known = known_at_once(classifier, error, trajectory, x, sharpness_rho=sharpness_rho)
     yield Progress(SHARPNESS, 0.0, known)
     with torch.no_grad():
         score = error.score(points)
     known = replace(known, score_norm=table(error.sigma * length(score)))
-    known = replace(known, sharpness=table(first_order_sharpness(error, points, sharpness_rho)))
+    known = replace(known, sharpness=table(first_order_sharpness(error, points, known.sharpness_rho)))
     yield Progress(CURVATURE, 0.0, known)
     largest = []
     for curvature in curvatures(error, points):

@@ -13,20 +13,18 @@ import torch
 from torch import Tensor, nn
 
 from pursamere_viz.analysis import Landscape, Plane, TrajectoryMetrics
-from pursamere_viz.analysis.landscapes import landscape_steps
 from pursamere_viz.analysis.metrics import known_at_once, measuring
+from pursamere_viz.analysis.refinement import class_map_steps, error_map_steps
 from pursamere_viz.attacks import AdversarialExamples
 from pursamere_viz.attacks.adversarial import attack_steps
 from pursamere_viz.labs.image_scenario import Parts, Scenario, build
 from pursamere_viz.progress import Progress, finish, relay
 from pursamere_viz.purification import ReconstructionError, Trajectory, purify
-from pursamere_viz.purification.memory import batched
 from pursamere_viz.purification.purifiers import purifying
 
 LOADING = "Loading the networks"
 MAPPING = "Mapping the landscape"
 PARTS = ("trajectory", "landscape", "sharpness", "curvature", "modes")  # of a run, in the order in which they are known
-COARSE = 11  # points a side of the first landscape, which is then replaced
 POINTS_AT_ONCE = 128  # of a landscape, between two looks at whether it is still wanted
 
 
@@ -35,7 +33,8 @@ class Run:
     """Everything the Image lab shows of one scenario; all tensors on the CPU.
 
     Of a run that is under way `missing` names the quantities that are not known yet: those are nan; a trajectory that is
-    missing has its start alone, and a landscape that is missing or coarse has fewer points than the scenario asks for.
+    missing has its start alone, and a landscape that is missing has the corners of its window alone. Between the points that bend
+    the landscape is interpolated, see analysis/refinement.py.
     """
 
     scenario: Scenario
@@ -63,7 +62,7 @@ def run_steps(
     """`run`, yielding Progress so that it can be shown and stopped, and returning the Run; `parts` if they are built already.
 
     Where something new is known, the Progress has it as its `result`: a Run some of whose parts are `missing`. First comes the
-    attack, then the path with the classifier's word, the landscape (coarse, then fine), sharpness, curvature and modes.
+    attack, then the path with the classifier's word, the landscape, sharpness, curvature and modes.
     """
     yield Progress(LOADING, 0.0)
     parts = parts or build(scenario, device)
@@ -86,7 +85,7 @@ def run_steps(
     )  # fmt: skip
     yield Progress(MAPPING, 0.0, known)
     known = yield from _mapping(known, classifier, error, parts, examples, trajectory)
-    measured = measuring(classifier, error, trajectory, parts.x, sharpness_rho=scenario.sharpness_rho)
+    measured = measuring(known.metrics, error, trajectory)
     while True:
         try:
             progress = next(measured)
@@ -101,20 +100,14 @@ def _mapping(
     known: Run, classifier: nn.Module, error: ReconstructionError, parts: Parts,
     examples: AdversarialExamples, trajectory: Trajectory,
 ) -> Generator[Progress, None, Run]:  # fmt: skip
-    """Map the error and the classes around the path, coarsely first where that is much quicker."""
+    """Map the error and the classes around the path."""
     path = trajectory.points[:, 0]
     plane = Plane.through(parts.x[0], examples.x_adv[0], trajectory.purified[0], path)
-    fine = known.scenario.resolution
-    for resolution in (COARSE, fine) if fine >= 2 * COARSE else (fine,):
-        grid: Any = {"resolution": resolution, "explained": plane.explained(path)}
-        landscape = yield from relay(MAPPING, landscape_steps(error, plane, **grid, batch=POINTS_AT_ONCE))
-        regions = yield from relay(
-            "Classifying the landscape",
-            landscape_steps(lambda points: batched(classifier, points).argmax(-1).float(), plane, **grid, batch=2048),
-        )
-        missing = PARTS[1:] if resolution < fine else PARTS[2:]
-        known = dataclasses.replace(known, landscape=landscape, regions=regions, missing=missing)
-        yield Progress(MAPPING, resolution / fine, known)
+    grid: Any = {"resolution": known.scenario.resolution, "explained": plane.explained(path), "batch": POINTS_AT_ONCE}
+    landscape = yield from relay(MAPPING, error_map_steps(error, plane, **grid))
+    regions = yield from relay("Classifying the landscape", class_map_steps(classifier, plane, **grid))
+    known = dataclasses.replace(known, landscape=landscape, regions=regions, missing=PARTS[2:])
+    yield Progress(MAPPING, 1.0, known)
     return known
 
 
