@@ -9,10 +9,10 @@ import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 import traceback
 from dataclasses import replace
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 import numpy as np
@@ -79,11 +79,11 @@ def house(tmp_path, monkeypatch) -> Path:
     return tmp_path
 
 
-def work(command: list[str], house: Path, environment: dict[str, str], said: Path, full: int) -> None:
-    """Do a command in the house, in a process group of its own; what it complains of goes to the file `said`."""
+def work(command: list[str], house: Path, environment: dict[str, str], told: Connection, full: int) -> None:
+    """Do a command in the house, in a process group of its own; what it says on standard error is told."""
     os.setpgid(0, 0)
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-    os.dup2(os.open(said, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), 2)
+    os.dup2(told.fileno(), 2)
     os.environ.update(environment)
     os.chdir(house)
     settle(house, pytest.MonkeyPatch())
@@ -103,11 +103,10 @@ class Child:
     """A command at work; with `full` no file of its may grow beyond so many bytes."""
 
     def __init__(self, command: list[str], *, full: int = 0) -> None:
-        handle, said = tempfile.mkstemp()
-        os.close(handle)
-        self.said = Path(said)
-        self.process = FORKS.Process(target=work, args=(command, Path.cwd(), dict(os.environ), self.said, full))
+        self.said, told = FORKS.Pipe(duplex=False)
+        self.process = FORKS.Process(target=work, args=(command, Path.cwd(), dict(os.environ), told, full))
         self.process.start()
+        told.close()
 
     def kill(self) -> None:
         try:
@@ -122,8 +121,9 @@ class Child:
         if status is None:
             self.kill()
         assert status is not None, f"the command did not end within {PATIENCE} s"
-        text = self.said.read_text()
-        self.said.unlink()
+        with open(os.dup(self.said.fileno())) as said:
+            text = said.read()
+        self.said.close()
         return status, text
 
 
