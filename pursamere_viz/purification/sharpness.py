@@ -1,11 +1,9 @@
 """Sharpness (largest increase in a small ball) and curvature (Hessian eigenvalues) of scalar fields (B, *) -> (B,)."""
 
 from collections.abc import Callable, Iterator
-from typing import Any
 
 import numpy as np
 import torch
-from scipy.sparse.linalg import LinearOperator, eigsh
 from torch import Tensor
 
 from pursamere_viz.geometry import normalize, random_in_ball, seeded
@@ -15,6 +13,10 @@ from pursamere_viz.purification.reconstruction import ReconstructionError
 Field = Callable[[Tensor], Tensor]
 
 EXACT_DIMENSION = 8  # up to here the whole Hessian is cheaper than an iteration
+HANDED_ON = 4  # leading vectors of a point, from which the search at the next one starts
+MOST_VECTORS = (
+    200  # of a search, which then ends with the best it has; on the shipped networks it settles after 5 to 90
+)
 
 
 def ascent_point(x: Tensor, gradient: Tensor, rho: float, norm: str = "l2") -> Tensor:
@@ -83,19 +85,26 @@ def _kept_product(field: Field, x: Tensor) -> Callable[[Tensor], Tensor]:
 def leading_curvature(field: Field, x: Tensor, count: int = 1, *, tolerance: float = 1e-3) -> Tensor:
     """The `count` algebraically largest Hessian eigenvalues of a scalar field at x (B, *), largest first: (B, count).
 
-    Matrix-free Lanczos (scipy.sparse.linalg.eigsh) to a relative tolerance; exact in up to EXACT_DIMENSION dimensions.
+    Matrix-free, until the residual ||H v - theta v|| of each is at most `tolerance` |theta|: some eigenvalue is then so near to
+    theta, and nearly always (residual^2 / gap) much nearer. Exact in up to EXACT_DIMENSION dimensions.
     """
     largest = list(curvatures(field, x, count, tolerance=tolerance))
-    return torch.stack(largest) if largest else x.new_zeros(0, count)
+    return torch.stack(largest[::-1]) if largest else x.new_zeros(0, count)
 
 
 def curvatures(field: Field, x: Tensor, count: int = 1, *, tolerance: float = 1e-3) -> Iterator[Tensor]:
-    """`leading_curvature`, point by point: (count,) each."""
+    """`leading_curvature`, point by point and the last one first: (count,) each.
+
+    From the end, as a purified point's leading eigenvalue stands out the most: found from the start, it costs half as much again.
+    """
     dimension = x[0].numel()
     if not 1 <= count <= dimension:
         raise ValueError(f"count must be between 1 and {dimension}, got {count}")
     exact = dimension <= EXACT_DIMENSION or count >= dimension - 1
-    for values in (_exact(field, point) for point in x) if exact else _lanczos(field, x, count, tolerance):
+    backwards = x.flip(0)
+    for values in (
+        (_exact(field, point) for point in backwards) if exact else _searched(field, backwards, count, tolerance)
+    ):
         yield torch.as_tensor(np.sort(values)[::-1][:count].copy()).to(x)
 
 
@@ -106,23 +115,46 @@ def _exact(field: Field, x: Tensor) -> np.ndarray:
     return np.asarray(torch.linalg.eigvalsh((hessian + hessian.T) / 2).cpu())
 
 
-def _lanczos(field: Field, x: Tensor, count: int, tolerance: float) -> Iterator[np.ndarray]:
-    """Eigenvalues at each point; the search starts from the last point's vectors, which on a path halves the products."""
-    dimension = x[0].numel()
-    # A fixed random part: eigsh draws one otherwise, and two runs would differ; it also finds what the last vectors miss.
-    fixed = np.random.default_rng(0).standard_normal(dimension) / np.sqrt(dimension)
+def _searched(field: Field, x: Tensor, count: int, tolerance: float) -> Iterator[np.ndarray]:
+    """Eigenvalues at each point; the search starts from the last point's leading vectors, which on a path halves the products."""
+    # A fixed random part finds what they miss.
+    fixed = np.random.default_rng(0).standard_normal((x[0].numel(), count))
     start = fixed
     for point in x:
         product = hessian_product(field, point)
 
-        def matvec(v: np.ndarray, product: Any = product, shape: torch.Size = point.shape) -> np.ndarray:
-            return product(torch.as_tensor(v).to(x).reshape(shape)).flatten().cpu().double().numpy()
+        def on(vectors: np.ndarray, product: Callable[[Tensor], Tensor] = product, like: Tensor = point) -> np.ndarray:
+            columns = (product(torch.as_tensor(v).to(like).reshape(like.shape)).flatten() for v in vectors.T)
+            return np.stack([column.cpu().double().numpy() for column in columns], 1)
 
-        operator = LinearOperator((dimension, dimension), matvec=matvec, dtype=np.float64)
-        if not matvec(start).any():  # ARPACK refuses a Hessian that vanishes
-            yield np.zeros(count)
-            continue
-        basis = min(2 * count + 4, dimension)
-        values, vectors = eigsh(operator, k=count, which="LA", tol=tolerance, v0=start, ncv=basis)
-        start = vectors.sum(1) + 0.1 * fixed
+        values, vectors = _rayleigh_ritz(on, start, count, tolerance)
+        start = np.concatenate([vectors, fixed], 1)
         yield values
+
+
+def _rayleigh_ritz(
+    on: Callable[[np.ndarray], np.ndarray], start: np.ndarray, count: int, tolerance: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """The largest eigenvalues (count,) of a symmetric map of columns (D, k), and HANDED_ON leading vectors or count, if more.
+
+    Davidson's method without a preconditioner, never started anew: the space grows by the residual of the first pair that has not
+    settled. From one vector that is Lanczos' method; unlike it, it may start from several. A product here costs a thousand times
+    what keeping its result does, so the space is kept whole, which ARPACK's eigsh with a small one pays with twice the products.
+    """
+    space, _ = np.linalg.qr(start)
+    images = on(space)
+    most = min(MOST_VECTORS, len(space))
+    while True:
+        projected = space.T @ images
+        values, vectors = np.linalg.eigh((projected + projected.T) / 2)
+        largest, leading = values[::-1][:count], vectors[:, ::-1][:, :count]
+        residuals = images @ leading - (space @ leading) * largest
+        allowed = tolerance * np.maximum(np.abs(largest), 1e-6 * np.abs(values).max())
+        restless = np.flatnonzero(np.linalg.norm(residuals, axis=0) > allowed)
+        if not len(restless) or space.shape[1] >= most:
+            return largest, space @ vectors[:, -max(HANDED_ON, count) :]
+        fresh = residuals[:, restless[:1]]
+        for _ in range(2):  # twice is enough (Gram-Schmidt)
+            fresh = fresh - space @ (space.T @ fresh)
+        fresh = fresh / max(float(np.linalg.norm(fresh)), np.finfo(float).tiny)
+        space, images = np.concatenate([space, fresh], 1), np.concatenate([images, on(fresh)], 1)

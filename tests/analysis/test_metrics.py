@@ -6,9 +6,11 @@ import pytest
 import torch
 from torch import nn
 
-from pursamere_viz import EmpiricalDensity, PurifierConfig, TweedieDenoiser, mean_shift, measure, purify
+from pursamere_viz import EmpiricalDensity, PurifierConfig, Scenario, TweedieDenoiser, mean_shift, measure, purify
 from pursamere_viz.analysis.metrics import hastened_mean_shifting
+from pursamere_viz.labs.image_scenario import build
 from pursamere_viz.progress import finish
+from pursamere_viz.purification.sharpness import hessian_product
 
 STD, SIGMA, RHO = 0.5, 0.5, 0.3
 K = SIGMA**2 / (SIGMA**2 + STD**2)
@@ -135,3 +137,17 @@ def test_what_has_not_settled_is_marked(isotropic, make_error, monkeypatch):
         judge, exact, purify(exact, x, PurifierConfig(steps=1, clip=False, radius=9.0)), x, sharpness_rho=RHO
     )
     assert whole.mode_settled.all()  # the exact score is cheap: it goes on until it rests
+
+
+def test_the_curvature_along_a_path_is_that_of_the_whole_hessian():
+    """On a digit's path, beside the Hessian built column by column."""
+    scenario = Scenario(steps=3)
+    parts = build(scenario)
+    error = parts.defence.purifier.error
+    path = purify(error, parts.x, parts.defence.purifier.config)
+    found = measure(parts.defence.classifier, error, path, parts.x, sharpness_rho=RHO).curvature[:, 0]
+    for point, curvature in zip(path.points[:, 0], found, strict=True):
+        product = hessian_product(error, point)
+        hessian = torch.stack([product(unit.reshape(point.shape)).flatten() for unit in torch.eye(point.numel())])
+        largest = torch.linalg.eigvalsh(((hessian + hessian.T) / 2).double())[-1]
+        assert curvature.item() == pytest.approx(largest.item(), rel=5e-4)
