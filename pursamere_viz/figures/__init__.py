@@ -15,6 +15,8 @@ from pursamere_viz.figures.image_lab.figure import image_lab
 from pursamere_viz.figures.image_lab.film import image_film
 from pursamere_viz.figures.image_lab.surface import surface
 from pursamere_viz.figures.player import BLANK, Film, player_source, plotly_bundle
+from pursamere_viz.figures.printed.files import has_ffmpeg, panels_of, to_gif, to_image, to_mp4
+from pursamere_viz.labs.step_table import to_csv
 
 __all__ = [
     "BLANK",
@@ -29,11 +31,13 @@ __all__ = [
     "effort_lines",
     "fates",
     "gallery",
+    "has_ffmpeg",
     "image_film",
     "image_lab",
     "jacobian_lines",
     "loss_curves",
     "mode_bars",
+    "panels_of",
     "player_source",
     "plotly_bundle",
     "radius_lines",
@@ -41,5 +45,9 @@ __all__ = [
     "sigma_sweep_figure",
     "slice_lines",
     "surface",
+    "to_csv",
+    "to_gif",
     "to_html",
+    "to_image",
+    "to_mp4",
 ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
@@ -28,6 +28,7 @@ class Film:
     waiting: str = ""  # what is still being computed
     more: int = 0  # what the host is asked for when this is drawn; 0 where there is no more
     picks: str = ""  # the subplot, as "xy", on which a click is handed on as its place
+    panels: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # name -> x axes: what can be printed alone
 
     def as_data(self) -> dict[str, Any]:
         """Plain values: what mountPlayer's `update` takes."""

@@ -11,6 +11,7 @@ from pursamere_viz.figures.player import Film, stacked
 if TYPE_CHECKING:
     from pursamere_viz.labs.density_run import DensityRun
 
+PANELS = {"plane": ("x",), "error": ("x2",), "log_prob": ("x3",), "mode_distance": ("x4",)}
 NARROW_HEIGHT = 1180  # px
 ROWS = ((10, 330), (560, 150), (760, 150), (960, 150))  # px from the top to each panel, and how high it is
 WIDTH = 334  # px of a panel on a telephone, about
@@ -25,7 +26,7 @@ def density_film(run: DensityRun, about: str) -> Film:
     for axis in ("2", "3", "4"):
         narrow[f"xaxis{axis}"].domain = (0, 1 - SIDE / WIDTH)
     narrow.legend.update(y=1 - LEGEND / NARROW_HEIGHT)
-    return Film(figure, sentences(run), about, table(run), narrow, picks="xy")
+    return Film(figure, sentences(run), about, table(run), narrow, picks="xy", panels=PANELS)
 
 
 def sentences(run: DensityRun) -> list[str]:

@@ -20,6 +20,14 @@ WAITING = {
     "curvature": "Measuring the curvature …",
     "modes": "Climbing to the modes …",
 }
+PANELS = {
+    "images": ("x", "x2", "x3", "x4"),
+    "plane": ("x5",),
+    "error": ("x6",),
+    "sharpness": ("x7",),
+    "mode": ("x8",),
+    "confidence": ("x9",),
+}
 NARROW_HEIGHT = 1640  # px
 RIGHT = 28  # px right of the charts
 WIDTH = 290  # px between them on a telephone, about
@@ -31,7 +39,8 @@ def image_film(run: Run) -> Film:
     """A run, finished or under way, for the player."""
     figure = image_lab(run, slider=False)
     waiting = WAITING[run.missing[0]] if run.missing else ""
-    return Film(figure, sentences(run), headline_text(run), table(run), _narrow(figure), _large(figure), waiting)
+    layouts = {"narrow": _narrow(figure), "large": _large(figure)}
+    return Film(figure, sentences(run), headline_text(run), table(run), **layouts, waiting=waiting, panels=PANELS)
 
 
 def _large(figure: go.Figure) -> go.Layout:

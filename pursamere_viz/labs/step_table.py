@@ -1,0 +1,58 @@
+"""Everything that is measured along a path as a table for other programs: CSV, a row a step, numbers in full."""
+
+import csv
+import dataclasses
+import io
+from collections.abc import Iterator
+
+from torch import Tensor
+
+from pursamere_viz.labs.density_run import DensityRun
+from pursamere_viz.labs.image_run import Run
+
+Row = dict[str, object]  # column -> value
+
+
+def to_csv(run: Run | DensityRun) -> str:
+    """A row a step of a Run, a row a step and purifier of a DensityRun; columns are named as the fields of the result.
+
+    Distances are in units of [0, 1] in the Image lab; what is not known is empty; where mode_settled is 0, mode_distance is
+    none to a mode; gradient_norm is of the move from this step to the next.
+    """
+    rows = list(_image_rows(run) if isinstance(run, Run) else _density_rows(run))
+    held = io.StringIO()
+    writer = csv.DictWriter(held, list(dict.fromkeys(name for row in rows for name in row)), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return held.getvalue()
+
+
+def _image_rows(run: Run) -> Iterator[Row]:
+    of = run.metrics
+    measured = {field.name: getattr(of, field.name) for field in dataclasses.fields(of)}
+    along = {
+        name: values for name, values in measured.items() if isinstance(values, Tensor) and name != "probabilities"
+    }
+    places = run.landscape.plane.coordinates(run.trajectory.points[:, 0])
+    gradient, last = run.trajectory.gradient_norm[:, 0], len(of.error) - 1
+    for step, shares in enumerate(of.probabilities[:, 0]):
+        row: Row = {"step": step, "class": run.class_names[int(shares.argmax())]}
+        row |= {name: _cell(values[step, 0]) for name, values in along.items()}
+        row["gradient_norm"] = _cell(gradient[step]) if step < last else ""
+        row |= {"plane_a": _cell(places[step, 0]), "plane_b": _cell(places[step, 1])}
+        yield row | {f"probability {name}": _cell(share) for name, share in zip(run.class_names, shares, strict=True)}
+
+
+def _density_rows(run: DensityRun) -> Iterator[Row]:
+    for path in run.paths:
+        for step, (place, shares) in enumerate(zip(path.points, path.probabilities, strict=True)):
+            row: Row = {"method": path.method, "step": step, "x": _cell(place[0]), "y": _cell(place[1])}
+            row |= {name: _cell(getattr(path, name)[step]) for name in ("error", "log_prob", "mode_distance")}
+            row["class"] = int(shares.argmax())
+            yield row | {f"probability {label}": _cell(share) for label, share in enumerate(shares)}
+
+
+def _cell(value: Tensor) -> object:
+    """A number as Python writes it in full, True and False as 1 and 0, nan as nothing."""
+    number = value.item()
+    return "" if number != number else int(number) if isinstance(number, bool) else number
