@@ -2,6 +2,7 @@
 
 import difflib
 from pathlib import Path
+from typing import Literal
 from urllib.parse import urlsplit
 
 import streamlit as st
@@ -45,4 +46,5 @@ def lost() -> list[st.Page]:
     return [st.Page(lead, title=name, url_path=name, visibility="hidden")]
 
 
-st.navigation([IMAGE_LAB, *PAGES.values(), *lost()]).run()
+placed: Literal["hidden", "sidebar"] = "hidden" if st.context.is_embedded else "sidebar"
+st.navigation([IMAGE_LAB, *PAGES.values(), *lost()], position=placed).run()

@@ -9,10 +9,11 @@ from player import play
 from pursamere_viz.analysis import Minimisers
 from pursamere_viz.analysis.sigma_sweep import SigmaSweep
 from pursamere_viz.densities.presets import PRESETS, PRESETS_1D
-from pursamere_viz.figures import density_film, sigma_sweep_figure, to_html
+from pursamere_viz.figures import density_film, sigma_sweep_figure, to_csv, to_html
 from pursamere_viz.labs.density_run import EFFORTS, DensityRun, RobustnessReport, density_npz, density_snippet
 from pursamere_viz.labs.density_scenario import METHOD_TITLES, DensityScenario, tells_its_story
 from state import density_lab as state
+from take_away import Offer, embedded, take_away
 
 CHART = "density_lab_chart"
 ON_A_LINE = [name for name, preset in PRESETS_1D.items() if name not in ("student_t", "laplace", "gamma")]
@@ -28,21 +29,26 @@ def page() -> None:
     """The page: choose, compute, draw, caption."""
     notices = state.start()
     density_controls.take_edit()
-    density_controls.sidebar()
+    if not embedded():
+        density_controls.sidebar()
     if notices:
         st.warning("\n".join(f"- {escaped(notice)}" for notice in notices), icon=":material/link_off:")
     try:
         scenario = state.current()
-        density_controls.layers()
+        if not embedded():
+            density_controls.layers()
         result = compute.density_run(scenario)
     except ValueError as problem:
         st.error(str(problem))
         return
     state.publish(scenario)
-    st.markdown(f"# {headline(result)}")
+    if not embedded():
+        st.markdown(f"# {headline(result)}")
     titled(headline(result), "Density lab")
     _story(scenario)
     play(density_film(result, headline_text(result)), CHART, on_pick=density_controls.take_pick)
+    if embedded():
+        return
     st.caption(facts(result))
     with st.expander("Where the paths end", icon=":material/table:", expanded=True):
         st.dataframe(ends(result), hide_index=True)
@@ -217,23 +223,17 @@ def robustness_rows(report: RobustnessReport) -> list[dict[str, object]]:
 
 
 def _downloads(result: DensityRun) -> None:
-    name = f"pursamere-density-{result.scenario.preset}"
-    with st.container(horizontal=True):
-        st.download_button(
-            "Paths and maps (.npz)", lambda: density_npz(result), f"{name}.npz", icon=":material/download:",
-            on_click="ignore",
-        )  # fmt: skip
-        st.download_button(
-            "Linked figure (.html)",
-            lambda: to_html(density_film(result, headline_text(result)), title=headline_text(result), caption=facts(result)),
-            f"{name}.html",
-            mime="text/html",
-            icon=":material/download:",
-            on_click="ignore",
-        )  # fmt: skip
-        with st.popover("Python", icon=":material/code:"):
-            st.write("This recomputes exactly what is on the screen:")
-            st.code(density_snippet(result.scenario), language="python")
+    said = headline_text(result)
+    offer = Offer(
+        name=f"pursamere-density-{result.scenario.preset}",
+        film=lambda: density_film(result, said),
+        arrays=("Paths and maps (.npz)", lambda: density_npz(result)),
+        table=lambda: to_csv(result),
+        page=lambda: to_html(density_film(result, said), title=said, caption=facts(result)),
+        code=density_snippet(result.scenario),
+    )
+    last = max((len(path.points) for path in result.paths), default=1) - 1
+    take_away(offer, ("plane", "error", "log_prob", "mode_distance"), last)
 
 
 page()

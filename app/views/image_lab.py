@@ -12,13 +12,14 @@ import images
 import second_lane
 from markup import escaped, titled
 from player import play
-from pursamere_viz.figures import BLANK, Film, comparison_film, image_film, surface, to_html
+from pursamere_viz.figures import BLANK, Film, comparison_film, image_film, surface, to_csv, to_html
 from pursamere_viz.labs import compare_story
 from pursamere_viz.labs.compare import Comparison, comparison_npz, comparison_snippet
 from pursamere_viz.labs.image_run import Run, snippet, to_npz
 from pursamere_viz.labs.image_scenario import Scenario
 from pursamere_viz.labs.image_story import facts, headline, headline_text
 from state import image_lab as state
+from take_away import Offer, embedded, take_away
 
 CHART = "image_lab_chart"
 EXAMPLE = "_image_lab_example"  # the title of the last example that was shown
@@ -26,6 +27,7 @@ WORDS = {
     "example": "**{title}.** {look} {shows}",
     "changed": "This began as the example “{title}”.",
 }
+IMAGE_PANELS = ("images", "plane", "error", "sharpness", "mode", "confidence")
 SHOWN = "_image_lab_shown"  # what the page shows, which stays while something else is computed
 
 
@@ -34,7 +36,8 @@ def page() -> None:
     notices = state.start()
     images.take_picked()
     replaced = data_sets.stand_in()
-    controls.sidebar(second_lane.controls)
+    if not embedded():
+        controls.sidebar(second_lane.controls)
     if notices:
         st.warning("\n".join(f"- {escaped(notice)}" for notice in notices), icon=":material/link_off:")
     if replaced:
@@ -88,9 +91,11 @@ def _lab(run: compute.UnderWay) -> None:
             return
     st.session_state["_asked_of"] = run
     _draw(run)
-    if run.done and isinstance(run.result, Comparison):
+    if not run.done or embedded():
+        return
+    if isinstance(run.result, Comparison):
         _comparison_downloads(run.result)
-    elif run.done:  # all in this fragment: a run of the whole page would close a gallery that was opened meanwhile
+    else:  # all in this fragment: a run of the whole page would close a gallery that was opened meanwhile
         with st.expander("The error surface in 3-D", icon=":material/landscape:", on_change="rerun") as opened:
             if opened.open:
                 _surface(run.result)
@@ -108,10 +113,12 @@ def _draw(run: compute.UnderWay) -> None:
         # Every drawing asks, also one that looks the same as the last.
         st.session_state["_more"] = st.session_state.get("_more", 0) + 1
         film = dataclasses.replace(film, waiting=waiting, more=st.session_state["_more"])
-    st.markdown(f"# {said}")
+    if not embedded():
+        st.markdown(f"# {said}")
     titled(said, "Image lab")
     play(film, CHART)
-    st.caption(meaning)
+    if not embedded():
+        st.caption(meaning)
 
 
 def _told(result: Run | Comparison) -> tuple[str, Film, str]:
@@ -130,44 +137,28 @@ def _surface(result: Run) -> None:
 def _downloads(result: Run) -> None:
     scenario = result.scenario
     which = "upload" if scenario.pixels else f"{scenario.source}-{scenario.image}"
-    name = f"pursamere-{scenario.data_set}-{which}"
-    with st.container(horizontal=True):
-        st.download_button(
-            "Trajectory (.npz)", lambda: to_npz(result), f"{name}.npz", icon=":material/download:", on_click="ignore"
-        )
-        st.download_button(
-            "Linked figure (.html)",
-            lambda: to_html(image_film(result), title=headline_text(result), caption=facts(result)),
-            f"{name}.html",
-            mime="text/html",
-            icon=":material/download:",
-            on_click="ignore",
-        )
-        with st.popover("Python", icon=":material/code:"):
-            st.write("This recomputes exactly what is on the screen:")
-            st.code(snippet(result.scenario), language="python")
+    offer = Offer(
+        name=f"pursamere-{scenario.data_set}-{which}",
+        film=lambda: image_film(result),
+        arrays=("Trajectory (.npz)", lambda: to_npz(result)),
+        table=lambda: to_csv(result),
+        page=lambda: to_html(image_film(result), title=headline_text(result), caption=facts(result)),
+        code=snippet(scenario),
+    )
+    take_away(offer, IMAGE_PANELS, len(result.trajectory.points) - 1)
 
 
 def _comparison_downloads(result: Comparison) -> None:
-    name = f"pursamere-{result.first.scenario.data_set}-comparison"
-    with st.container(horizontal=True):
-        st.download_button(
-            "Both trajectories (.npz)", lambda: comparison_npz(result), f"{name}.npz", icon=":material/download:",
-            on_click="ignore",
-        )  # fmt: skip
-        st.download_button(
-            "Linked figure (.html)",
-            lambda: to_html(
-                comparison_film(result), title=compare_story.headline_text(result), caption=compare_story.facts(result)
-            ),
-            f"{name}.html",
-            mime="text/html",
-            icon=":material/download:",
-            on_click="ignore",
-        )
-        with st.popover("Python", icon=":material/code:"):
-            st.write("This recomputes exactly what is on the screen:")
-            st.code(comparison_snippet(result), language="python")
+    said, meaning = compare_story.headline_text(result), compare_story.facts(result)
+    offer = Offer(
+        name=f"pursamere-{result.first.scenario.data_set}-comparison",
+        film=lambda: comparison_film(result),
+        arrays=("Both trajectories (.npz)", lambda: comparison_npz(result)),
+        table=None,
+        page=lambda: to_html(comparison_film(result), title=said, caption=meaning),
+        code=comparison_snippet(result),
+    )
+    take_away(offer, (), len(comparison_film(result).figure.frames) - 1)
 
 
 page()

@@ -86,6 +86,12 @@ function mountPlayer(root, Plotly, onPick = () => {}) {
     return { data: data.map(large), layout: narrow || figure().large ? large(layout) : spread(large(layout)), frames: film.frames, config };
   }
 
+  /* So that paper, which has another width, can take the drawing as a whole: see player.css. */
+  function fitPaper() {
+    const { width, height } = graph._fullLayout;
+    for (const layer of graph.querySelectorAll(".main-svg")) layer.setAttribute("viewBox", `0 0 ${width} ${height}`);
+  }
+
   async function draw() {
     if (!film || gone) return;
     again = true;
@@ -94,7 +100,10 @@ function mountPlayer(root, Plotly, onPick = () => {}) {
     try {
       while (again && !gone) {
         again = false;
-        if (graph.clientWidth > 0) await Plotly.react(graph, at(step()));
+        if (graph.clientWidth > 0) {
+          await Plotly.react(graph, at(step()));
+          fitPaper();
+        }
       }
     } finally {
       drawing = false;

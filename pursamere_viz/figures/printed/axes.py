@@ -98,15 +98,9 @@ def dress(axis: Axis, look: dict, unit: float, *, bare: bool) -> None:
         axis.set_major_locator(MaxNLocator(look.get("nticks") or 6, steps=[1, 2, 5, 10]))
     axis.set_minor_formatter(NullFormatter())
     axis.set_minor_locator(NullLocator())
-    shown, texts = (
-        look.get("showticklabels", True),
-        dict(zip(look.get("tickvals") or (), look.get("ticktext") or (), strict=False)),
-    )
-    axis.set_major_formatter(
-        FuncFormatter(lambda value, _: texts.get(value) or label(value, log, look.get("tickformat", "")))
-        if shown
-        else NullFormatter()
-    )
+    texts = dict(zip(look.get("tickvals") or (), look.get("ticktext") or (), strict=False))
+    form = FuncFormatter(lambda value, _: texts.get(value) or label(value, log, look.get("tickformat", "")))
+    axis.set_major_formatter(form if look.get("showticklabels", True) else NullFormatter())
     size = look.get("tickfont", {}).get("size", theme.TEXT) * unit
     axis.set_tick_params(length=0, labelsize=size, labelcolor=theme.INK, pad=4 * unit)
     if look.get("showgrid", True):
