@@ -158,7 +158,7 @@ def _comparison_downloads(result: Comparison) -> None:
         page=lambda: to_html(comparison_film(result), title=said, caption=meaning),
         code=comparison_snippet(result),
     )
-    take_away(offer, (), len(comparison_film(result).figure.frames) - 1)
+    take_away(offer, (), result.steps)
 
 
 page()

@@ -16,6 +16,7 @@ from pursamere_viz.figures.player import Film
 from pursamere_viz.figures.printed.sheet import Sheet
 
 if TYPE_CHECKING:
+    from pursamere_viz.labs.compare import Comparison
     from pursamere_viz.labs.density_run import DensityRun
     from pursamere_viz.labs.image_run import Run
 
@@ -25,14 +26,18 @@ SMALLEST, LARGEST, MOST = 1.5, 60.0, 50_000_000  # inches a side; px of a pictur
 REST = 4  # the last step of a moving picture stays as long as so many others
 
 
-def film_of(shown: Film | Run | DensityRun) -> Film:
+def film_of(shown: Film | Run | Comparison | DensityRun) -> Film:
     """A result as the film that its lab shows."""
     from pursamere_viz.figures.density_lab.film import density_film
+    from pursamere_viz.figures.image_lab.comparison_film import comparison_film
     from pursamere_viz.figures.image_lab.film import image_film
+    from pursamere_viz.labs.compare import Comparison
     from pursamere_viz.labs.density_run import DensityRun
 
     if isinstance(shown, Film):
         return shown
+    if isinstance(shown, Comparison):
+        return comparison_film(shown)
     return density_film(shown, _told(shown)) if isinstance(shown, DensityRun) else image_film(shown)
 
 
@@ -44,7 +49,7 @@ def _told(run: DensityRun) -> str:
 
 
 def to_image(
-    shown: Film | Run | DensityRun, format: str = "png", *, panel: str = "", step: int | None = None,
+    shown: Film | Run | Comparison | DensityRun, format: str = "png", *, panel: str = "", step: int | None = None,
     size: tuple[float, float] = SLIDE, dpi: float = 150, heading: bool = True,
 ) -> bytes:  # fmt: skip
     """A run (or its film) at a step, the last unless given, as the bytes of a PNG, SVG or PDF.
@@ -68,7 +73,7 @@ def to_image(
 
 
 def to_gif(
-    shown: Film | Run | DensityRun, *, panel: str = "", size: tuple[float, float] = SLIDE, dpi: float = 90, seconds: float = 0.6
+    shown: Film | Run | Comparison | DensityRun, *, panel: str = "", size: tuple[float, float] = SLIDE, dpi: float = 90, seconds: float = 0.6
 ) -> bytes:  # fmt: skip
     """All steps as a GIF, one frame each of so many seconds; it starts over for ever. The rest as in `to_image`."""
     sheet = Sheet(film_of(shown), panel=panel, size=_checked(size, dpi), heading=True)
@@ -79,7 +84,12 @@ def to_gif(
     colours = palette.getpalette() or []
     lightest = max(range(0, len(colours), 3), key=lambda first: sum(colours[first : first + 3]))
     palette.putpalette([*colours[:lightest], 255, 255, 255, *colours[lightest + 3 :]])  # paper is white
-    indexed = [frame.quantize(palette=palette, dither=Image.Dither.NONE) for frame in frames]
+    indexed = []
+    for frame in frames:
+        near = np.array(frame.quantize(palette=palette, dither=Image.Dither.NONE))
+        near[(np.asarray(frame) == 255).all(-1)] = lightest // 3  # which Pillow's search may miss by a little
+        indexed.append(Image.fromarray(near))
+        indexed[-1].putpalette(palette.getpalette() or [])
     lasts = [round(1000 * seconds)] * sheet.last + [round(REST * 1000 * seconds)]
     held = io.BytesIO()
     indexed[0].save(held, "GIF", save_all=True, append_images=indexed[1:], duration=lasts, loop=0)
@@ -92,7 +102,7 @@ def has_ffmpeg() -> bool:
 
 
 def to_mp4(
-    shown: Film | Run | DensityRun, *, panel: str = "", size: tuple[float, float] = SLIDE, dpi: float = 120, seconds: float = 0.6
+    shown: Film | Run | Comparison | DensityRun, *, panel: str = "", size: tuple[float, float] = SLIDE, dpi: float = 120, seconds: float = 0.6
 ) -> bytes:  # fmt: skip
     """All steps as an MP4, the last one for longer; the rest as in `to_gif`. ValueError where ffmpeg is not on the path."""
     if not has_ffmpeg():
@@ -122,7 +132,7 @@ def to_mp4(
         return path.read_bytes()
 
 
-def panels_of(shown: Film | Run | DensityRun) -> tuple[str, ...]:
+def panels_of(shown: Film | Run | Comparison | DensityRun) -> tuple[str, ...]:
     """The names of the panels that can be had alone."""
     return tuple(film_of(shown).panels)
 
