@@ -121,10 +121,12 @@ def test_a_gif_has_a_frame_a_point_and_each_is_the_picture_of_its_step(film):
         for step in range(6):
             opened.seek(step)
             lasts.append(opened.info["duration"])
-            still = pixels(to_image(film, step=step, size=(8, 5), dpi=60))
-            away = np.abs(np.asarray(opened.convert("RGB"), float) - still).mean()
-            other = np.abs(pixels(to_image(film, step=(step + 3) % 6, size=(8, 5), dpi=60)) - still).mean()
-            assert away < 5 and away < other, (step, away, other)  # 255 colours for all that there are
+            if step in (0, 5):
+                stills = {k: pixels(to_image(film, step=k, size=(8, 5), dpi=60)) for k in (0, 5)}
+                away = {
+                    k: np.abs(np.asarray(opened.convert("RGB"), float) - still).mean() for k, still in stills.items()
+                }
+                assert away[step] < 2.5 and away[step] < away[5 - step]  # 255 colours for all that there are
         assert lasts == [500] * 5 + [2000]
 
 

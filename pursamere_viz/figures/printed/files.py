@@ -73,7 +73,8 @@ def to_image(
 
 
 def to_gif(
-    shown: Film | Run | Comparison | DensityRun, *, panel: str = "", size: tuple[float, float] = SLIDE, dpi: float = 90, seconds: float = 0.6
+    shown: Film | Run | Comparison | DensityRun, *, panel: str = "", size: tuple[float, float] = SLIDE, dpi: float = 90,
+    seconds: float = 0.6,
 ) -> bytes:  # fmt: skip
     """All steps as a GIF, one frame each of so many seconds; it starts over for ever. The rest as in `to_image`."""
     sheet = Sheet(film_of(shown), panel=panel, size=_checked(size, dpi), heading=True)
@@ -102,7 +103,8 @@ def has_ffmpeg() -> bool:
 
 
 def to_mp4(
-    shown: Film | Run | Comparison | DensityRun, *, panel: str = "", size: tuple[float, float] = SLIDE, dpi: float = 120, seconds: float = 0.6
+    shown: Film | Run | Comparison | DensityRun, *, panel: str = "", size: tuple[float, float] = SLIDE, dpi: float = 120,
+    seconds: float = 0.6,
 ) -> bytes:  # fmt: skip
     """All steps as an MP4, the last one for longer; the rest as in `to_gif`. ValueError where ffmpeg is not on the path."""
     if not has_ffmpeg():
