@@ -14,9 +14,9 @@ from pursamere_viz.labs.compare_story import headline_text, sentences, table
 if TYPE_CHECKING:
     from pursamere_viz.labs.compare import Comparison
 
-NARROW_HEIGHT = 1870  # px
+NARROW_HEIGHT = 1920  # px
 # px from the top to each row of panels, and how high it is: images two by two, the plane, then the charts
-ROWS = ((30, 150), (250, 150), (470, 150), (710, 330), (1110, 140), (1300, 140), (1490, 140), (1680, 140))
+ROWS = ((30, 150), (250, 150), (470, 150), (710, 330), (1110, 140), (1300, 140), (1490, 140), (1720, 140))
 PANELS = tuple((f"x{axis}", f"y{axis}") for axis in range(IMAGES + 1, IMAGES + 6))  # the plane and the charts
 
 
