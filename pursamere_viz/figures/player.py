@@ -45,7 +45,9 @@ class Film:
         }
         for name, layout in (("narrow", self.narrow), ("large", self.large)):
             if layout is not None:
-                plain["figure"][name] = json.loads(to_json(go.Figure(layout=layout), engine="json"))["layout"]
+                other = {"layout": layout.to_plotly_json()}  # as a figure it would be validated once more
+                plain["figure"][name] = json.loads(to_json(other, validate=False, engine="json"))["layout"]
+                plain["figure"][name].setdefault("template", figure["layout"].get("template"))
         if self.table is not None:
             plain["table"] = {"head": self.table[0], "rows": self.table[1]}
         return plain
@@ -60,11 +62,16 @@ def plotly_bundle() -> Path:
     return Path(plotly.__file__).parent / "package_data" / "plotly.min.js"
 
 
+def relaid(figure: go.Figure) -> go.Layout:
+    """A copy of the figure's layout to be changed, without its template, which is most of the work; `as_data` adds it."""
+    return go.Layout({name: value for name, value in figure.layout.to_plotly_json().items() if name != "template"})
+
+
 def stacked(
     figure: go.Figure, height: int, panels: Mapping[tuple[str, str], tuple[int, int]], *, right: int, left: int = 40
 ) -> go.Layout:
     """The figure's layout with these panels (x axis, y axis) one below another at full width: px from the top, and px high."""
-    layout = go.Layout(figure.layout)
+    layout = relaid(figure)
     layout.update(height=height, margin={"l": left, "r": right, "t": 0, "b": 0})
     for (x, y), (top, tall) in panels.items():
         layout[f"xaxis{x[1:]}"].domain = (0, 1)

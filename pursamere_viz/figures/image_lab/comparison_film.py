@@ -8,7 +8,7 @@ import plotly.graph_objects as go
 
 from pursamere_viz.figures.image_lab.comparison import IMAGES, comparison_figure
 from pursamere_viz.figures.image_lab.film import RIGHT, WAITING
-from pursamere_viz.figures.player import Film, stacked
+from pursamere_viz.figures.player import Film, relaid, stacked
 from pursamere_viz.labs.compare_story import headline_text, sentences, table
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def _narrow(figure: go.Figure) -> go.Layout:
 
 def _large(figure: go.Figure) -> go.Layout:
     """The layout of the large view: a third of the height for the images, and room for larger words between the rows."""
-    layout, taken, between = go.Layout(figure.layout), 0.33, 0.14
+    layout, taken, between = relaid(figure), 0.33, 0.14
     low = (1 - taken - 2 * between) / 2
     rows = {
         (1 - taken, 1.0): ("", "2", "3", "4", "5"),

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import plotly.graph_objects as go
 
 from pursamere_viz.figures.image_lab.figure import image_lab
-from pursamere_viz.figures.player import Film, stacked
+from pursamere_viz.figures.player import Film, relaid, stacked
 from pursamere_viz.labs.image_story import headline_text, sentences, table
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def image_film(run: Run) -> Film:
 
 def _large(figure: go.Figure) -> go.Layout:
     """The layout of the large view: a third of the height for the images, and room for larger words between the rows."""
-    layout, taken = go.Layout(figure.layout), 0.35
+    layout, taken = relaid(figure), 0.35
     between, low = 0.13, (1 - taken - 2 * 0.13) / 2
     rows = {
         (1 - taken, 1.0): ("", "2", "3", "4"),
