@@ -4,13 +4,20 @@ import streamlit as st
 
 import compute
 import density_controls
-from markup import escaped, plain_text, titled
+from markup import escaped, plain_text, titled, what_the_charts_show
 from player import play
 from pursamere_viz.analysis import Minimisers
 from pursamere_viz.analysis.sigma_sweep import SigmaSweep
 from pursamere_viz.densities.presets import PRESETS, PRESETS_1D
 from pursamere_viz.figures import density_film, sigma_sweep_figure, to_csv, to_html
-from pursamere_viz.labs.density_run import EFFORTS, DensityRun, RobustnessReport, density_npz, density_snippet
+from pursamere_viz.labs.density_run import (
+    EFFORTS,
+    DensityRun,
+    RobustnessReport,
+    coinciding,
+    density_npz,
+    density_snippet,
+)
 from pursamere_viz.labs.density_scenario import METHOD_TITLES, DensityScenario, tells_its_story
 from state import density_lab as state
 from take_away import Offer, embedded, take_away
@@ -18,7 +25,7 @@ from take_away import Offer, embedded, take_away
 CHART = "density_lab_chart"
 ON_A_LINE = [name for name, preset in PRESETS_1D.items() if name not in ("student_t", "laplace", "gamma")]
 WORDS = {
-    "story": "**{title}.** {story}",
+    "story": ":small[**{title}.** {story}]",
     "edited": "An edited mixture. It began as “{title}”.",
     "changed": "This began as “{title}”; something was changed since.",
 }
@@ -108,6 +115,9 @@ def facts(result: DensityRun) -> str:
         f"the error {minima(maps.minimisers)}. Purified within {scenario.norm} {scenario.radius:g} of the start, "
         f"{scenario.steps} steps, {scenario.step_rule} with step size {scenario.step_size:g}, decay {scenario.decay}."
     )
+    for group in coinciding(result):
+        names = ", ".join(path.title for path in group)
+        bodies += f" These paths cannot be told apart and are drawn one within the other: {names}."
     if result.basins is not None:
         goal = "mode of p smoothed" if scenario.defended in ("log_density", "tweedie") else "minimum of the error"
         bodies += (
@@ -234,6 +244,7 @@ def _downloads(result: DensityRun) -> None:
     )
     last = max((len(path.points) for path in result.paths), default=1) - 1
     take_away(offer, ("plane", "error", "log_prob", "mode_distance"), last)
+    what_the_charts_show()
 
 
 page()

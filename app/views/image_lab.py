@@ -10,7 +10,7 @@ import controls
 import data_sets
 import images
 import second_lane
-from markup import escaped, titled
+from markup import escaped, titled, what_the_charts_show
 from player import play
 from pursamere_viz.figures import BLANK, Film, comparison_film, image_film, surface, to_csv, to_html
 from pursamere_viz.labs import compare_story
@@ -24,7 +24,7 @@ from take_away import Offer, embedded, take_away
 CHART = "image_lab_chart"
 EXAMPLE = "_image_lab_example"  # the title of the last example that was shown
 WORDS = {
-    "example": "**{title}.** {look} {shows}",
+    "example": ":small[**{title}.** {look} {shows}]",
     "changed": "This began as the example “{title}”.",
 }
 IMAGE_PANELS = ("images", "plane", "error", "sharpness", "mode", "confidence")
@@ -146,6 +146,7 @@ def _downloads(result: Run) -> None:
         code=snippet(scenario),
     )
     take_away(offer, IMAGE_PANELS, len(result.trajectory.points) - 1)
+    what_the_charts_show()
 
 
 def _comparison_downloads(result: Comparison) -> None:

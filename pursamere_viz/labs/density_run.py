@@ -28,6 +28,9 @@ PURIFYING = ("rho", "radius", "norm", "steps", "step_size", "step_rule", "decay"
 ATTACKING = ("defended", "eps", "attack_norm", "start_x", "start_y")
 
 
+SAME = 0.01
+
+
 @dataclass(frozen=True)
 class Effort:
     """How finely the costly layers are computed."""
@@ -137,6 +140,21 @@ def compute_paths(scenario: DensityScenario, modes: Tensor, denoiser: Denoiser |
         return MethodPath(method, METHOD_TITLES[method], points, trajectory.error[:, 0], log_prob, nearest, posterior)
 
     return tuple(path(method) for method in scenario.chosen())
+
+
+def coinciding(result: DensityRun) -> list[tuple[MethodPath, ...]]:
+    """The groups of two and more paths that nobody could tell apart: nowhere more than SAME of the window's width asunder."""
+    x0, x1, *_ = result.maps.window
+    groups: list[list[MethodPath]] = []
+    for path in result.paths:
+        for group in groups:
+            one, other = group[0].points, path.points
+            if len(one) == len(other) and float((one - other).norm(dim=1).max()) < SAME * (x1 - x0):
+                group.append(path)
+                break
+        else:
+            groups.append([path])
+    return [tuple(group) for group in groups if len(group) > 1]
 
 
 def attack_start(scenario: DensityScenario, denoiser: Denoiser | None = None) -> Generator[Progress, None, StartAttack]:

@@ -13,6 +13,7 @@ class Entry:
     formula: str = ""
     look: str = ""  # what to look at
     group: str = "Words"
+    plain: str = ""  # the formula where there is no LaTeX
 
 
 CHARTS, SETTINGS, WORDS = "What the charts show", "What can be set", "Words"
@@ -24,28 +25,28 @@ GLOSSARY: dict[str, Entry] = {
         "the noise right and little is left.",
         r"\mathrm{ERE}(x) = \mathbb{E}\,\lVert D(x + \sigma n) - x \rVert^2, \quad n \sim \mathcal{N}(0, I)",
         "It should fall along the path. A low error alone does not say that the class is right.",
-        CHARTS,
+        CHARTS, "ERE(x) = E ‖D(x + σ n) − x‖², n drawn from N(0, I)",
     ),
     "sharpness": Entry(
         "Sharpness", "",
         "How much the error rises to the worst point within a small distance. A flat place has a low sharpness.",
         r"\mathrm{ERE}\Big(x + \rho \frac{g}{\lVert g \rVert}\Big) - \mathrm{ERE}(x), \quad g = \nabla \mathrm{ERE}(x)",
         "Compare a path with rho above 0 with one at rho 0: sharpness-aware steps should end flatter.",
-        CHARTS,
+        CHARTS, "ERE(x + ρ g / ‖g‖) − ERE(x), g the gradient of ERE",
     ),
     "curvature": Entry(
         "Curvature", "λ",
         "How strongly the error bends upwards in its steepest direction: the largest eigenvalue of its Hessian.",
         r"\lambda = \lambda_{\max}\big(\nabla^2 \mathrm{ERE}(x)\big)",
         "About 2 in every direction is the mark of one memorised image.",
-        CHARTS,
+        CHARTS, "λ = largest eigenvalue of the Hessian of ERE",
     ),
     "score": Entry(
         "Score, scaled", "σ‖s‖",
         "How steeply the log-density of the smoothed data rises here, in units of 1 / sigma. At a mode it is 0.",
         r"\sigma \lVert \nabla \log p_\sigma(x) \rVert",
         "It should become small: the point then lies near a mode or on a flat ridge.",
-        CHARTS,
+        CHARTS, "σ ‖∇ log p_σ(x)‖",
     ),
     "mode_distance": Entry(
         "Distance to the mode", "L2",
@@ -53,14 +54,14 @@ GLOSSARY: dict[str, Entry] = {
         "come to rest there is no number.",
         r"\lVert x - m(x) \rVert_2, \quad m: \; x \leftarrow D(x) \text{ until it rests}",
         "It should fall too. It need not reach 0: the minimum of the error and the mode are not the same point in general.",
-        CHARTS,
+        CHARTS, "‖x − m(x)‖, m(x) where mean shift rests",
     ),
     "confidence": Entry(
         "Confidence", "",
         "How the classifier shares its certainty among the classes; the shares sum to 100 %.",
         r"\mathrm{softmax}(f(x))",
         "Look where the line of the true class crosses that of the wrong one.",
-        CHARTS,
+        CHARTS, "softmax of the classifier's answers",
     ),
     "slice": Entry(
         "Flat slice", "",
@@ -72,7 +73,7 @@ GLOSSARY: dict[str, Entry] = {
     ),
     "log_prob": Entry(
         "Log-density", "log p", "The logarithm of the density of the data, known exactly in the plane.",
-        r"\log p(x)", "It should rise along a path that ends at a mode.", CHARTS,
+        r"\log p(x)", "It should rise along a path that ends at a mode.", CHARTS, "log p(x)",
     ),
     "eps": Entry(
         "Budget", "eps", "How much the attacker may change, in the norm that is chosen: 8/255 in Linf changes every pixel "

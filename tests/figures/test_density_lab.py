@@ -13,11 +13,13 @@ from pursamere_viz import DensityScenario, run_density, wording
 from pursamere_viz.analysis.sigma_sweep import log_spaced, sigma_sweep
 from pursamere_viz.densities.presets import PRESETS, PRESETS_1D
 from pursamere_viz.figures import density_film, density_lab, sigma_sweep_figure, to_html
-from pursamere_viz.figures.density_lab.figure import CHARTS, LOOKS, SHORT, SIDE
+from pursamere_viz.figures.density_lab.figure import CHARTS, LOOKS, SHORT, SIDE, widths
 from pursamere_viz.figures.density_lab.film import WIDTH
 from pursamere_viz.figures.density_lab.layers import layer_traces
 from pursamere_viz.figures.density_lab.plane import GRID, density_plane
+from pursamere_viz.labs.density_run import coinciding
 from pursamere_viz.labs.density_scenario import LAYERS
+from pursamere_viz.labs.glossary import GLOSSARY
 from pursamere_viz.progress import finish
 
 STEPS = 6
@@ -196,3 +198,20 @@ def test_arrows_point_along_their_field(run):
     assert (along[size > 1e-3] > 0.99).all()
     turned = math.radians(90 - heads.marker.angle[0])
     assert math.cos(turned) == pytest.approx(float(arrows.vectors[0, 0] / size[0]), abs=1e-6)
+
+
+def test_paths_that_coincide_are_drawn_one_within_the_other():
+    run = run_density(DensityScenario(resolution=21, methods="sam,error,tweedie", rho=0.0, steps=4, layers="error"))
+    assert [[path.method for path in group] for group in coinciding(run)] == [["sam", "error"]]
+    wide = widths(run)
+    assert wide["sam"] >= 2 * wide["error"] and "tweedie" not in wide
+    apart = run_density(DensityScenario(resolution=21, methods="sam,tweedie", steps=4, layers="error"))
+    assert coinciding(apart) == [] and widths(apart) == {}
+
+
+def test_every_chart_has_a_question_mark_with_its_entry_of_the_glossary():
+    run = run_density(DensityScenario(resolution=21, methods="error", steps=2, layers="error"))
+    asked = [note.hovertext for note in density_lab(run).layout.annotations if note.text == "<b>?</b>"]
+    assert len(asked) == 4
+    for name in ("error", "log_prob", "mode_distance"):
+        assert any(GLOSSARY[name].title in text and GLOSSARY[name].plain in text for text in asked)

@@ -12,6 +12,7 @@ import torch
 from PIL import Image
 
 from pursamere_viz.figures import image_lab, theme
+from pursamere_viz.labs.glossary import GLOSSARY
 
 STEPS = 6
 
@@ -210,3 +211,15 @@ def test_a_mode_distance_that_has_not_settled_is_not_drawn(make_run):
             for y in part.y
         ]
         assert sum(y is None for y in heights) == (step == 0)
+
+
+def test_every_chart_has_a_question_mark_with_its_entry_of_the_glossary(figure):
+    asked = [note.hovertext for note in figure.layout.annotations if note.text == "<b>?</b>"]
+    assert len(asked) == 5  # the plane and four charts
+    for name in ("error", "slice", "sharpness", "curvature", "score", "mode_distance", "confidence"):
+        assert any(f"<b>{GLOSSARY[name].title}</b>" in text and GLOSSARY[name].plain in text for text in asked)
+
+
+def test_the_curvature_has_an_axis_that_can_be_read(figure):
+    [axis] = [axis for axis in figure.select_yaxes() if axis.side == "right"]
+    assert axis.showticklabels is not False

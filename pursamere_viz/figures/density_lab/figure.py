@@ -12,6 +12,8 @@ from pursamere_viz import wording
 from pursamere_viz.figures import theme
 from pursamere_viz.figures.density_lab.layers import KEPT, WHITE, layer_traces
 from pursamere_viz.figures.layers import Layer, add_layers, add_slider
+from pursamere_viz.figures.questions import explain
+from pursamere_viz.labs.density_run import coinciding
 
 if TYPE_CHECKING:
     from pursamere_viz.labs.density_run import DensityRun, MethodPath
@@ -48,7 +50,8 @@ def density_lab(run: DensityRun, *, slider: bool = True) -> go.Figure:
     )  # fmt: skip
     figure.update_layout(**theme.base_layout(HEIGHT), margin={"l": 8, "r": 16 + SIDE, "t": 28, "b": 84, "pad": 0})
     background = [Layer(trace, 1, 1) for trace in layer_traces(run)]
-    paths = [layer for path in run.paths for layer in path_layers(path)]
+    wide = widths(run)
+    paths = [layer for path in run.paths for layer in path_layers(path, wide.get(path.method, 1.0))]
     for layer in paths:
         layer.trace.showlegend = False  # the tables beside the charts name them
     charts = [layer for row in range(len(CHARTS)) for layer in chart_layers(run, row, last)]
@@ -59,7 +62,12 @@ def density_lab(run: DensityRun, *, slider: bool = True) -> go.Figure:
     return figure
 
 
-def path_layers(path: MethodPath) -> list[Layer]:
+def widths(run: DensityRun) -> dict[str, float]:
+    """How wide the lines of paths that coincide are, so that each shows within the one before: times the usual width."""
+    return {path.method: 2.0 / 2**place for group in coinciding(run) for place, path in enumerate(group)}
+
+
+def path_layers(path: MethodPath, wide: float = 1.0) -> list[Layer]:
     """The whole path thin with a rim of the page's colour, the path so far thick, and a large symbol at the current point."""
     colour, symbol, dash = LOOKS[path.method]
     xs, ys = theme.numbers(path.points[:, 0], 5), theme.numbers(path.points[:, 1], 5)
@@ -69,7 +77,11 @@ def path_layers(path: MethodPath) -> list[Layer]:
     rim = go.Scatter(x=xs, y=ys, mode="lines", line={"width": 8, "color": theme.PAPER}, **common)
     look = {"size": 5, "symbol": symbol, "color": colour}
     walked = go.Scatter(
-        mode="lines+markers", line={"width": 4, "color": colour, "dash": dash}, marker=look, unselected=KEPT, **common
+        mode="lines+markers",
+        line={"width": 4 * wide, "color": colour, "dash": dash},
+        marker=look,
+        unselected=KEPT,
+        **common,
     )
     large = {"size": 17, "symbol": symbol, "color": colour, "line": {"width": 2, "color": WHITE}}
     here = go.Scatter(mode="markers", marker=large, name=path.title, showlegend=True, unselected=KEPT, **common)
@@ -99,12 +111,12 @@ def chart_layers(run: DensityRun, row: int, last: int) -> list[Layer]:
     ends = (low, high - 1e-6 * (high - low))  # Plotly leaves out a point that rounding puts above its axis
     bottom, top = (10 ** ends[0], 10 ** ends[1]) if log else ends
     cell = (row + 1, 2)
-    layers = []
+    layers, wide = [], widths(run)
     for method, values in series.items():
         colour, symbol, dash = LOOKS[method]
         trace = go.Scatter(
             x=list(range(len(values))), y=shown(values, bottom), mode="lines" if len(values) > 2 else "lines+markers",
-            line={"color": colour, "width": 2.5, "dash": dash}, marker={"symbol": symbol, "color": colour},
+            line={"color": colour, "width": 2.5 * wide.get(method, 1.0), "dash": dash}, marker={"symbol": symbol, "color": colour},
             hoverinfo="skip", unselected=KEPT, legendgroup=method,
         )  # fmt: skip
         layers.append(Layer(trace, *cell))
@@ -163,7 +175,9 @@ def style(figure: go.Figure, run: DensityRun, last: int) -> None:
     look = {"constrain": "domain", "showgrid": False, "zeroline": False, "row": 1, "col": 1}
     figure.update_xaxes(range=[x0, x1], **look)
     figure.update_yaxes(range=[y0, y1], scaleanchor="x", constraintoward="top", **look)
+    explain(figure, 1, 1, ("error", "reached"))
     for row, (name, _) in enumerate(CHARTS, start=1):
+        explain(figure, row, 2, (name,))
         series = {path.method: getattr(path, name).tolist() for path in run.paths}
         (low, high), log = value_range(name, series)
         margin = 0.04 * max(last, 1)

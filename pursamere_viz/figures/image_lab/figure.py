@@ -12,6 +12,7 @@ from pursamere_viz.figures.image_lab.error_plane import plane_layers, style_plan
 from pursamere_viz.figures.image_lab.panels import image_layers, style_image_axes
 from pursamere_viz.figures.image_lab.step_charts import chart_layers, confidence_lines, style_chart_axes
 from pursamere_viz.figures.layers import add_layers, add_slider
+from pursamere_viz.figures.questions import explain
 
 if TYPE_CHECKING:
     from pursamere_viz.labs.image_run import Run
@@ -39,6 +40,7 @@ def image_lab(run: Run, *, slider: bool = True) -> go.Figure:
     style_image_axes(figure, run)
     style_plane_axes(figure, run)
     style_chart_axes(figure, run)
+    explain(figure, 2, 1, ("error", "slice"))
     figure.update_xaxes(gridcolor=theme.GRID, fixedrange=True, tickfont_size=theme.TEXT, title_font_size=theme.TEXT)
     figure.update_yaxes(gridcolor=theme.GRID, fixedrange=True, tickfont_size=theme.TEXT, title_font_size=theme.TEXT)
     if slider:

@@ -12,10 +12,17 @@ import plotly.graph_objects as go
 from pursamere_viz import wording
 from pursamere_viz.figures import theme
 from pursamere_viz.figures.layers import Layer
+from pursamere_viz.figures.questions import explain
 
 if TYPE_CHECKING:
     from pursamere_viz.labs.image_run import Run
 
+ASKED = {  # the entries of the glossary behind a chart's "?"
+    "error": ("error",),
+    "sharpness": ("sharpness", "curvature"),
+    "mode": ("score", "mode_distance"),
+    "confidence": ("confidence",),
+}
 CELLS = {"error": (2, 3), "sharpness": (2, 4), "mode": (3, 3), "confidence": (3, 4)}
 LABEL_GAP = 0.15  # of the confidence axis: the height of a direct label
 KEYS = {"solid": "━", "dash": "╍", "dot": "┅"}  # what a line looks like, in words beside it
@@ -65,13 +72,13 @@ def chart_lines(run: Run) -> dict[str, list[Line]]:
         return [float(v) for v in getattr(of, series)[:, 0].tolist()]
 
     return {
-        "error": [Line("error", values("error"), first)],
+        "error": [Line("reconstruction error", values("error"), first)],
         "sharpness": [
             Line("sharpness", values("sharpness"), first),
-            Line("curvature (own scale)", values("curvature"), second, "dash", secondary=True),
+            Line("curvature λ (right axis)", values("curvature"), second, "dash", secondary=True),
         ],
         "mode": [
-            Line("σ‖score‖", values("score_norm"), first),
+            Line("score σ‖s‖", values("score_norm"), first),
             Line("L2 to mode", values("mode_distance"), second, "dash", known=tuple(of.mode_settled[:, 0].tolist())),
         ],
         "confidence": confidence_lines(run),
@@ -190,11 +197,12 @@ def axis_range(chart: str, lines: list[Line], *, secondary: bool) -> tuple[tuple
 
 
 def style_chart_axes(figure: go.Figure, run: Run) -> None:
-    """Fixed ranges, few ticks, whole steps; the lower row names the step axis for both."""
+    """Fixed ranges, few ticks, whole steps, a "?" each; the lower row names the step axis for both."""
     end = run.trajectory.points.shape[0] - 1
     for chart, lines in chart_lines(run).items():
         row, col = CELLS[chart]
         lower = row == 3
+        explain(figure, row, col, ASKED[chart])
         figure.update_xaxes(
             range=step_range(end), nticks=5, tickvals=list(range(end + 1)) if end < 5 else None, zeroline=False,
             showticklabels=lower, title_text="step" if lower else None, title_standoff=4, row=row, col=col,
@@ -204,8 +212,8 @@ def style_chart_axes(figure: go.Figure, run: Run) -> None:
             (low, high), log = axis_range(chart, lines, secondary=secondary)
             look = {"dtick": 1, "exponentformat": "power"} if log else {"nticks": 5, "tickformat": "~g"}
             look |= {"tickvals": [0, 0.5, 1], "ticktext": ["0 %", "50 %", "100 %"]} if chart == "confidence" else {}
-            if secondary:  # two scales of numbers would not fit; the readout tells the values
-                look = {"showticklabels": False, "ticks": ""}
+            if secondary and not log:
+                look |= {"nticks": 4}  # its numbers stand in the right margin
             figure.update_yaxes(
                 type="log" if log else "linear", range=[low, high], zeroline=False, showgrid=not secondary,
                 row=row, col=col, secondary_y=secondary if second_axis else None, **look,

@@ -1,0 +1,30 @@
+"""The "?" of a chart: a rest of the pointer on it says what the chart shows, its formula, and what to look at."""
+
+from __future__ import annotations
+
+import textwrap
+
+import plotly.graph_objects as go
+
+from pursamere_viz.figures import theme
+from pursamere_viz.labs.glossary import GLOSSARY
+
+LETTERS = 52  # of a line
+
+
+def explain(figure: go.Figure, row: int, col: int, names: tuple[str, ...], *, x: float = 1.0) -> None:
+    """Put a "?" at the top of a subplot, at the share x of its width, that explains these entries of the glossary."""
+    figure.add_annotation(
+        x=x, y=1, xref="x domain", yref="y domain", xanchor="right", yanchor="bottom", showarrow=False, text="<b>?</b>",
+        bordercolor=theme.GREY, borderwidth=1, borderpad=2, font={"size": theme.TEXT}, row=row, col=col,
+        hovertext="<br><br>".join(said(name) for name in names),
+        hoverlabel={"font": {"size": theme.TEXT}},
+    )  # fmt: skip
+
+
+def said(name: str) -> str:
+    """An entry of the glossary as text for Plotly."""
+    entry = GLOSSARY[name]
+    parts = [f"<b>{entry.title}</b>", *textwrap.wrap(entry.about, LETTERS), entry.plain]
+    parts += textwrap.wrap(f"Look at this: {entry.look}", LETTERS) if entry.look else []
+    return "<br>".join(filter(None, parts))
