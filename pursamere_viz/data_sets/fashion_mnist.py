@@ -30,9 +30,9 @@ FASHION_MNIST = DataSet(
         ),
         "robust_classifier": Recipe(
             "strided_classifier",
-            IMAGES | {"size": 28, "classes": 10, "widths": [24, 48], "hidden": 128},
+            IMAGES | {"size": 28, "classes": 10, "widths": [16, 32], "hidden": 100},
             TrainingConfig(
-                steps=2500,
+                steps=2000,
                 learning_rate=2e-3,
                 ema=0.99,
                 weight_decay=1e-3,
@@ -40,7 +40,7 @@ FASHION_MNIST = DataSet(
                 eps_warmup=300,
                 attack_steps=2,
                 attack_step_size=0.7,
-                checkpoint_every=500,
+                checkpoint_every=200,
             ),
         ),
     },

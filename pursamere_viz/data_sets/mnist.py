@@ -2,7 +2,7 @@
 
 from pursamere_viz.data.records import DataSet, OpenML
 from pursamere_viz.data_sets.networks import LARGE, SIGMAS
-from pursamere_viz.data_sets.plan import CE_DLR, CHANGES, DOUBLED, Plan, Search
+from pursamere_viz.data_sets.plan import CE_DLR, CHANGES, DOUBLED, Plan, Proof, Search
 from pursamere_viz.models.objectives import TrainingConfig
 from pursamere_viz.models.recipes import Recipe
 
@@ -27,17 +27,17 @@ MNIST = DataSet(
         ),
         "robust_classifier": Recipe(
             "strided_classifier",
-            IMAGES | {"size": 28, "classes": 10, "widths": [24, 48], "hidden": 128},
+            IMAGES | {"size": 28, "classes": 10, "widths": [16, 32], "hidden": 100},
             TrainingConfig(
-                steps=3500,
+                steps=2400,
                 learning_rate=2e-3,
                 ema=0.99,
                 weight_decay=1e-3,
                 eps=0.31,
                 eps_warmup=1000,
-                attack_steps=3,
-                attack_step_size=0.5,
-                checkpoint_every=500,
+                attack_steps=4,
+                attack_step_size=0.35,
+                checkpoint_every=200,
             ),
         ),
     },
@@ -51,6 +51,7 @@ MNIST = DataSet(
         images=50,
         fewer=10,
         first=10,
+        proof=Proof(0.5, (0.25, 0.5, 0.75), (0.25, 0.5, 0.75, 1.0), votes=500, images=40, validation=15),
     ),
     search=Search(
         tuple(

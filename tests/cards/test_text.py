@@ -104,6 +104,33 @@ def test_cells_of_other_weights_are_not_mixed_in(small: Path) -> None:
     assert "not measured" in text.write_card("digits", 4).read_text()
 
 
+def test_what_a_purifier_adds_to_the_robust_classifier_is_held_against_it_alone(small: Path) -> None:
+    alone, step, search = plans.robust_rows("digits")
+    journal = small / "digits_evaluation.jsonl"
+    assert "Not measured yet." in text._robust(Journal(journal), [alone, step, search], 6)
+    budget = ("linf", 0.1)
+    wanted = [replace(plans.attacked_cell(row, budget, "full", 6), eps=0.25) for row in (alone, step)]
+    # At a budget that breaks some: kept as what was measured at the plan's.
+    measured(wanted, journal)
+    journal.write_text(journal.read_text().replace('"eps": 0.25', '"eps": 0.1'))
+    held = Journal(journal)
+    flags = [
+        held.outcome(replace(cell, eps=0.1), load_defence_of(cell.config, "cpu")[1]).worst.robust for cell in wanted
+    ]
+    only, instead = int((flags[1] & ~flags[0]).sum()), int((flags[0] & ~flags[1]).sum())
+    said = text._robust(held, [alone, step, search], 6)
+    assert f"- {step.title}: at Linf 0.1 nothing is decided, {only} against {instead} of 6 (p = " in said
+    assert search.title not in said and "this training's, not the purifier's" in said
+
+
+def test_a_purifier_helps_or_hurts_only_beyond_chance() -> None:
+    budget = ("linf", 0.1)
+    assert text._worth(budget, 12, 1, 100) == "at Linf 0.1 it helps, 12 against 1 of 100 (p = 0.0034)"
+    assert text._worth(budget, 1, 12, 100) == "at Linf 0.1 it hurts, 1 against 12 of 100 (p = 0.0034)"
+    assert text._worth(budget, 4, 1, 100) == "at Linf 0.1 nothing is decided, 4 against 1 of 100 (p = 0.38)"
+    assert text._worth(budget, 0, 0, 100) == "at Linf 0.1 nothing is decided, 0 against 0 of 100 (p = 1)"
+
+
 def test_the_shipped_card_is_of_the_shipped_weights() -> None:
     card = (checkpoints.ASSETS / "digits.md").read_text()
     for role in ("classifier", "score"):
