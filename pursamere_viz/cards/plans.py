@@ -104,6 +104,6 @@ def card_cells(name: str, images: int) -> Iterator[Cell]:
     budgets = [plan.main, *(budget for budget in plan.budgets if budget != plan.main)]
     for budget in budgets:
         for mode in reversed(MODES):  # full, the one that counts, first
-            for row in sorted(table, key=lambda row: row.images, reverse=True):
+            for row in sorted(table, key=lambda row: min(row.images, plan.images), reverse=True):
                 if budget in (row.budgets or plan.budgets) and mode in row.modes_at(budget):
                     yield attacked_cell(row, budget, mode, images)
