@@ -3,6 +3,7 @@
 The idea is of Hoang, Krumscheid, Rauhut and Tempone (arXiv 2602.06269); the README says what is theirs and what is chosen here.
 """
 
+from pursamere_viz import adapters
 from pursamere_viz.analysis import (
     Basins,
     Landscape,
@@ -116,6 +117,7 @@ __all__ = [
     "TrajectoryMetrics",
     "TweedieDenoiser",
     "WorstCase",
+    "adapters",
     "attack",
     "basins",
     "build",
