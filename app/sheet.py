@@ -61,7 +61,10 @@ export default function ({ parentElement, data, setTriggerValue }) {
   sheet.replaceChildren(grid);
 }
 """
-_component = st.components.v2.component("pursamere_sheet", html='<div class="sheet"></div>', css=CSS, js=JS)
+# Not isolated: the Tab of Streamlit's dialog does not enter a shadow root.
+_component = st.components.v2.component(
+    "pursamere_sheet", html='<div class="sheet"></div>', css=CSS, js=JS, isolate_styles=False
+)
 
 
 def choose_from(sheet: Sheet, key: str, about: str) -> int | None:

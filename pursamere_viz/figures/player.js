@@ -18,6 +18,7 @@ function mountPlayer(root, Plotly, onPick = () => {}) {
   let film = null;
   let inked = {}; // the film's figure in the page's colours, and in which
   let drawing = false, again = false, gone = false;
+  let offered = false; // whether Play has had the focus
   let spoken = 0; // when the live region last spoke
 
   const step = () => Math.max(Number(find(".transport").dataset.step ?? 0), 0);
@@ -198,6 +199,11 @@ function mountPlayer(root, Plotly, onPick = () => {}) {
       graph.classList.toggle("picks", Boolean(film.picks));
       fillTable();
       say();
+      // The first thing that can be played is at hand: space plays it, unless the viewer is at something else.
+      if (!offered && film.frames.length > 1) {
+        offered = true;
+        if (document.activeElement === document.body) find('[data-go="play"]').focus({ preventScroll: true });
+      }
       return draw();
     },
     destroy() {

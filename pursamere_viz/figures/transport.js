@@ -124,7 +124,7 @@ function mountTransport(root, findGraph) {
 
   const keys = { ArrowLeft: "back", ArrowRight: "forward", Home: "first", End: "last", " ": "play" };
   const typing = "input:not([type=checkbox]), textarea, select, [contenteditable], [role=slider], [role=textbox], [role=combobox], [role=listbox], " +
-    "[role=option], [role=radio], [role=tab], [role=menu], [role=menuitem], [role=spinbutton], [role=dialog], [role=grid]";
+    "[role=option], [role=radio], [role=tab], [role=menu], [role=menuitem], [role=spinbutton], [role=dialog], [role=grid], [role=radiogroup], [role=toolbar], [role=group]";
 
   function onKey(event) {
     const name = keys[event.key];
@@ -138,9 +138,7 @@ function mountTransport(root, findGraph) {
       // The figure is the bar's.
     } else if (!event.key.startsWith("Arrow")) {
       return; // Space, Home and End scroll the page
-    } else if (focus.closest('[role=combobox][aria-expanded="false"]')) {
-      // A closed list has no use for these keys, and keeps the focus after a choice.
-    } else if (focus.closest(typing)) {
+    } else if (path.some((element) => element instanceof Element && element.matches(typing))) {
       return;
     }
     event.preventDefault();

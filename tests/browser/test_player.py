@@ -122,6 +122,7 @@ def check_every_control(page: Page) -> None:
         pixels_match(page, step, steps=8)
         assert page.evaluate(PICTURE) != picture
         picture = page.evaluate(PICTURE)
+    page.evaluate("document.activeElement.blur()")
     press(page, "ArrowRight", "Home", " ")  # with the focus on the page, all but the arrows are the page's
     is_at(page, 2)
     expect(button(page, "play")).to_have_attribute("aria-label", "Play")
@@ -171,6 +172,7 @@ def test_exported_page_plays_but_not_by_itself(page, export):
     page.goto(export)
     page.wait_for_timeout(1000)
     is_at(page, 0)
+    expect(button(page, "play")).to_be_focused()  # so that space plays
     check_playing(page)
 
 
