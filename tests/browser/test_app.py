@@ -205,6 +205,9 @@ def test_the_keyboard_alone_chooses_attacks_steps_and_downloads(browser, address
     page.wait_for_selector("text=step 1 / 8", timeout=40_000)
     page.keyboard.press("Home")
     page.wait_for_selector("text=step 0 / 8", timeout=40_000)
+    tab_to(page, "Take it away")
+    page.keyboard.press("Enter")
+    page.get_by_role("button", name="Trajectory").wait_for(timeout=60_000)
     tab_to(page, "Trajectory")
     with page.expect_download(timeout=60_000) as download:
         page.keyboard.press("Enter")
