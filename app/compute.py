@@ -15,6 +15,7 @@ from bench_reading import Reading, read
 from downloading import Downloads
 from held_runs import Runs
 from live_runs import LiveRuns
+from pursamere_viz.analysis.density_maps import DensityMaps, PlanePoints
 from pursamere_viz.analysis.sigma_sweep import SigmaSweep, log_spaced, sigma_sweep
 from pursamere_viz.data.downloads import on_disk
 from pursamere_viz.data.loading import load_images, official_numbers, read_official
@@ -29,10 +30,12 @@ from pursamere_viz.labs.density_run import (
     BACKGROUND,
     PURIFYING,
     DensityRun,
+    MethodPath,
     RobustnessReport,
     attack_start,
     compute_paths,
     finding_basins,
+    follow,
     mapping,
     robustness,
     train_denoiser,
@@ -208,6 +211,16 @@ def density_run(scenario: DensityScenario) -> DensityRun:
     with _runs().computing:
         paths = compute_paths(scenario, maps.modes.points, denoiser)
     return DensityRun(scenario, scenario.density(), maps, paths, found, attacked)
+
+
+def following(scenario: DensityScenario) -> tuple[DensityMaps | PlanePoints, tuple[MethodPath, ...]]:
+    """What of the Density lab's run follows a drag: paths, and the points of the maps that are held or that are quickly found."""
+    denoiser = _denoiser(scenario)
+    maps = _runs().get(("maps", scenario.only(*BACKGROUND)))
+    with _runs().computing:
+        if maps is None:
+            return follow(scenario, denoiser)
+        return maps, compute_paths(scenario, maps.modes.points, denoiser)
 
 
 def density_robustness(scenario: DensityScenario, *, compute: bool) -> RobustnessReport | None:

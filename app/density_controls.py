@@ -8,10 +8,11 @@ import streamlit as st
 
 from controls import control
 from pursamere_viz.densities.presets import PRESETS
-from pursamere_viz.densities.rows import COLUMNS, from_rows, to_rows, to_text
+from pursamere_viz.densities.rows import COLUMNS, from_rows, from_text, to_rows, to_text
 from pursamere_viz.labs.density_scenario import LAYERS, METHOD_TITLES, TOLD, DensityScenario, preset_scenario
 from state import density_lab as page
 
+WISH, ANSWER = "_density_wish", "_density_answer"  # what the plane asks for, and the count of what it asked for last
 LAYER_TITLES = {
     "error": "error",
     "density": "density p",
@@ -80,11 +81,27 @@ def layers() -> None:
     )  # fmt: skip
 
 
-def take_pick(place: tuple[float, float]) -> None:
-    """Start where the plane was clicked, to two decimals, within what the controls can say."""
-    for name, value in zip(("start_x", "start_y"), place, strict=True):
+def take_wish(wish: Mapping[str, Any]) -> None:
+    """Hold what the plane asks for (mixture_editor.js); take over a mixture and a start that are final."""
+    st.session_state[WISH], st.session_state[ANSWER] = wish, int(wish["count"])
+    if not wish["final"]:
+        return
+    try:
+        page.put(**wished(page.current(), wish))
+    except ValueError as problem:
+        st.toast(str(problem), icon=":material/error:")
+
+
+def wished(scenario: DensityScenario, wish: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields of a wish: the start to two decimals, within what the controls can say; no mixture where it is the preset's."""
+    fields: dict[str, Any] = {}
+    for name, value in zip(("start_x", "start_y"), wish["start"], strict=True):
         meta = page.fields[name].metadata
-        page.put(**{name: min(max(round(value, 2), meta["low"]), meta["high"])})
+        fields[name] = min(max(round(float(value), 2), meta["low"]), meta["high"])
+    if wish["mixture"] is not None:
+        text = to_text(from_text(wish["mixture"]))
+        fields["mixture"] = "" if text == to_text(PRESETS[scenario.preset].density) else text
+    return fields
 
 
 def table(scenario: DensityScenario) -> None:

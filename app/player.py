@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import streamlit as st
 
@@ -28,7 +29,9 @@ export default function ({ parentElement, data, setTriggerValue }) {
   held.wanted = data;
   loadPlotly().then((Plotly) => {
     held.pick = (place) => setTriggerValue("picked", place);
-    held.mounted ??= mountPlayer(parentElement, Plotly, (place) => held.pick(place));
+    held.edit = (wish) => setTriggerValue("edited", wish);
+    held.mounted ??= mountPlayer(parentElement, Plotly, (place) => held.pick(place), (wish) => held.edit(wish));
+    if (data.marks) return held.mounted.follow(data);
     held.mounted.update(data).then(() => {
       if (data.more && held.wanted === data) setTriggerValue("more", data.more); // one request at a time, when this is drawn
     });
@@ -56,11 +59,32 @@ def _bundle() -> None:
         draft.replace(target)
 
 
-def play(film: Film, key: str, on_pick: Callable[[tuple[float, float]], None] | None = None) -> None:
+def play(
+    film: Film,
+    key: str,
+    on_pick: Callable[[tuple[float, float]], None] | None = None,
+    on_edit: Callable[[Mapping[str, Any]], None] | None = None,
+    answer: int = 0,
+) -> None:
     """Show a film; the step stays where it is when another film of the same key takes its place.
 
-    `on_pick` is called, before the page runs again, with the place (x, y) of the plane that was clicked.
+    `on_pick` is called, before the page (or the fragment) runs again, with the place (x, y) of the plane that was clicked;
+    `on_edit` with a wish of mixture_editor.js, whose count is the `answer` of what is shown for it.
     """
+    _mount(film.as_data() | {"answer": answer}, key, on_pick, on_edit)
+
+
+def follow(marks: Mapping[str, Any], key: str, on_edit: Callable[[Mapping[str, Any]], None], answer: int) -> None:
+    """Answer a wish that is not final: the film stays, and the points of what is dragged are these."""
+    _mount({"marks": marks, "answer": answer}, key, None, on_edit)
+
+
+def _mount(
+    data: Mapping[str, Any],
+    key: str,
+    on_pick: Callable[[tuple[float, float]], None] | None,
+    on_edit: Callable[[Mapping[str, Any]], None] | None,
+) -> None:
     _bundle()
 
     def picked() -> None:
@@ -68,4 +92,16 @@ def play(film: Film, key: str, on_pick: Callable[[tuple[float, float]], None] | 
         if on_pick is not None and place:
             on_pick((float(place[0]), float(place[1])))
 
-    _component(data=film.as_data(), key=key, height="content", on_picked_change=picked, on_more_change=lambda: None)
+    def edited() -> None:
+        wish = st.session_state[key]["edited"]
+        if on_edit is not None and wish:
+            on_edit(wish)
+
+    _component(
+        data=data,
+        key=key,
+        height="content",
+        on_picked_change=picked,
+        on_edited_change=edited,
+        on_more_change=lambda: None,
+    )

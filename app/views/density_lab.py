@@ -1,15 +1,17 @@
 """Density lab: where everything is known exactly, purify from any point and see what the error really prefers."""
 
+import dataclasses
+
 import streamlit as st
 
 import compute
 import density_controls
 from markup import escaped, plain_text, titled, what_the_charts_show
-from player import play
+from player import follow, play
 from pursamere_viz.analysis import Minimisers
 from pursamere_viz.analysis.sigma_sweep import SigmaSweep
 from pursamere_viz.densities.presets import PRESETS, PRESETS_1D
-from pursamere_viz.figures import density_film, sigma_sweep_figure, to_csv, to_html
+from pursamere_viz.figures import density_film, density_marks, sigma_sweep_figure, to_csv, to_html
 from pursamere_viz.labs.density_run import (
     EFFORTS,
     DensityRun,
@@ -36,6 +38,7 @@ def page() -> None:
     """The page: choose, compute, draw, caption."""
     notices = state.start()
     density_controls.take_edit()
+    st.session_state.pop(density_controls.WISH, None)  # a film answers whatever was asked
     if not embedded():
         density_controls.sidebar()
     if notices:
@@ -53,7 +56,7 @@ def page() -> None:
         st.markdown(f"# {headline(result)}")
     titled(headline(result), "Density lab")
     _story(scenario)
-    play(density_film(result, headline_text(result)), CHART, on_pick=density_controls.take_pick)
+    _plane(result)
     if embedded():
         return
     st.caption(facts(result))
@@ -71,6 +74,20 @@ def page() -> None:
         if opened.open:
             _robustness(scenario)
     _downloads(result)
+
+
+@st.fragment
+def _plane(result: DensityRun) -> None:
+    """The player. What is dragged in it asks for its points, and gets them in this fragment; let go, it asks for another page."""
+    wish, take = st.session_state.pop(density_controls.WISH, None), density_controls.take_wish
+    answer = st.session_state.get(density_controls.ANSWER, 0)
+    if wish is None:
+        play(density_film(result, headline_text(result)), CHART, on_edit=take, answer=answer)
+    elif wish["final"]:
+        st.rerun()
+    else:
+        scenario = dataclasses.replace(result.scenario, **density_controls.wished(result.scenario, wish))
+        follow(density_marks(*compute.following(scenario), scenario.shown()), CHART, take, answer)
 
 
 def _story(scenario: DensityScenario) -> None:

@@ -7,17 +7,23 @@ import torch
 from scipy.ndimage import minimum_filter
 from torch import Tensor
 
-from pursamere_viz.analysis.landscapes import Landscape, Plane, landscape_steps
+from pursamere_viz.analysis.landscapes import Landscape, Plane, landscape, landscape_steps
 from pursamere_viz.analysis.pacing import points_at_once
-from pursamere_viz.analysis.recovery import Minimisers, certifying
+from pursamere_viz.analysis.recovery import WIDE, Minimisers, certifying, find_minimisers
 from pursamere_viz.attacks.objective import margin
 from pursamere_viz.densities import GaussianMixture
 from pursamere_viz.densities.bayes import BayesClassifier
 from pursamere_viz.densities.modes import Modes, find_modes
+from pursamere_viz.densities.newton import merged
 from pursamere_viz.progress import finish, part
-from pursamere_viz.purification import ReconstructionError, first_order_sharpness
+from pursamere_viz.purification import NoiseRule, ReconstructionError, first_order_sharpness
 
 ARROWS = 21  # along each side
+QUICK_SIDE, QUICK_ORDER, QUICK_REFINED = (
+    31,
+    7,
+    15,
+)  # of PlanePoints: a map's points and nodes, and the nodes that refine it
 
 Window = tuple[float, float, float, float]
 
@@ -46,6 +52,32 @@ class DensityMaps:
     smoothed_modes: Modes  # of p_s
     minimisers: Minimisers  # of the error, by finer noise rules than the maps; `certified` where two of these agree
     window: Window
+
+
+@dataclass(frozen=True, eq=False)
+class PlanePoints:
+    """The points of DensityMaps alone, found from coarse maps: what can follow a density that is being dragged."""
+
+    modes: Modes  # of p
+    smoothed_modes: Modes  # of p_s
+    minimisers: Minimisers  # of the error, by one noise rule: not certified
+
+
+def plane_points(density: GaussianMixture, error: ReconstructionError, window: Window) -> PlanePoints:
+    """Modes and minimisers in about a tenth of the time that density_maps takes; one that is hard to see may be missed."""
+    plane, smoothed = cartesian(window), density.smoothed(error.sigma)
+
+    def lowest(field: Callable[[Tensor], Tensor]) -> Tensor:
+        return local_minima(landscape(field, plane, resolution=QUICK_SIDE))
+
+    def modes(mixture: GaussianMixture) -> Modes:
+        return find_modes(mixture, torch.cat([density.means, lowest(lambda x: -mixture.log_prob(x))]))
+
+    tops = modes(smoothed)
+    coarse = replace(error, noise=NoiseRule.trapezoid(2, QUICK_ORDER))
+    fine = replace(error, noise=NoiseRule.trapezoid(2, QUICK_REFINED, reach=WIDE))
+    starts = torch.cat([lowest(coarse), density.means, tops.points])
+    return PlanePoints(modes(density), tops, find_minimisers(fine, starts[merged(starts, error.sigma / 10)]))
 
 
 def cartesian(window: Window) -> Plane:

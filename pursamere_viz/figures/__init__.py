@@ -1,5 +1,6 @@
 """Result objects in, Plotly figures out: the only place that imports plotly, and it computes no science."""
 
+from pursamere_viz.figures.density_lab.editing import marks as density_marks
 from pursamere_viz.figures.density_lab.figure import density_lab
 from pursamere_viz.figures.density_lab.film import density_film
 from pursamere_viz.figures.density_lab.sigma_sweep import sigma_sweep_figure
@@ -28,6 +29,7 @@ __all__ = [
     "comparison_film",
     "density_film",
     "density_lab",
+    "density_marks",
     "effort_lines",
     "fates",
     "gallery",

@@ -1,13 +1,14 @@
 /* The player: one element that owns a Plotly figure and the transport bar under whose hand it steps.
  *
- * mountPlayer(root, Plotly, onPick) -> { update(film), destroy() }
+ * mountPlayer(root, Plotly, onPick, onEdit) -> { update(film), follow(reply), destroy() }
  *   root   an element that holds the markup of player.html
  *   onPick called with [x, y] where the plane was clicked, if the film picks
- *   film   { figure: { data, layout, narrow, large }, frames, said, table, waiting, picks }; see figures/player.py
+ *   onEdit, follow: see mixture_editor.js, for a film that can be edited
+ *   film   { figure: { data, layout, narrow, large }, frames, said, table, waiting, picks, edits }; see figures/player.py
  *
  * A new film takes the place of the old one in the same element: step, size and presenter mode stay, nothing is built anew.
  */
-function mountPlayer(root, Plotly, onPick = () => {}) {
+function mountPlayer(root, Plotly, onPick = () => {}, onEdit = null) {
   const find = (selector) => root.querySelector(selector);
   const player = find(".player"), graph = find(".player-figure"), line = find(".player-said"), table = find(".player-table");
   const waiting = find(".player-waiting");
@@ -104,6 +105,7 @@ function mountPlayer(root, Plotly, onPick = () => {}) {
         if (graph.clientWidth > 0) {
           await Plotly.react(graph, at(step()));
           fitPaper();
+          editor.place();
         }
       }
     } finally {
@@ -111,8 +113,8 @@ function mountPlayer(root, Plotly, onPick = () => {}) {
     }
   }
 
-  function say() {
-    const text = film?.said?.[Math.min(step(), film.said.length - 1)] ?? "";
+  function say(instead) {
+    const text = instead ?? film?.said?.[Math.min(step(), film.said.length - 1)] ?? "";
     if (line.dataset.text === text) return;
     line.dataset.text = text;
     line.textContent = text;
@@ -159,7 +161,7 @@ function mountPlayer(root, Plotly, onPick = () => {}) {
     const { xaxis, yaxis } = full._plots[film.picks], box = graph.getBoundingClientRect();
     const x = xaxis.p2d(event.clientX - box.left - xaxis._offset), y = yaxis.p2d(event.clientY - box.top - yaxis._offset);
     const inside = (axis, value) => value >= Math.min(...axis.range) && value <= Math.max(...axis.range);
-    if (inside(xaxis, x) && inside(yaxis, y)) onPick([x, y]);
+    if (inside(xaxis, x) && inside(yaxis, y)) (film.edits ? editor.click : onPick)([x, y]);
   }
 
   function onKey(event) {
@@ -180,7 +182,8 @@ function mountPlayer(root, Plotly, onPick = () => {}) {
     if (now !== size) { size = now; draw(); }
   });
   const stopBar = mountTransport(root, () => (graph._transitionData?._frames?.length ? graph : null));
-  const steps = new MutationObserver(say);
+  const editor = mountEditor(player, graph, { step, say, onEdit });
+  const steps = new MutationObserver(() => say());
   steps.observe(find(".transport"), { attributes: true, attributeFilter: ["data-step"] });
   watch.observe(graph);
   window.addEventListener("resize", draw);
@@ -193,6 +196,7 @@ function mountPlayer(root, Plotly, onPick = () => {}) {
   return {
     update(next) {
       film = next;
+      editor.show(film);
       waiting.textContent = film.waiting ?? "";
       player.setAttribute("aria-busy", film.waiting ? "true" : "false");
       graph.setAttribute("aria-label", film.about ?? "");
@@ -206,8 +210,10 @@ function mountPlayer(root, Plotly, onPick = () => {}) {
       }
       return draw();
     },
+    follow: editor.follow,
     destroy() {
       gone = true;
+      editor.destroy();
       stopBar();
       steps.disconnect();
       watch.disconnect();

@@ -29,6 +29,7 @@ class Film:
     more: int = 0  # what the host is asked for when this is drawn; 0 where there is no more
     picks: str = ""  # the subplot, as "xy", on which a click is handed on as its place
     panels: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # name -> x axes: what can be printed alone
+    edits: Mapping[str, Any] | None = None  # what can be taken hold of there: density_lab/editing.py
 
     def as_data(self) -> dict[str, Any]:
         """Plain values: what mountPlayer's `update` takes."""
@@ -42,6 +43,7 @@ class Film:
             "waiting": self.waiting,
             "more": self.more,
             "picks": self.picks,
+            "edits": self.edits,
         }
         for name, layout in (("narrow", self.narrow), ("large", self.large)):
             if layout is not None:
@@ -81,11 +83,12 @@ def stacked(
 
 @cache
 def player_source() -> tuple[str, str, str]:
-    """The player's (html, css, js), its transport bar among them; the script defines mountPlayer(root, Plotly)."""
+    """The player's (html, css, js), with its transport bar and its mixture editor; the script defines mountPlayer(root, Plotly)."""
     here = files("pursamere_viz.figures")
 
     def text(name: str) -> str:
         return (here / name).read_text(encoding="utf-8")
 
-    css, js = (text(f"transport.{kind}") + text(f"player.{kind}") for kind in ("css", "js"))
-    return text("player.html"), css, js
+    parts = ("transport", "mixture_editor", "player")
+    css, js = ("".join(text(f"{part}.{kind}") for part in parts) for kind in ("css", "js"))
+    return text("player.html"), css, text("mixture_map.js") + js

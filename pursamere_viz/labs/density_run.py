@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pursamere_viz.analysis.density_maps import DensityMaps, density_map_steps
+from pursamere_viz.analysis.density_maps import DensityMaps, PlanePoints, density_map_steps, plane_points
 from pursamere_viz.analysis.masking import ATTACKERS, Hits, Masking, attack_hit_steps, masking_steps
 from pursamere_viz.analysis.recovery import Basins, basin_steps
 from pursamere_viz.analysis.worst_case import WorstCase, worst_case_steps
@@ -155,6 +155,13 @@ def coinciding(result: DensityRun) -> list[tuple[MethodPath, ...]]:
         else:
             groups.append([path])
     return [tuple(group) for group in groups if len(group) > 1]
+
+
+def follow(scenario: DensityScenario, denoiser: Denoiser | None = None) -> tuple[PlanePoints, tuple[MethodPath, ...]]:
+    """What of a run follows a mixture while it is dragged: its points, as far as they are quickly found, and the paths."""
+    parts = build_density(scenario, denoiser)
+    points = plane_points(parts.density, parts.error, parts.window)
+    return points, compute_paths(scenario, points.modes.points, denoiser)
 
 
 def attack_start(scenario: DensityScenario, denoiser: Denoiser | None = None) -> Generator[Progress, None, StartAttack]:

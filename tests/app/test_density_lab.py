@@ -9,7 +9,7 @@ import compute
 import density_controls
 from markup import escaped
 from pursamere_viz import PRESETS, DensityScenario
-from pursamere_viz.densities.rows import from_text, to_rows
+from pursamere_viz.densities.rows import from_text, to_rows, to_text
 from pursamere_viz.labs.density_scenario import LAYERS
 
 QUICK = {"resolution": "21", "steps": "5", "order": "5"}
@@ -114,6 +114,17 @@ def test_a_table_that_cannot_be_is_refused_naming_the_row() -> None:
         density_controls.edited_text([*rows[:2], rows[2] | {"var_y": -1.0}], rows)
     with pytest.raises(ValueError, match="from 1 to"):
         density_controls.edited_text([], rows)
+
+
+def test_what_is_dragged_is_taken_over_as_it_would_be_typed() -> None:
+    text = "0.5,-1,0,1,0,1,0;0.5,1.25,0,0.5,0.1,0.25,1"
+    wish = {"mixture": text, "start": [40.0, -0.123], "final": True, "count": 1}
+    fields = density_controls.wished(DensityScenario(), wish)
+    assert fields == {"start_x": 30.0, "start_y": -0.12, "mixture": text}
+    same = to_text(PRESETS["three"].density)
+    assert density_controls.wished(DensityScenario(), wish | {"mixture": same})["mixture"] == ""
+    with pytest.raises(ValueError, match="positive definite"):
+        density_controls.wished(DensityScenario(), wish | {"mixture": "1,0,0,1,2,1,0"})
 
 
 def test_the_two_pages_keep_their_own_state(open_app) -> None:

@@ -12,12 +12,12 @@ from scipy.optimize import brentq
 from pursamere_viz import DensityScenario, run_density, wording
 from pursamere_viz.analysis.sigma_sweep import log_spaced, sigma_sweep
 from pursamere_viz.densities.presets import PRESETS, PRESETS_1D
-from pursamere_viz.figures import density_film, density_lab, sigma_sweep_figure, to_html
+from pursamere_viz.figures import density_film, density_lab, density_marks, sigma_sweep_figure, to_html
 from pursamere_viz.figures.density_lab.figure import CHARTS, LOOKS, SHORT, SIDE, widths
 from pursamere_viz.figures.density_lab.film import WIDTH
 from pursamere_viz.figures.density_lab.layers import layer_traces
 from pursamere_viz.figures.density_lab.plane import GRID, density_plane
-from pursamere_viz.labs.density_run import coinciding
+from pursamere_viz.labs.density_run import coinciding, follow
 from pursamere_viz.labs.density_scenario import LAYERS
 from pursamere_viz.labs.glossary import GLOSSARY
 from pursamere_viz.progress import finish
@@ -117,6 +117,21 @@ def test_the_panels_of_a_narrow_page_do_not_meet(run):
     assert all(low[1] < high[0] for low, high in itertools.pairwise(spans)) and spans[-1][1] <= 1 and spans[0][0] >= 0
     assert layout.xaxis.domain == (0, 1)
     assert all(layout[f"xaxis{k}"].domain == (0, 1 - SIDE / WIDTH) for k in (2, 3, 4))  # with room for their tables
+
+
+def test_the_film_carries_its_mixture_and_the_points_that_follow_it(run):
+    edits = density_film(run, "About.").as_data()["edits"]
+    assert [row[1:3] for row in edits["rows"]] == run.density.means.tolist()
+    assert [row[3:6] for row in edits["rows"]] == run.density.covariances.flatten(1)[:, [0, 1, 3]].tolist()
+    assert len(edits["follow"]) == 3 * len(run.paths) + 1
+    points, paths = follow(run.scenario)
+    for name in ("modes", "smoothed_modes", "minimisers"):
+        exact, quick = (getattr(maps, name).points for maps in (run.maps, points))
+        assert torch.cdist(exact, quick).amin(1).max() < 1e-3 and len(exact) == len(quick)
+    assert all(one.points.equal(other.points) for one, other in zip(paths, run.paths, strict=True))
+    followed = density_marks(points, paths, run.scenario.shown())
+    assert followed["said"] == "3 modes of p, 3 minima of the error"
+    assert [len(part["points"]) for part in followed["points"]] == [3, 3, 3]
 
 
 def test_a_run_without_paths_is_drawn(run):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pursamere_viz import wording
+from pursamere_viz.figures.density_lab.editing import edits
 from pursamere_viz.figures.density_lab.figure import SIDE, density_lab
 from pursamere_viz.figures.player import Film, stacked
 
@@ -19,14 +20,14 @@ LEGEND = 372  # px from the top to the legend
 
 
 def density_film(run: DensityRun, about: str) -> Film:
-    """A run for the player; a click on the plane is handed on as the place that was clicked."""
+    """A run for the player; its mixture and its start can be dragged."""
     figure = density_lab(run, slider=False)
     panels = {("x" + axis, "y" + axis): row for axis, row in zip(("", "2", "3", "4"), ROWS, strict=True)}
     narrow = stacked(figure, NARROW_HEIGHT, panels, right=16)
     for axis in ("2", "3", "4"):
         narrow[f"xaxis{axis}"].domain = (0, 1 - SIDE / WIDTH)
     narrow.legend.update(y=1 - LEGEND / NARROW_HEIGHT)
-    return Film(figure, sentences(run), about, table(run), narrow, picks="xy", panels=PANELS)
+    return Film(figure, sentences(run), about, table(run), narrow, picks="xy", panels=PANELS, edits=edits(run, figure))
 
 
 def sentences(run: DensityRun) -> list[str]:

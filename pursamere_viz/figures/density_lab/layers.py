@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import plotly.graph_objects as go
@@ -22,6 +22,21 @@ CLASS_COLOURS = (theme.BLUE, theme.ORANGE, theme.GREEN, theme.PURPLE, theme.SKY,
 BASIN_COLOURS = (theme.GREEN, theme.PURPLE, theme.BLUE, theme.ORANGE, theme.SKY, theme.VERMILLION)
 WHITE, BLACK = theme.WHITE, theme.BLACK
 KEPT = {"marker": {"opacity": 1}}  # a click on the grid pales no other trace
+MARKS: tuple[tuple[str, str, str, dict[str, Any]], ...] = (  # layer, which points of the maps, their name and look
+    ("modes", "modes", "mode of p", {"symbol": "star", "size": 20, "colour": theme.YELLOW, "edge": BLACK}),
+    (
+        "modes",
+        "smoothed_modes",
+        "mode of p smoothed",
+        {"symbol": "circle", "size": 9, "colour": theme.BLUE, "edge": WHITE},
+    ),
+    (
+        "minimisers",
+        "minimisers",
+        "minimum of the error",
+        {"symbol": "x", "size": 12, "colour": WHITE, "edge": theme.VERMILLION},
+    ),
+)
 ATTACK_SYMBOLS = {"FGSM": "triangle-up", "PGD blind": "square", "PGD bpda": "pentagon", "PGD full": "hexagon"}
 
 
@@ -152,13 +167,9 @@ def spots(points: torch.Tensor, name: str, symbol: str, size: int, colour: str, 
     )  # fmt: skip
 
 
-def mode_layer(run: DensityRun) -> list:
-    """Modes of p and of p_s."""
-    maps = run.maps
-    return [
-        spots(maps.modes.points, "mode of p", "star", 20, theme.YELLOW, BLACK),
-        spots(maps.smoothed_modes.points, "mode of p smoothed", "circle", 9, theme.BLUE, WHITE),
-    ]
+def marked(run: DensityRun, layer: str) -> list:
+    """The points of the maps that a layer marks."""
+    return [spots(getattr(run.maps, field).points, name, **look) for of, field, name, look in MARKS if of == layer]
 
 
 def attack_layer(run: DensityRun) -> list:
@@ -194,10 +205,8 @@ LAYER_TRACES: dict[str, Callable[[DensityRun], list]] = {  # bottom first
     "sharpness": lambda run: [lines(run.maps.sharpness, "sharpness", theme.ORANGE, "dot", log=True)],
     "score": lambda run: arrow_layer(run.maps.score, "score", theme.BLUE),
     "descent": lambda run: arrow_layer(run.maps.descent, "descent on the error", theme.VERMILLION),
-    "modes": mode_layer,
-    "minimisers": lambda run: [
-        spots(run.maps.minimisers.points, "minimum of the error", "x", 12, WHITE, theme.VERMILLION)
-    ],
+    "modes": lambda run: marked(run, "modes"),
+    "minimisers": lambda run: marked(run, "minimisers"),
     "attack": attack_layer,
 }
 
