@@ -123,7 +123,7 @@ def test_the_film_carries_its_mixture_and_the_points_that_follow_it(run):
     edits = density_film(run, "About.").as_data()["edits"]
     assert [row[1:3] for row in edits["rows"]] == run.density.means.tolist()
     assert [row[3:6] for row in edits["rows"]] == run.density.covariances.flatten(1)[:, [0, 1, 3]].tolist()
-    assert len(edits["follow"]) == 3 * len(run.paths) + 1
+    assert len(edits["follow"]) == 4 * len(run.paths) + 1
     points, paths = follow(run.scenario)
     for name in ("modes", "smoothed_modes", "minimisers"):
         exact, quick = (getattr(maps, name).points for maps in (run.maps, points))
