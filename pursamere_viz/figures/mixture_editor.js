@@ -314,7 +314,7 @@ function mountEditor(player, graph, { step, say, onEdit }) {
       const lead = (label) => classes[label].map((value, at) => value - Math.max(...classes.map((other, k) => (k === label ? -Infinity : other[at]))));
       const leads = classes.length > 1 ? classes.map((_, label) => lead(label)) : [];
       patch(across, down, (at) => [colours.classes[Math.max(leads.findIndex((values) => values[at] >= 0), 0) % colours.classes.length], 0.2], false);
-      (leads.length > 2 ? leads : leads.slice(1)).forEach((values) => lines(values, { start: 0, size: 1e300 }, colours.grey, 3));
+      (leads.length > 2 ? leads : leads.slice(1)).forEach((values) => lines(values, { start: 0, size: 1e300 }, getComputedStyle(player).color, 3));
     }
     if (layers.includes("density")) {
       const values = whole(classes), top = values.reduce((a, b) => Math.max(a, b));
@@ -372,8 +372,8 @@ function mountEditor(player, graph, { step, say, onEdit }) {
 
   /* One of the symbols that the figure draws too. */
   function mark([x, y], { symbol, size, colour, edge, width = 2 }) {
-    const corners = { diamond: 4, square: 4, "triangle-up": 3, pentagon: 5, star: 10, x: 12 }[symbol] ?? 0;
-    const turn = symbol === "square" ? Math.PI / 4 : 0, radius = size / 2;
+    const corners = { diamond: 4, square: 4, "triangle-up": 3, "triangle-down": 3, pentagon: 5, star: 10, x: 12 }[symbol] ?? 0;
+    const turn = { square: Math.PI / 4, "triangle-down": Math.PI }[symbol] ?? 0, radius = size / 2;
     context.beginPath();
     if (!corners) context.arc(toX(x), toY(y), radius, 0, 2 * Math.PI);
     for (let k = 0; k < corners; k++) {
