@@ -12,11 +12,12 @@ from pursamere_viz.labs.glossary import GLOSSARY
 LETTERS = 52  # of a line
 
 
-def explain(figure: go.Figure, row: int, col: int, names: tuple[str, ...], *, x: float = 1.0) -> None:
-    """Put a "?" at the top of a subplot, at the share x of its width, that explains these entries of the glossary."""
+def explain(figure: go.Figure, row: int, col: int, names: tuple[str, ...], *, left: bool = False) -> None:
+    """Put a "?" above the right end of a subplot, or left of its title, that explains these entries of the glossary."""
     figure.add_annotation(
-        x=x, y=1, xref="x domain", yref="y domain", xanchor="right", yanchor="bottom", showarrow=False, text="<b>?</b>",
-        bordercolor=theme.GREY, borderwidth=1, borderpad=2, font={"size": theme.TEXT}, row=row, col=col,
+        x=0 if left else 1, y=1, xshift=-6 if left else 0, yshift=3, xref="x domain", yref="y domain", xanchor="right",
+        yanchor="bottom", showarrow=False, text="\N{NO-BREAK SPACE}<b>?</b>\N{NO-BREAK SPACE}",
+        bordercolor=theme.GREY, borderwidth=1, borderpad=1, font={"size": theme.TEXT}, row=row, col=col,
         hovertext="<br><br>".join(said(name) for name in names),
         hoverlabel={"font": {"size": theme.TEXT}},
     )  # fmt: skip

@@ -153,6 +153,8 @@ def dots(lines: list[Line]) -> Callable[[int], dict]:
 
 def reading(lines: list[Line], step: int) -> str:
     """The readout: one line of text a curve; for the confidence, the leading class."""
+    if len(lines) == 1:
+        return lines[0].reading(step).replace(" <b>", "<br><b>")  # its value below: beside it there is no room
     if lines[0].word != "percent":
         return "<br>".join(line.reading(step) for line in lines)
     leader = max(lines, key=lambda line: line.values[step])
@@ -202,7 +204,7 @@ def style_chart_axes(figure: go.Figure, run: Run) -> None:
     for chart, lines in chart_lines(run).items():
         row, col = CELLS[chart]
         lower = row == 3
-        explain(figure, row, col, ASKED[chart])
+        explain(figure, row, col, ASKED[chart], left=True)
         figure.update_xaxes(
             range=step_range(end), nticks=5, tickvals=list(range(end + 1)) if end < 5 else None, zeroline=False,
             showticklabels=lower, title_text="step" if lower else None, title_standoff=4, row=row, col=col,
@@ -213,7 +215,7 @@ def style_chart_axes(figure: go.Figure, run: Run) -> None:
             look = {"dtick": 1, "exponentformat": "power"} if log else {"nticks": 5, "tickformat": "~g"}
             look |= {"tickvals": [0, 0.5, 1], "ticktext": ["0 %", "50 %", "100 %"]} if chart == "confidence" else {}
             if secondary and not log:
-                look |= {"nticks": 4}  # its numbers stand in the right margin
+                look |= {"nticks": 4, "tickmode": "auto"}  # its numbers stand in the right margin
             figure.update_yaxes(
                 type="log" if log else "linear", range=[low, high], zeroline=False, showgrid=not secondary,
                 row=row, col=col, secondary_y=secondary if second_axis else None, **look,
