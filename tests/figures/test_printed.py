@@ -72,7 +72,7 @@ def test_a_pdf_is_one_page_of_that_size_with_the_words_of_the_page(film):
     assert [float(side) for side in page.mediabox[2:]] == pytest.approx([720, 432])
     words = " ".join(page.extract_text().split())
     for wanted in ("A 3, attacked, reads as 5", "This is step 2.", "step 2 of 5", "clean", "purified so far",
-                   "the plane explains 87", "sharpness", "distance along"):  # fmt: skip
+                   "This flat slice shows 87", "sharpness", "distance along"):  # fmt: skip
         assert wanted in words
     assert "Play" not in words
 
@@ -167,6 +167,7 @@ def test_what_cannot_be_is_refused_in_one_sentence(film, wrong, said):
         to_image(film, **wrong)
 
 
+@pytest.mark.slow
 def test_threads_draw_what_one_alone_draws(film):
     alone = [to_image(film, step=step, **SMALL) for step in range(4)]
     with ThreadPoolExecutor(4) as pool:
@@ -174,6 +175,7 @@ def test_threads_draw_what_one_alone_draws(film):
     assert together == alone
 
 
+@pytest.mark.slow
 def test_drawing_leaves_matplotlibs_own_state_alone():
     program = """
 import sys, matplotlib
