@@ -1,7 +1,7 @@
 """Is this evaluation to be believed? Checks that turn red by themselves (after Carlini et al. 2019 and Athalye et al. 2018)."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sized
 from dataclasses import dataclass, replace
 
 import torch
@@ -136,7 +136,14 @@ def _one_step(evidence: Evidence) -> Check:
     if not one or not many:
         return _open(name, "fgsm:full and pgd:full at the first eps")
     fgsm, pgd = evidence.standing(one), evidence.standing(many)
-    return _no_more(name, pgd, fgsm, f"FGSM leaves {percent(fgsm)}, PGD {percent(pgd)}", "PGD is lost")
+    return _no_more(
+        name, pgd, fgsm, f"FGSM leaves {percent(fgsm)}, {_named('PGD', many)} {percent(pgd)}", "PGD is lost"
+    )
+
+
+def _named(kind: str, runs: Sized) -> str:
+    """The kind of attack that runs are of; of several it is said that an image must withstand them all."""
+    return kind if len(runs) == 1 else f"{kind} (all its runs together)"
 
 
 def _more_steps(evidence: Evidence) -> Check:
@@ -167,7 +174,7 @@ def _apgd(evidence: Evidence) -> Check:
         return _open(name, "pgd:full and an APGD in full mode at the first eps")
     a, b = evidence.standing(list(pgd)), evidence.standing(list(apgd))
     each = ", ".join(f"{attack} {percent(evidence.robust(attack))}" for attack in apgd)
-    sentence = f"PGD leaves {percent(a)}, APGD {percent(b)} ({each})"
+    sentence = f"{_named('PGD', pgd)} leaves {percent(a)}, APGD {percent(b)} ({each})"
     return _no_more(name, a, b, sentence, f"what PGD alone says is wrong, {_fault_of_pgd(evidence)}")
 
 
