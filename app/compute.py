@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 import streamlit as st
+import torch
 from torch import Tensor
 
 from bench_reading import Reading, read
@@ -20,10 +21,11 @@ from pursamere_viz.analysis.sigma_sweep import SigmaSweep, log_spaced, sigma_swe
 from pursamere_viz.data.downloads import on_disk
 from pursamere_viz.data.loading import load_images, official_numbers, read_official
 from pursamere_viz.data.records import DATA_SETS
+from pursamere_viz.data.uploads import unpack_pixels
 from pursamere_viz.densities.presets import PRESETS_1D
 from pursamere_viz.evaluation import Check, checklist
 from pursamere_viz.labs import examples as shipped
-from pursamere_viz.labs import kept_runs
+from pursamere_viz.labs import image_scenario, kept_runs
 from pursamere_viz.labs.compare import Comparison, compare_steps
 from pursamere_viz.labs.density_run import (
     ATTACKING,
@@ -192,6 +194,15 @@ def _held_or_computed(
         return finished.value
     finally:
         bar.empty()
+
+
+@st.cache_data(max_entries=256)
+def readings(data_set: str, classifier: str, *pixels: str) -> list[tuple[int, float]]:
+    """What a data set's classifier takes packed images for: the class and its confidence of each."""
+    described = DATA_SETS[data_set]
+    images = [unpack_pixels(text, channels=described.channels, size=described.size) for text in pixels]
+    shares, labels = image_scenario.readings(Scenario.of(data_set, classifier=classifier), torch.cat(images)).max(-1)
+    return list(zip(labels.tolist(), shares.tolist(), strict=True))
 
 
 def density_run(scenario: DensityScenario) -> DensityRun:

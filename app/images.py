@@ -1,4 +1,4 @@
-"""Which image: from the gallery of test or generated images, at random, or uploaded."""
+"""Which image: from the gallery of test or generated images, by its number, at random, or one's own."""
 
 import secrets
 import sys
@@ -7,12 +7,13 @@ import numpy as np
 import streamlit as st
 
 import compute
+import own_images
 from pursamere_viz.data import downloads
-from pursamere_viz.data.records import DATA_SETS, DataSet
-from pursamere_viz.data.uploads import decode_image, pack_pixels
+from pursamere_viz.data.records import DATA_SETS
 from pursamere_viz.figures import gallery
 from pursamere_viz.labs.image_scenario import SOURCES
 from pursamere_viz.models.generated import COUNT
+from pursamere_viz.parameters import help_of
 from sheet import choose_from
 from state import image_lab
 
@@ -27,10 +28,25 @@ def controls() -> None:
         if st.button("Gallery", icon=":material/grid_view:"):
             _gallery()
         st.button("Random", icon=":material/casino:", on_click=_draw)
-    with st.popover("Upload", icon=":material/upload:", width="stretch"):
-        _upload()
+    _number()
+    own_images.controls()
     if st.session_state["pixels"]:
         st.button(f"Back to the {st.session_state['source']} images", on_click=choose, kwargs=_source_and_image())
+
+
+def _number() -> None:
+    """The image's number, to be typed."""
+    described, generated = DATA_SETS[st.session_state["data_set"]], st.session_state["source"] == "generated"
+    last = (COUNT if generated else described.test_images) - 1
+
+    def leave() -> None:
+        st.session_state.pop("_wanted", None)
+        image_lab.put(pixels="", label=-1)
+
+    st.number_input(
+        f"{'Generated' if generated else 'Test'} image, 0 to {last}", 0, last, step=1, key="image",
+        on_change=leave, help=help_of(image_lab.fields["image"]),
+    )  # fmt: skip
 
 
 def _source_and_image() -> dict:
@@ -120,32 +136,3 @@ def _current(source: str) -> int:
     """The number of the image that is shown; one that no image has where it is from elsewhere."""
     shown = st.session_state["source"] == source and not st.session_state["pixels"]
     return st.session_state["image"] if shown else sys.maxsize
-
-
-def _upload() -> None:
-    described = DATA_SETS[st.session_state["data_set"]]
-    file_key = f"_file_{described.name}"  # another data set is another uploader: a file does not move along
-    if described.channels == 1:
-        st.toggle("Invert (dark strokes on light paper)", key="_invert", on_change=_decode, args=(described, file_key))
-    st.file_uploader(
-        f"Any picture; the model sees {described.size} x {described.size} pixels"
-        f"{' in grey' if described.channels == 1 else ' in colour'}",
-        type=["png", "jpg", "jpeg", "gif", "bmp", "webp", "tif", "tiff"], key=file_key, on_change=_decode,
-        args=(described, file_key), help="At most 5 MB.",
-    )  # fmt: skip
-    choices = {-1: "what the classifier says", **dict(enumerate(described.class_names))}
-    st.selectbox("True class of the upload", list(choices), key="label", format_func=choices.get)
-
-
-def _decode(described: DataSet, file_key: str) -> None:
-    file = st.session_state[file_key]
-    if file is None:
-        return
-    invert = described.channels == 1 and st.session_state["_invert"]
-    try:
-        upload = decode_image(file.getvalue(), channels=described.channels, size=described.size, invert=invert)
-    except ValueError as problem:
-        st.session_state["_notice"] = (False, str(problem))
-    else:
-        st.session_state["_notice"] = (True, upload.notice)
-        image_lab.put(pixels=pack_pixels(upload.image))

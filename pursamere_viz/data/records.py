@@ -35,6 +35,8 @@ class DataSet:
     recipes: Mapping[str, Any] = field(default_factory=dict)  # role of a network -> models.recipes.Recipe
     denoised_up_to: float = 0.5  # noise up to which a classifier is trained on denoised images
     defaults: Mapping[str, Any] = field(default_factory=dict)  # fields of DefenceConfig that are not the digits'
+    # Of handwriting, as shares of the side: how much of the frame a sign fills, and how wide the pen is; None of other images.
+    ink: tuple[float, float] | None = None
     other_rho: float = 1.0  # of the sharpness-aware search that is held against the defence, which has none
     trained_behind: Mapping[str, Any] = field(
         default_factory=dict

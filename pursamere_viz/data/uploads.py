@@ -72,6 +72,14 @@ def decode_image(data: bytes, *, channels: int, size: int, invert: bool = False)
     return Upload(torch.from_numpy(pixels).float().div(255)[None], _notice(changes, pixels))
 
 
+def dark_on_light(image: Tensor) -> bool:
+    """Whether the edge of a picture (1, C, S, S) in [0, 1] is light, and lighter than the rest: ink on paper."""
+    edge = torch.ones(image.shape[-2:], dtype=torch.bool)
+    edge[1:-1, 1:-1] = False
+    around, inside = image[..., edge].mean(), image[..., ~edge].mean()
+    return bool(around > 0.5) and bool(around > inside)
+
+
 def pack_pixels(image: Tensor) -> str:
     """(1, C, S, S) in [0, 1] -> 8-bit pixels in URL-safe base64 without padding: 86 characters for 8 x 8 grey.
 

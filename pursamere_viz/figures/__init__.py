@@ -14,6 +14,7 @@ from pursamere_viz.figures.image_lab.comparison import comparison_figure
 from pursamere_viz.figures.image_lab.comparison_film import comparison_film
 from pursamere_viz.figures.image_lab.figure import image_lab
 from pursamere_viz.figures.image_lab.film import image_film
+from pursamere_viz.figures.image_lab.panels import picture_source
 from pursamere_viz.figures.image_lab.surface import surface
 from pursamere_viz.figures.player import BLANK, Film, player_source, plotly_bundle
 from pursamere_viz.figures.printed.files import has_ffmpeg, panels_of, to_gif, to_image, to_mp4
@@ -40,6 +41,7 @@ __all__ = [
     "loss_curves",
     "mode_bars",
     "panels_of",
+    "picture_source",
     "player_source",
     "plotly_bundle",
     "radius_lines",

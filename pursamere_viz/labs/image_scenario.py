@@ -14,7 +14,8 @@ from pursamere_viz.data.loading import load_images
 from pursamere_viz.data.records import DATA_SETS, data_set
 from pursamere_viz.data.uploads import unpack_pixels
 from pursamere_viz.defences.building import load_defence_of
-from pursamere_viz.defences.config import DEFENDING, DefenceConfig
+from pursamere_viz.defences.config import CLASSIFIERS, DEFENDING, DefenceConfig
+from pursamere_viz.models.checkpoints import load_network
 from pursamere_viz.models.device import default_device
 from pursamere_viz.models.generated import COUNT, generated_images
 from pursamere_viz.parameters import Described, choice, dependent_defaults, inherit, number
@@ -39,8 +40,12 @@ class Scenario(Described):
     image: int = number(
         37, 0, 10**6 - 1, 1, "Index of the image in its source; of a test image, its place in the official order."
     )
-    pixels: str = dataclasses.field(default="", metadata={"help": "An uploaded image, packed; empty for a test image."})
-    label: int = number(-1, -1, 9, 1, "True class of an uploaded image; -1 takes the classifier's own answer for it.")
+    pixels: str = dataclasses.field(
+        default="", metadata={"help": "An uploaded or drawn image, packed; empty for a test image."}
+    )
+    label: int = number(
+        -1, -1, 9, 1, "True class of an uploaded or drawn image; -1 takes the classifier's own answer for it."
+    )
     score_model: str = inherit(DefenceConfig, "score_model")
     classifier: str = inherit(DefenceConfig, "classifier")
     attack: str = inherit(AttackConfig, "kind")
@@ -146,6 +151,15 @@ def build(scenario: Scenario, device: torch.device | str | None = None) -> Parts
     x, y = _image(scenario, defence.classifier, where)
     names = data_set(scenario.data_set).class_names
     return Parts(scenario, x, y, names, defence, scenario.attack_config())
+
+
+def readings(scenario: Scenario, images: Tensor) -> Tensor:
+    """What the scenario's classifier says of images (N, C, H, W) in [0, 1]: probabilities (N, classes)."""
+    where = default_device()
+    classifier = load_network(scenario.data_set, CLASSIFIERS[scenario.classifier], where)
+    with torch.no_grad():
+        said: Tensor = classifier(images.to(where)).softmax(-1).cpu()
+    return said
 
 
 def _unpacked(scenario: Scenario) -> Tensor:

@@ -142,7 +142,7 @@ def test_an_upload_needs_no_data_set(open_app, disk) -> None:
     pixels = pack_pixels(torch.rand(1, 3, 32, 32, generator=torch.Generator().manual_seed(0)))
     app = open_app(data_set="cifar10", pixels=pixels, **QUICK)
     assert not app.exception and not app.error and not app.info
-    assert "An upload, read as" in headline(app)
+    assert "Your image, read as" in headline(app)
     assert url(app)["pixels"] == pixels
     button(app, "Back to the").click().run()
     assert "pixels" not in url(app) and "generated" in headline(app)

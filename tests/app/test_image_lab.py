@@ -6,14 +6,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 import compute
 from markup import escaped
-from pursamere_viz import Scenario
-from pursamere_viz.data.uploads import decode_image, pack_pixels
+from pursamere_viz import Scenario, wording
+from pursamere_viz.data.uploads import decode_image, pack_pixels, unpack_pixels
 from pursamere_viz.labs.examples import Example, examples
+from pursamere_viz.labs.image_scenario import readings
 from pursamere_viz.models.checkpoints import ASSETS
+from pursamere_viz.models.generated import COUNT
 
 EXAMPLES = list(examples().values())
 
@@ -26,6 +29,14 @@ def headline(app) -> str:
 def url(app) -> dict[str, str]:
     """The URL's parameters; AppTest gives lists before a run has written them."""
     return {name: value[0] if isinstance(value, list) else value for name, value in app.query_params.items()}
+
+
+def press(app, label: str) -> None:
+    next(button for button in app.button if button.label == label).click().run()
+
+
+def unpack(pixels: str) -> torch.Tensor:
+    return unpack_pixels(pixels, channels=1, size=8)
 
 
 def png(array: np.ndarray) -> bytes:
@@ -141,8 +152,59 @@ def test_an_upload_is_shown_and_travels_in_the_url(open_app) -> None:
     pixels = url(app)["pixels"]
     assert pixels == pack_pixels(decode_image(png(picture), channels=1, size=8).image)
     assert headline(open_app(pixels=pixels)) == headline(app)
-    next(button for button in app.button if button.label == "Back to the test images").click().run()
+    press(app, "Back to the test images")
     assert "pixels" not in app.query_params
+
+
+def seven(paper: int, ink: int) -> np.ndarray:
+    picture = np.full((80, 80), paper, np.uint8)
+    picture[8:18, 20:60] = picture[18:72, 42:54] = picture[38:46, 32:66] = ink
+    return picture
+
+
+def test_an_upload_that_is_dark_on_light_is_offered_swapped_with_both_readings(open_app) -> None:
+    app = open_app(attack="none", resolution="9")
+    app.file_uploader(key="_file_digits").set_value(("seven.png", png(seven(255, 0)), "image/png")).run()
+    as_it_is = url(app)["pixels"]
+    labels, shares = readings(Scenario(), torch.cat([unpack(as_it_is), 1 - unpack(as_it_is)])).max(-1)[::-1]
+    captions = [one.caption for image in app.get("image") for one in image.proto.imgs]
+    assert captions == [
+        f"{title}: read as {label} ({wording.percent(share)})"
+        for title, label, share in zip(
+            ("as it is, shown now", "swapped"), labels.tolist(), shares.tolist(), strict=True
+        )
+    ]
+    assert any("dark on light" in markdown.value for markdown in app.markdown)
+    press(app, "Swap light and dark")
+    assert url(app)["pixels"] == pack_pixels(1 - unpack(as_it_is)) and not app.exception
+    assert not any("dark on light" in markdown.value for markdown in app.markdown)
+    press(app, "Swap light and dark")  # and back
+    assert url(app)["pixels"] == as_it_is
+
+
+def test_an_upload_that_is_light_on_dark_is_offered_nothing(open_app) -> None:
+    app = open_app(attack="none", resolution="9")
+    app.file_uploader(key="_file_digits").set_value(("seven.png", png(seven(0, 255)), "image/png")).run()
+    assert "pixels" in url(app) and not any(button.label == "Swap light and dark" for button in app.button)
+
+
+def test_of_a_black_drawing_on_nothing_something_is_left(open_app) -> None:
+    layers = np.zeros((80, 80, 4), np.uint8)
+    layers[..., 3] = seven(0, 255)
+    app = open_app(attack="none", resolution="9")
+    app.file_uploader(key="_file_digits").set_value(("seven.png", png(layers), "image/png")).run()
+    assert url(app)["pixels"] == pack_pixels(decode_image(png(seven(0, 255)), channels=1, size=8).image)
+    assert any("light and dark swapped" in info.value for info in app.info)
+
+
+def test_an_images_number_can_be_typed(open_app) -> None:
+    pixels = pack_pixels(decode_image(png(seven(0, 255)), channels=1, size=8).image)
+    app = open_app(pixels=pixels, label="4", attack="none", resolution="9")
+    app.number_input(key="image").set_value(11).run()
+    assert url(app) == {"image": "11", "attack": "none", "resolution": "9"} and not app.exception
+    assert (app.number_input(key="image").min, app.number_input(key="image").max) == (0, 359)
+    app = open_app(source="generated", image="5", attack="none", resolution="9")
+    assert app.number_input(key="image").max == COUNT - 1 and app.number_input(key="image").value == 5
 
 
 def test_a_bad_upload_is_refused_and_nothing_is_lost(open_app) -> None:
@@ -176,9 +238,9 @@ def test_missing_or_damaged_weights_give_one_sentence(open_app, monkeypatch, tmp
 def test_an_upload_without_a_class_is_not_called_by_one(open_app) -> None:
     pixels = pack_pixels(decode_image(png(np.full((8, 8), 128, np.uint8)), channels=1, size=8).image)
     app = open_app(pixels=pixels)
-    assert "An upload, read as" in headline(app)
+    assert "Your image, read as" in headline(app)
     assert any("classifier's own answer" in caption.value for caption in app.caption)
-    assert "An upload" not in headline(open_app(pixels=pixels, label="4"))
+    assert "Your image" not in headline(open_app(pixels=pixels, label="4"))
 
 
 def compared(app):

@@ -13,7 +13,8 @@ import pytest
 import torch
 from PIL import Image
 
-from pursamere_viz.data.uploads import MAX_BYTES, Upload, decode_image, unpack_pixels
+from pursamere_viz.data.loading import load_images
+from pursamere_viz.data.uploads import MAX_BYTES, Upload, dark_on_light, decode_image, unpack_pixels
 
 RAMP = np.arange(64, dtype=np.uint8).reshape(8, 8) * 4  # no symmetry: every turn shows
 GREY = Image.fromarray(RAMP)
@@ -259,3 +260,12 @@ def test_impossible_shapes_are_named(channels, size):
         decode_image(encoded(GREY), channels=channels, size=size)
     with pytest.raises(ValueError, match=r"channels must|size must"):
         unpack_pixels("AAAA", channels=channels, size=size)
+
+
+def test_what_is_dark_on_light() -> None:
+    ink = torch.zeros(1, 1, 8, 8)
+    ink[..., 2:6, 3:5] = 0.9
+    assert dark_on_light(1 - ink) and not dark_on_light(ink)
+    assert not dark_on_light(torch.ones(1, 1, 8, 8)) and not dark_on_light(torch.zeros(1, 1, 8, 8))
+    x, _ = load_images("digits", "test")
+    assert not any(dark_on_light(image[None]) for image in x) and all(dark_on_light(1 - image[None]) for image in x)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -30,6 +31,11 @@ def png(image: torch.Tensor, scale: int = 1) -> str:
     buffer = io.BytesIO()
     Image.fromarray(picture).save(buffer, format="PNG")
     return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
+
+
+def picture_source(image: torch.Tensor, side: int) -> str:
+    """A (C,H,W) image in [0,1] as the data URI of a PNG with crisp pixels, at least `side` px wide."""
+    return png(image, math.ceil(side / image.shape[-1]))
 
 
 def magnification(difference: torch.Tensor) -> int:
