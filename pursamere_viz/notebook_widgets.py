@@ -1,27 +1,108 @@
-"""A live view of a density in the plane for notebooks: click or slide the start, slide sigma, and the paths follow.
+"""The player in notebooks, and a live view of a density in the plane: click or slide the start, slide sigma, and the paths follow.
 
 Needs ipywidgets and anywidget, which the library itself does not; nothing else in the package imports this module.
 """
 
+import base64
 import math
 from dataclasses import replace
 from typing import Any
 
+from anywidget import AnyWidget
 from ipywidgets import HTML, FloatSlider, HBox, VBox
-from plotly.graph_objects import Figure, FigureWidget
+from traitlets import Dict, List, Unicode
 
 from pursamere_viz.densities import GaussianMixture
 from pursamere_viz.densities.rows import to_text
-from pursamere_viz.figures.density_lab.plane import density_plane
+from pursamere_viz.figures import Film, density_film, player_source, plotly_bundle, to_image
 from pursamere_viz.labs.density_run import DensityRun, compute_maps, compute_paths, train_denoiser
 from pursamere_viz.labs.density_scenario import DensityScenario
 from pursamere_viz.progress import finish
 
-LAYERS = "error,modes,minimisers"  # as many traces wherever the start is and whatever sigma
+PAPER = (11.0, 6.2)  # inches, of the picture
+LAYERS = "error,modes,minimisers"  # what changes with sigma, and nothing that takes long
+
+_html, _css, _js = player_source()
+# JupyterLab's colours in both of its themes, where the app has Streamlit's.
+_COLOURS = """
+.pursamere-notebook { --st-text-color: var(--jp-content-font-color1, #1b1f24); --st-background-color: var(--jp-layout-color0, #fff);
+  --st-secondary-background-color: var(--jp-layout-color2, #f0f2f6); --st-border-color: var(--jp-border-color1, #8a8a8a);
+  --st-primary-color: var(--jp-brand-color1, #0072b2); --st-font: var(--jp-ui-font-family, system-ui, sans-serif); }
+.pursamere-notebook img { max-width: 100%; }
+"""
+_SHELL = """
+/* Plotly's own script comes from the kernel, once a page: nothing is asked of the network. */
+function loadPlotly(model) {
+  if (window.pursamerePlotly) return Promise.resolve(window.pursamerePlotly);
+  return new Promise((done) => {
+    const take = (message, buffers) => {
+      if (message.kind !== "plotly") return;
+      model.off("msg:custom", take);
+      const module = { exports: {} };
+      new Function("module", "exports", new TextDecoder().decode(buffers[0]))(module, module.exports);
+      done((window.pursamerePlotly ??= module.exports));
+    };
+    model.on("msg:custom", take);
+    model.send({ kind: "plotly" });
+  });
+}
+function render({ model, el }) {
+  let mounted = null, gone = false;
+  const show = () => mounted?.update(model.get("film"));
+  const still = new Image(); // stays where there is no kernel
+  still.alt = model.get("film").about;
+  if (model.get("still")) { still.src = model.get("still"); el.append(still); }
+  el.classList.add("pursamere-notebook");
+  el.dataset.lmSuppressShortcuts = "true"; // with the focus in here the keys are the player's, not JupyterLab's
+  loadPlotly(model).then((Plotly) => {
+    if (gone) return;
+    el.innerHTML = HTML;
+    Object.assign(el.querySelector(".player").dataset, { keys: "focus", tall: model.get("film").figure.layout.height });
+    mounted = mountPlayer(el, Plotly, (place) => { model.set("place", place); model.save_changes(); });
+    show();
+  });
+  model.on("change:film", show);
+  return () => { gone = true; model.off("change:film", show); mounted?.destroy(); };
+}
+export default { render };
+"""
+
+
+class Player(AnyWidget):
+    """A film in a notebook, with the transport bar of the app; `place` is where its plane was clicked last."""
+
+    _esm = f"{_js}\nconst HTML = {_html!r};\n{_SHELL}"
+    _css = _css + _COLOURS
+    film = Dict().tag(sync=True)
+    still = Unicode().tag(sync=True)
+    place = List().tag(sync=True)
+
+    def __init__(self, film: Film) -> None:
+        super().__init__(film=film.as_data())
+        self._shown = film
+        self.on_msg(self._asked)
+
+    def show(self, film: Film) -> None:
+        """Another film; the step stays."""
+        self._shown, self.film = film, film.as_data()
+
+    def picture(self) -> str:
+        """The film's last step as a PNG in base64; the page shows it as long as no kernel sends Plotly."""
+        drawn = base64.b64encode(to_image(self._shown, size=PAPER, dpi=80)).decode("ascii")
+        self.still = f"data:image/png;base64,{drawn}"
+        return drawn
+
+    def _repr_mimebundle_(self, **how: Any) -> dict[str, Any]:
+        """With a picture for where no widget can be shown: an exported notebook, GitHub."""
+        return {"image/png": self.picture()} | super()._repr_mimebundle_(**how)
+
+    def _asked(self, _widget: Any, message: dict[str, Any], _buffers: Any) -> None:
+        if message.get("kind") == "plotly":
+            self.send({"kind": "plotly"}, [plotly_bundle().read_bytes()])
 
 
 class Explorer(VBox):
-    """Sliders `x`, `y` and `sigma`, the `figure` and the sentence `found`; `run` is the DensityRun that is shown."""
+    """Sliders `x`, `y` and `sigma`, the `player` and the sentence `found`; `run` is the DensityRun that is shown."""
 
     def __init__(self, scenario: DensityScenario) -> None:
         self._denoiser = finish(train_denoiser(scenario))
@@ -30,46 +111,28 @@ class Explorer(VBox):
         self.x = _slider("x", scenario.start_x, math.ceil(100 * x0) / 100, math.floor(100 * x1) / 100)
         self.y = _slider("y", scenario.start_y, math.ceil(100 * y0) / 100, math.floor(100 * y1) / 100)
         self.sigma = _slider("sigma", scenario.sigma, 0.05, max(1.0, scenario.sigma))
-        self.figure = self._picture()
+        self.player = Player(_film(self.run))
         self.found = HTML(_sentence(self.run))
-        self._sliders = HBox([self.x, self.y, self.sigma])
-        super().__init__([self._sliders, self.figure, self.found])
+        super().__init__([HBox([self.x, self.y, self.sigma]), self.player, self.found])
+        self.player.observe(self._clicked, "place")
         for slider in (self.x, self.y, self.sigma):
             slider.observe(self._moved, "value")
 
-    def _picture(self) -> "_Picture":
-        # A white sheet in both themes of JupyterLab: the text is navy.
-        picture = _Picture(density_plane(self.run).update_layout(paper_bgcolor="white", plot_bgcolor="white"))
-        picture.data[-1].on_click(self._clicked)
-        return picture
-
     def _repr_mimebundle_(self, **how: Any) -> dict[str, Any]:
-        """Show a new picture of what is so now.
-
-        Changes made before the page has drawn a picture reach it while it is being drawn, and can be lost.
-        """
-        before, self.figure = self.figure, self._picture()
-        self.children = [self._sliders, self.figure, self.found]
-        before.close()
-        bundle: dict[str, Any] = super()._repr_mimebundle_(**how)
-        return bundle
+        """With a picture for where no widget can be shown."""
+        return {"image/png": self.player.picture()} | super()._repr_mimebundle_(**how)
 
     def start_at(self, x: float, y: float) -> None:
         """Move the start, as a click does."""
         self.x.value, self.y.value = round(x, 2), round(y, 2)
 
-    def _clicked(self, _trace: Any, points: Any, _state: Any) -> None:
-        if points.xs:
-            self.start_at(points.xs[0], points.ys[0])
+    def _clicked(self, change: Any) -> None:
+        self.start_at(*change["new"])
 
     def _moved(self, _change: Any) -> None:
         scenario = replace(self.run.scenario, start_x=self.x.value, start_y=self.y.value, sigma=self.sigma.value)
         self.run = self._computed(scenario, self.run)
-        drawn = density_plane(self.run)
-        with self.figure.batch_update():
-            for trace, fresh in zip(self.figure.data[:-1], drawn.data[:-1], strict=True):
-                trace.update(fresh.to_plotly_json())
-        self.figure.keep()
+        self.player.show(_film(self.run))
         self.found.value = _sentence(self.run)
 
     def _computed(self, scenario: DensityScenario, before: DensityRun | None = None) -> DensityRun:
@@ -79,25 +142,6 @@ class Explorer(VBox):
         return DensityRun(
             scenario, scenario.density(), maps, compute_paths(scenario, maps.modes.points, self._denoiser), None, None
         )
-
-
-class _Picture(FigureWidget):
-    """A FigureWidget that may stand in a box: what it shows is in its state from the first message to the page on.
-
-    Plotly's own opens empty and fills its state only when it is itself displayed: inside a box it stays blank.
-    """
-
-    def __init__(self, figure: Figure) -> None:
-        super().__init__(figure)
-        self.keep()
-        super().open()
-
-    def open(self) -> None:
-        """Nothing: the widget's constructor asks for it before the traces are there."""
-
-    def keep(self) -> None:
-        """Keep what is shown now for a page that draws it later."""
-        self._repr_mimebundle_()
 
 
 def explore(density: GaussianMixture, *, sigma: float = 0.3, **settings: Any) -> Explorer:
@@ -117,6 +161,10 @@ def explore(density: GaussianMixture, *, sigma: float = 0.3, **settings: Any) ->
 
 def _slider(name: str, value: float, low: float, high: float) -> FloatSlider:
     return FloatSlider(value=value, min=min(low, value), max=max(high, value), step=0.01, description=name)
+
+
+def _film(run: DensityRun) -> Film:
+    return density_film(run, _sentence(run).replace("<br>", "; "))
 
 
 def _sentence(run: DensityRun) -> str:

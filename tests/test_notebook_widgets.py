@@ -1,8 +1,11 @@
 """The notebooks' live view follows its sliders and clicks; no browser is needed for what it computes."""
 
+import base64
+import io
+
 import pytest
 import torch
-from comm import DummyComm
+from PIL import Image
 
 from pursamere_viz import (
     PRESETS,
@@ -24,15 +27,24 @@ def explorer():
     return explore(PRESETS["three"].density, sigma=0.2, resolution=21, start_x=0.9, start_y=0.4, **SETTINGS)
 
 
+def traces(explorer):
+    """The traces that the page is sent, as the last step shows them."""
+    film = explorer.player.film
+    data = [dict(trace) for trace in film["figure"]["data"]]
+    for change, k in zip(film["frames"][-1]["data"], film["frames"][-1]["traces"], strict=True):
+        data[k] |= change
+    return data
+
+
 def drawn_path(explorer, method="sam"):
-    """What the figure shows of a path: x and y, (T+1, 2)."""
-    trace = next(trace for trace in explorer.figure.data if trace.legendgroup == method)
-    return torch.tensor([trace.x, trace.y], dtype=torch.float64).T
+    """What the page is sent of a path: x and y, (T+1, 2)."""
+    trace = next(trace for trace in traces(explorer) if trace.get("legendgroup") == method)
+    return torch.tensor([trace["x"], trace["y"]], dtype=torch.float64).T
 
 
 def drawn(explorer, name):
-    trace = next(trace for trace in explorer.figure.data if trace.name == name)
-    return torch.tensor([trace.x, trace.y], dtype=torch.float64).T
+    trace = next(trace for trace in traces(explorer) if trace.get("name") == name)
+    return torch.tensor([trace["x"], trace["y"]], dtype=torch.float64).T
 
 
 def by_hand(start, sigma, method="error", rho=0.2):
@@ -63,7 +75,7 @@ def test_moving_x_moves_the_path_to_another_end(explorer):
 
 def test_moving_sigma_moves_end_contour_and_minima_but_not_the_start(explorer):
     contour, minima, modes = (
-        explorer.figure.data[0].z,
+        traces(explorer)[0]["z"],
         drawn(explorer, "minimum of the error"),
         drawn(explorer, "mode of p"),
     )
@@ -71,7 +83,7 @@ def test_moving_sigma_moves_end_contour_and_minima_but_not_the_start(explorer):
     path = drawn_path(explorer)
     assert path[0].tolist() == [0.9, 0.4]
     torch.testing.assert_close(path[-1], by_hand([0.9, 0.4], 0.5), atol=1e-4, rtol=0)
-    assert (explorer.figure.data[0].z != contour).any()
+    assert traces(explorer)[0]["z"] != contour
     assert drawn(explorer, "mode of p").tolist() == modes.tolist()
     error = ReconstructionError(TweedieDenoiser(PRESETS["three"].density), 0.5, NoiseRule.trapezoid(2, 35))
     now = drawn(explorer, "minimum of the error")
@@ -80,42 +92,46 @@ def test_moving_sigma_moves_end_contour_and_minima_but_not_the_start(explorer):
     assert torch.cdist(minima, now).amin(1).max() > 0.05
 
 
+def test_there_is_a_step_for_every_point_and_a_sentence_for_every_step(explorer):
+    film = explorer.player.film
+    assert len(film["frames"]) == len(film["said"]) == len(film["table"]["rows"]) == SETTINGS["steps"] + 1
+    assert film["picks"] == "xy" and "All start at (0.90, 0.40)" in film["said"][0]
+    explorer.x.value = -0.9
+    assert "All start at (-0.90, 0.40)" in explorer.player.film["said"][0]
+
+
 def test_a_page_that_opens_later_is_sent_what_is_shown_now(explorer):
-    """A browser that reloads asks for the widget's state; Plotly writes it when a figure is displayed by itself, never in a box."""
+    """A browser that reloads asks for the widget's state."""
     explorer.sigma.value, explorer.x.value = 0.5, -0.9
-    kept, shown = explorer.figure.get_state()["_widget_data"], explorer.figure.data
-    assert (torch.tensor(kept[0]["z"]) == torch.tensor(shown[0].z)).all()
-    paths = [i for i, trace in enumerate(shown) if trace.legendgroup == "sam"]
-    assert paths and all(list(kept[i]["x"]) == list(shown[i].x) for i in paths)
+    assert explorer.player.get_state()["film"] == explorer.player.film
+    assert drawn_path(explorer)[0].tolist() == [-0.9, 0.4]
 
 
-def test_the_first_message_to_the_page_holds_the_picture(monkeypatch):
-    """A page may draw before it has read a second message, and of a figure that opened empty it then draws nothing."""
+def test_plotly_is_sent_to_the_page_that_asks_and_to_no_other(explorer, monkeypatch):
     sent = []
-    monkeypatch.setattr(
-        "ipywidgets.widgets.widget.comm.create_comm", lambda **message: sent.append(message) or DummyComm()
-    )
-    explore(PRESETS["three"].density, sigma=0.2, resolution=21, **SETTINGS)
-    pictures = [message["data"]["state"] for message in sent if "_widget_data" in message["data"]["state"]]
-    assert len(pictures) == 1 and pictures[0]["_widget_data"] and pictures[0]["_widget_layout"]
-
-
-def test_text_can_be_read_in_the_dark_theme(explorer):
-    layout = explorer.figure.layout
-    assert layout.paper_bgcolor == layout.plot_bgcolor == "white" != layout.template.layout.font.color
+    monkeypatch.setattr(explorer.player, "send", lambda content, buffers: sent.append((content, buffers)))
+    assert len(str(explorer.player.get_state())) < 400_000  # Plotly alone has ten times as much
+    explorer.player._handle_custom_msg({"kind": "else"}, [])
+    assert sent == []
+    explorer.player._handle_custom_msg({"kind": "plotly"}, [])
+    [(content, [script])] = sent
+    assert content == {"kind": "plotly"} and b"plotly.js v" in script[:200] and len(script) > 3_000_000
 
 
 def test_a_click_moves_the_start(explorer):
-    """FigureWidget tells Python of a click in exactly this way."""
-    target, index = len(explorer.figure.data) - 1, 700
-    place = [float(explorer.figure.data[target][axis][index]) for axis in "xy"]
-    click = {"trace_indexes": [target], "point_indexes": [index], "xs": place[:1], "ys": place[1:]}
-    explorer.figure._handler_js2py_pointsCallback(
-        {"new": {"event_type": "plotly_click", "points": click, "device_state": None, "selector": None}}
-    )
-    wanted = [round(value, 2) for value in place]
-    assert [explorer.x.value, explorer.y.value] == pytest.approx(wanted)
-    assert drawn_path(explorer)[0].tolist() == pytest.approx(wanted)
+    """The page sets the trait in exactly this way."""
+    explorer.player.set_state({"place": [0.5204, -0.3111]})
+    assert [explorer.x.value, explorer.y.value] == pytest.approx([0.52, -0.31])
+    assert drawn_path(explorer)[0].tolist() == pytest.approx([0.52, -0.31])
+
+
+def test_where_no_widget_can_be_shown_there_is_a_picture(explorer):
+    """What nbconvert and GitHub show of a notebook whose widgets' state is not kept."""
+    bundle = explorer._repr_mimebundle_()
+    picture = Image.open(io.BytesIO(base64.b64decode(bundle["image/png"])))
+    assert picture.format == "PNG" and min(picture.size) > 400 and len(set(picture.convert("L").getdata())) > 50
+    assert explorer.player.still == "data:image/png;base64," + bundle["image/png"]
+    assert "application/vnd.jupyter.widget-view+json" in bundle
 
 
 def test_maps_are_kept_while_only_the_start_moves(explorer):

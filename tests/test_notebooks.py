@@ -93,6 +93,9 @@ def refresh(path: Path) -> None:
     for cell in notebook.cells:
         cell.metadata.pop("execution", None)
         if cell.cell_type == "code":
+            for output in cell.outputs:
+                if "image/png" in output.get("data", {}):
+                    output.data.pop(WIDGET, None)  # its picture stays
             cell.outputs = joined([output for output in cell.outputs if WIDGET not in output.get("data", {})])
         else:
             cell.source = filled(cell.source, facts)

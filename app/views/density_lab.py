@@ -6,12 +6,12 @@ import streamlit as st
 
 import compute
 import density_controls
-from markup import escaped, plain_text, titled, what_the_charts_show
+from markup import escaped, titled, what_the_charts_show
 from player import follow, play
 from pursamere_viz.analysis import Minimisers
 from pursamere_viz.analysis.sigma_sweep import SigmaSweep
 from pursamere_viz.densities.presets import PRESETS, PRESETS_1D
-from pursamere_viz.figures import density_film, density_marks, sigma_sweep_figure, to_csv, to_html
+from pursamere_viz.figures import density_film, density_marks, sweep_film, to_csv, to_html
 from pursamere_viz.labs.density_run import (
     EFFORTS,
     DensityRun,
@@ -24,14 +24,13 @@ from pursamere_viz.labs.density_scenario import METHOD_TITLES, DensityScenario, 
 from state import density_lab as state
 from take_away import Offer, embedded, take_away
 
-CHART = "density_lab_chart"
+CHART, SWEEP = "density_lab_chart", "density_sweep_chart"
 ON_A_LINE = [name for name, preset in PRESETS_1D.items() if name not in ("student_t", "laplace", "gamma")]
 WORDS = {
     "story": ":small[**{title}.** {story}]",
     "edited": "An edited mixture. It began as “{title}”.",
     "changed": "This began as “{title}”; something was changed since.",
 }
-BARE = {"displaylogo": False, "displayModeBar": False}
 
 
 def page() -> None:
@@ -197,9 +196,7 @@ def _sweep(scenario: DensityScenario) -> None:
     names = {here: here, **{name: f"on the line: {PRESETS_1D[name].title}" for name in ON_A_LINE}}
     chosen = st.selectbox("Density", list(names), format_func=names.__getitem__, key="_density_sweep")
     swept = compute.sweep(chosen, scenario if chosen == here else None)
-    plain_text("density_sweep_chart")
-    about = "Minima of the error and modes as sigma grows."
-    st.plotly_chart(sigma_sweep_figure(swept), key="density_sweep_chart", config=BARE, alt=about)
+    play(sweep_film(swept), SWEEP)
     exact = "The score model is exact here, whichever is chosen above. " + uncertified(swept)
     st.caption(exact + ("" if chosen == here else PRESETS_1D[chosen].story))
 

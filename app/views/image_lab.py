@@ -12,7 +12,7 @@ import images
 import second_lane
 from markup import escaped, titled, what_the_charts_show
 from player import play
-from pursamere_viz.figures import BLANK, Film, comparison_film, image_film, surface, to_csv, to_html
+from pursamere_viz.figures import BLANK, Film, comparison_film, image_film, surface_film, to_csv, to_html
 from pursamere_viz.labs import compare_story
 from pursamere_viz.labs.compare import Comparison, comparison_npz, comparison_snippet
 from pursamere_viz.labs.image_run import Run, snippet, to_npz
@@ -28,6 +28,8 @@ WORDS = {
     "changed": "This began as the example “{title}”.",
 }
 IMAGE_PANELS = ("images", "plane", "error", "sharpness", "mode", "confidence")
+SURFACE = "image_lab_surface"
+FINISHED = "_image_lab_finished"  # the last run that was finished
 SHOWN = "_image_lab_shown"  # what the page shows, which stays while something else is computed
 
 
@@ -91,15 +93,18 @@ def _lab(run: compute.UnderWay) -> None:
             return
     st.session_state["_asked_of"] = run
     _draw(run)
-    if not run.done or embedded():
+    finished = run.result if run.done else st.session_state.get(FINISHED)
+    if finished is None or embedded():
         return
-    if isinstance(run.result, Comparison):
-        _comparison_downloads(run.result)
-    else:  # all in this fragment: a run of the whole page would close a gallery that was opened meanwhile
-        with st.expander("The error surface in 3-D", icon=":material/landscape:", on_change="rerun") as opened:
-            if opened.open:
-                _surface(run.result)
-        _downloads(run.result)
+    # While another one is computed the last one stays, and with it how its surface is turned. All in this fragment: a run
+    # of the whole page would close a gallery that was opened meanwhile.
+    st.session_state[FINISHED] = finished
+    if isinstance(finished, Run):
+        _surface(finished)
+    if run.done and isinstance(finished, Comparison):
+        _comparison_downloads(finished)
+    elif run.done:
+        _downloads(finished)
 
 
 def _draw(run: compute.UnderWay) -> None:
@@ -128,10 +133,10 @@ def _told(result: Run | Comparison) -> tuple[str, Film, str]:
     return headline(result), image_film(result), facts(result)
 
 
-@st.fragment
 def _surface(result: Run) -> None:
-    # A fragment of its own, so that other reruns leave the camera alone.
-    st.plotly_chart(surface(result), key="surface", alt="The reconstruction error as a surface, the path lifted on it.")
+    with st.expander("The error surface in 3-D", icon=":material/landscape:", on_change="rerun") as opened:
+        if opened.open:
+            play(surface_film(result), SURFACE)
 
 
 def _downloads(result: Run) -> None:

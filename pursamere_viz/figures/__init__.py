@@ -3,7 +3,7 @@
 from pursamere_viz.figures.density_lab.editing import marks as density_marks
 from pursamere_viz.figures.density_lab.figure import density_lab
 from pursamere_viz.figures.density_lab.film import density_film
-from pursamere_viz.figures.density_lab.sigma_sweep import sigma_sweep_figure
+from pursamere_viz.figures.density_lab.sigma_sweep import sigma_sweep_figure, sweep_film
 from pursamere_viz.figures.evaluation.accuracy import accuracy_curves, effort_lines, radius_lines
 from pursamere_viz.figures.evaluation.bars import mode_bars, randomness_bars
 from pursamere_viz.figures.evaluation.gradients import jacobian_lines, loss_curves, slice_lines
@@ -15,7 +15,7 @@ from pursamere_viz.figures.image_lab.comparison_film import comparison_film
 from pursamere_viz.figures.image_lab.figure import image_lab
 from pursamere_viz.figures.image_lab.film import image_film
 from pursamere_viz.figures.image_lab.panels import picture_source
-from pursamere_viz.figures.image_lab.surface import surface
+from pursamere_viz.figures.image_lab.surface import surface, surface_film
 from pursamere_viz.figures.player import BLANK, Film, player_source, plotly_bundle
 from pursamere_viz.figures.printed.files import has_ffmpeg, panels_of, to_gif, to_image, to_mp4
 from pursamere_viz.labs.step_table import to_csv
@@ -49,6 +49,8 @@ __all__ = [
     "sigma_sweep_figure",
     "slice_lines",
     "surface",
+    "surface_film",
+    "sweep_film",
     "to_csv",
     "to_gif",
     "to_html",

@@ -4,7 +4,7 @@
  *   root   an element that holds the markup of player.html
  *   onPick called with [x, y] where the plane was clicked, if the film picks
  *   onEdit, follow: see mixture_editor.js, for a film that can be edited
- *   film   { figure: { data, layout, narrow, large }, frames, said, table, waiting, picks, edits }; see figures/player.py
+ *   film   { figure: { data, layout, narrow, large }, frames, said, table, waiting, picks, edits, name, cursor, counts }; see figures/player.py
  *
  * A new film takes the place of the old one in the same element: step, size and presenter mode stay, nothing is built anew.
  */
@@ -34,6 +34,7 @@ function mountPlayer(root, Plotly, onPick = () => {}, onEdit = null) {
 
   /* The figure fills what the window leaves under its own top, so that the story needs no scrolling. */
   function height() {
+    if (player.dataset.tall && !presenting()) return Number(player.dataset.tall); // a host that scrolls past it
     const holder = scroller(), inner = presenting() ? 0 : holder.scrollTop;
     const top = graph.getBoundingClientRect().top + inner;
     return Math.round(Math.min(Math.max(window.innerHeight - top - 10, 500), presenting() ? 4000 : 1100));
@@ -118,7 +119,8 @@ function mountPlayer(root, Plotly, onPick = () => {}, onEdit = null) {
     if (line.dataset.text === text) return;
     line.dataset.text = text;
     line.textContent = text;
-    const speak = () => { find(".player-live").textContent = line.dataset.text; spoken = Date.now(); };
+    const speak = () => { if (film.cursor && !bar.leads()) return; // of players that step together one speaks
+      find(".player-live").textContent = line.dataset.text; spoken = Date.now(); };
     clearTimeout(say.later);
     say.later = setTimeout(speak, Math.max(0, 1000 - (Date.now() - spoken))); // at most once a second
   }
@@ -145,6 +147,7 @@ function mountPlayer(root, Plotly, onPick = () => {}, onEdit = null) {
 
   async function fullscreen() {
     if (document.fullscreenElement) await document.exitFullscreen();
+    else if (presenting()) toggle("presenting", false); // where a browser has no full screen, as on a telephone
     else { toggle("presenting", true); await player.requestFullscreen?.().catch(() => {}); }
   }
 
@@ -168,7 +171,10 @@ function mountPlayer(root, Plotly, onPick = () => {}, onEdit = null) {
     if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey) return;
     const focus = event.composedPath()[0];
     if (focus instanceof Element && focus.closest("input:not([type=range]), textarea, select, [contenteditable]")) return;
-    if (event.key === "p" || event.key === "P") toggle("presenting", !presenting());
+    if (!bar.leads()) return;
+    const p = event.key === "p" || event.key === "P";
+    if (p && player.dataset.keys === "focus") fullscreen(); // the host may keep it from filling the window
+    else if (p) toggle("presenting", !presenting());
     else if (event.key === "Escape" && presenting()) toggle("presenting", false);
     else return;
     event.preventDefault();
@@ -181,7 +187,8 @@ function mountPlayer(root, Plotly, onPick = () => {}, onEdit = null) {
     const now = `${graph.clientWidth}x${window.innerHeight}`;
     if (now !== size) { size = now; draw(); }
   });
-  const stopBar = mountTransport(root, () => (graph._transitionData?._frames?.length ? graph : null));
+  const words = (at, last) => film?.counts?.[at] ?? `step ${at} / ${last}`;
+  const bar = mountTransport(root, () => (graph._transitionData?._frames?.length ? graph : null), { Plotly, words });
   const editor = mountEditor(player, graph, { step, say, onEdit });
   const steps = new MutationObserver(() => say());
   steps.observe(find(".transport"), { attributes: true, attributeFilter: ["data-step"] });
@@ -197,6 +204,9 @@ function mountPlayer(root, Plotly, onPick = () => {}, onEdit = null) {
     update(next) {
       film = next;
       editor.show(film);
+      player.setAttribute("aria-label", film.name);
+      find(".transport").dataset.cursor = film.cursor ?? "";
+      bar.render();
       waiting.textContent = film.waiting ?? "";
       player.setAttribute("aria-busy", film.waiting ? "true" : "false");
       graph.setAttribute("aria-label", film.about ?? "");
@@ -206,7 +216,7 @@ function mountPlayer(root, Plotly, onPick = () => {}, onEdit = null) {
       // The first thing that can be played is at hand: space plays it, unless the viewer is at something else.
       if (!offered && film.frames.length > 1) {
         offered = true;
-        if (document.activeElement === document.body) find('[data-go="play"]').focus({ preventScroll: true });
+        if (document.activeElement === document.body && bar.leads()) find('[data-go="play"]').focus({ preventScroll: true });
       }
       return draw();
     },
@@ -214,7 +224,7 @@ function mountPlayer(root, Plotly, onPick = () => {}, onEdit = null) {
     destroy() {
       gone = true;
       editor.destroy();
-      stopBar();
+      bar.destroy();
       steps.disconnect();
       watch.disconnect();
       window.removeEventListener("resize", draw);

@@ -30,6 +30,9 @@ class Film:
     picks: str = ""  # the subplot, as "xy", on which a click is handed on as its place
     panels: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # name -> x axes: what can be printed alone
     edits: Mapping[str, Any] | None = None  # what can be taken hold of there: density_lab/editing.py
+    name: str = "Player"  # what a screen reader calls it; of several players on a page each has its own
+    cursor: str = ""  # players of one page with the same word here step together
+    counts: list[str] | None = None  # what the bar's counter says at each frame, where that is not "step k / T"
 
     def as_data(self) -> dict[str, Any]:
         """Plain values: what mountPlayer's `update` takes."""
@@ -44,6 +47,9 @@ class Film:
             "more": self.more,
             "picks": self.picks,
             "edits": self.edits,
+            "name": self.name,
+            "cursor": self.cursor,
+            "counts": self.counts,
         }
         for name, layout in (("narrow", self.narrow), ("large", self.large)):
             if layout is not None:

@@ -1,12 +1,14 @@
 /* The transport bar: drives the frames of a Plotly figure on the page, without asking a server.
  *
- * mountTransport(root, findGraph) -> cleanup
+ * mountTransport(root, findGraph, { Plotly, words }) -> { render(), leads(), destroy() }
  *   root       an element or shadow root that holds the bar of player.html
  *   findGraph  () => the figure's graph div, or null while there is none
+ *   words      (step, last) => what the counter says
  *
- * Frame k is named "k"; the figure says in layout.meta.step which one it shows.
+ * Frame k is named "k"; the figure says in layout.meta.step which one it shows. Bars of one page whose data-cursor is the same
+ * move together: a step of one is a step of all, and they play as one.
  */
-function mountTransport(root, findGraph) {
+function mountTransport(root, findGraph, { Plotly, words = (step, last) => `step ${step} / ${last}` }) {
   const find = (selector) => root.querySelector(selector);
   const bar = find(".transport"), range = find("input"), counter = find("output"), speed = find("select");
   const play = find('[data-go="play"]'), figure = find(".player-figure");
@@ -17,6 +19,7 @@ function mountTransport(root, findGraph) {
   let wished = -1; // the step that the viewer asked for, which a figure that has fewer cannot show; Infinity for the last
   let drawing = false;
   let timer = null;
+  let elsewhere = false; // whether another bar of the same cursor plays
 
   const frameCount = () => graph?._transitionData?._frames?.length ?? 0; // Plotly has no public count of frames
   const patience = () => new Promise((done) => setTimeout(done, 1000));
@@ -30,26 +33,27 @@ function mountTransport(root, findGraph) {
     range.max = Math.max(last, 0);
     range.value = Math.max(step, 0);
     range.disabled = last < 1;
-    counter.textContent = none ? "step – / –" : `step ${step} / ${last}`;
+    counter.textContent = none ? "step – / –" : words(step, last);
     range.setAttribute("aria-valuetext", counter.textContent);
     for (const name of ["first", "back"]) able(find(`[data-go="${name}"]`), step > 0);
     for (const name of ["forward", "last"]) able(find(`[data-go="${name}"]`), !none && step < last);
     able(play, last > 0);
-    play.classList.toggle("playing", timer !== null);
-    play.setAttribute("aria-label", timer !== null ? "Pause" : "Play");
+    const playing = timer !== null || elsewhere;
+    play.classList.toggle("playing", playing);
+    play.setAttribute("aria-label", playing ? "Pause" : "Play");
     bar.dataset.step = step;
     bar.dataset.last = last;
   }
 
   // One drawing at a time: while one is under way only the newest wish is kept, so fast scrubbing never queues up.
   async function draw() {
-    if (drawing || !graph || !window.Plotly) return;
+    if (drawing || !graph) return;
     drawing = true;
     try {
       while (graph?.isConnected && step >= 0 && step <= last && shown() !== step) {
         const wanted = step, target = graph;
         // A figure that is replaced in the middle of it can leave Plotly's promise open for ever: hence the time limit.
-        await Promise.race([window.Plotly.animate(target, [String(wanted)], jump), patience()]);
+        await Promise.race([Plotly.animate(target, [String(wanted)], jump), patience()]);
         if (target === graph && shown() !== wanted) break; // the figure does not say its step: do not try for ever
       }
     } catch {
@@ -59,32 +63,55 @@ function mountTransport(root, findGraph) {
     }
   }
 
-  function show(wanted) {
-    if (last < 0) return;
+  function stand(wanted) {
     step = Math.min(Math.max(wanted, 0), last);
     wished = step === last && last > 0 ? Infinity : step;
     render();
     draw();
   }
 
+  function show(wanted) {
+    if (last < 0) return;
+    elsewhere = false;
+    stand(wanted);
+    tell();
+  }
+
+  function tell() {
+    if (!bar.dataset.cursor) return;
+    document.dispatchEvent(new CustomEvent("pursamere-step", { detail: { bar, step, playing: timer !== null } }));
+  }
+
+  function hear({ detail }) {
+    if (detail.bar === bar || !bar.dataset.cursor || detail.bar.dataset.cursor !== bar.dataset.cursor || last < 0) return;
+    clearTimeout(timer);
+    timer = null;
+    elsewhere = detail.playing;
+    stand(detail.step);
+  }
+
   function pause() {
     clearTimeout(timer);
     timer = null;
+    elsewhere = false;
     render();
+    tell();
   }
 
   function tick() {
     show(step + 1);
     timer = step < last ? setTimeout(tick, Number(speed.value)) : null;
     render();
+    tell();
   }
 
   function toggle() {
-    if (timer !== null) return pause();
+    if (timer !== null || elsewhere) return pause();
     if (last < 1) return;
     if (step >= last) show(0);
     timer = setTimeout(tick, Number(speed.value));
     render();
+    tell();
   }
 
   const actions = {
@@ -100,6 +127,14 @@ function mountTransport(root, findGraph) {
     actions[name]();
   }
 
+  /* Where the bars of the same cursor stand, if there are any. */
+  function together() {
+    if (!bar.dataset.cursor) return null;
+    const others = [...document.querySelectorAll(`.transport[data-cursor="${bar.dataset.cursor}"]`)];
+    const other = others.find((found) => found !== bar && Number(found.dataset.step) >= 0);
+    return other ? Number(other.dataset.step) : null;
+  }
+
   // A rerun may bring another figure. Who watches the last step goes on watching the last step; any other step is kept,
   // or clamped where the new figure is shorter.
   function follow() {
@@ -113,13 +148,26 @@ function mountTransport(root, findGraph) {
     if (changed) {
       graph = found;
       last = frameCount() - 1;
-      if (wished < 0) wished = Number.isInteger(shown()) ? shown() : last;
+      if (wished < 0) wished = together() ?? (Number.isInteger(shown()) ? shown() : last);
       if (step < 0 && wished === last && last > 0) wished = Infinity;
       step = Math.min(wished, last);
-      if (step >= last) pause();
+      if (step >= last && timer !== null) pause();
       render();
     }
     draw();
+  }
+
+  /* Of several players on a page the keys go to the one that has the focus, else to the one last used, else to the first. */
+  function leads() {
+    const player = bar.closest(".player");
+    if (player.dataset.keys === "focus") return player.contains(document.activeElement); // a host with keys of its own
+    const all = [...document.querySelectorAll(".player")];
+    return player === (all.find((one) => one.contains(document.activeElement)) ?? all.find((one) => "used" in one.dataset) ?? all[0]);
+  }
+
+  function use() {
+    for (const one of document.querySelectorAll(".player[data-used]")) delete one.dataset.used;
+    bar.closest(".player").dataset.used = "";
   }
 
   const keys = { ArrowLeft: "back", ArrowRight: "forward", Home: "first", End: "last", " ": "play" };
@@ -128,7 +176,7 @@ function mountTransport(root, findGraph) {
 
   function onKey(event) {
     const name = keys[event.key];
-    if (!name || event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey) return;
+    if (!name || event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey || !leads()) return;
     const path = event.composedPath();
     const focus = path[0] instanceof Element ? path[0] : document.body;
     const alone = bar.closest(".presenting") && focus === document.body;
@@ -156,6 +204,8 @@ function mountTransport(root, findGraph) {
     show(wanted);
   }
 
+  bar.closest(".player").addEventListener("pointerdown", use);
+  document.addEventListener("pursamere-step", hear);
   bar.addEventListener("click", onClick);
   range.addEventListener("input", onSlide);
   document.addEventListener("keydown", onKey);
@@ -163,11 +213,16 @@ function mountTransport(root, findGraph) {
   render();
   follow();
 
-  return function cleanup() {
-    clearInterval(watch);
-    clearTimeout(timer);
-    document.removeEventListener("keydown", onKey);
-    bar.removeEventListener("click", onClick);
-    range.removeEventListener("input", onSlide);
+  return {
+    render,
+    leads,
+    destroy() {
+      clearInterval(watch);
+      clearTimeout(timer);
+      document.removeEventListener("keydown", onKey);
+      document.removeEventListener("pursamere-step", hear);
+      bar.removeEventListener("click", onClick);
+      range.removeEventListener("input", onSlide);
+    },
   };
 }

@@ -12,11 +12,10 @@ from scipy.optimize import brentq
 from pursamere_viz import DensityScenario, run_density, wording
 from pursamere_viz.analysis.sigma_sweep import log_spaced, sigma_sweep
 from pursamere_viz.densities.presets import PRESETS, PRESETS_1D
-from pursamere_viz.figures import density_film, density_lab, density_marks, sigma_sweep_figure, to_html
+from pursamere_viz.figures import density_film, density_lab, density_marks, sigma_sweep_figure, sweep_film, to_html
 from pursamere_viz.figures.density_lab.figure import CHARTS, LOOKS, SHORT, SIDE, widths
 from pursamere_viz.figures.density_lab.film import WIDTH
 from pursamere_viz.figures.density_lab.layers import layer_traces
-from pursamere_viz.figures.density_lab.plane import GRID, density_plane
 from pursamere_viz.labs.density_run import coinciding, follow
 from pursamere_viz.labs.density_scenario import LAYERS
 from pursamere_viz.labs.glossary import GLOSSARY
@@ -90,12 +89,6 @@ def test_contours_show_the_maps(run):
     assert ("log10" in contour.name) == bool(log)
 
 
-def test_the_notebooks_plane_has_places_to_click(run):
-    targets = density_plane(run).data[-1]
-    assert targets.name == "start here" and len(targets.x) == GRID**2
-    assert targets.marker.opacity == 0 and targets.hoverinfo != "skip"
-
-
 def test_nothing_on_the_plane_hovers_over_a_click(figure):
     assert all(trace.hoverinfo == "skip" for trace in figure.data if trace.xaxis in (None, "x"))
 
@@ -160,9 +153,15 @@ def test_minima_and_modes_on_the_line_are_where_theory_puts_them(line):
 
 
 def test_sweep_on_the_line_has_a_frame_a_sigma_with_its_minima(line):
-    figure = sigma_sweep_figure(line)
-    assert [frame.name for frame in figure.frames] == ["0", "1", "2"]
-    assert [step.label for step in figure.layout.sliders[0].steps] == ["0.6", "0.98", "1.2"]
+    film = sweep_film(line)
+    figure = film.figure
+    assert [frame.name for frame in figure.frames] == ["0", "1", "2"] and not figure.layout.sliders
+    assert film.counts == ["σ 0.6", "σ 0.98", "σ 1.2"] and [row[0] for row in film.table[1]] == ["0.6", "0.98", "1.2"]
+    assert [text.partition(": ")[2] for text in film.said] == [
+        "2 minima of the error, 2 modes of p smoothed.",
+        "2 minima of the error, 1 mode (before: 2) of p smoothed.",
+        "1 minimum (before: 2) of the error, 1 mode of p smoothed.",
+    ]
     for step, part in enumerate(line.slices):
         [minima] = [p for trace, p in moving(figure, step) if trace.name == "minimum of the error"]
         assert sorted(minima.x) == pytest.approx(sorted(part.minimisers.points[:, 0].tolist()))

@@ -3,6 +3,7 @@
 import base64
 import io
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ import torch
 from PIL import Image
 
 from pursamere_viz.figures import Film, gallery, image_lab, surface, to_html
+from pursamere_viz.figures.image_lab.surface import first_camera
 
 
 def test_every_image_is_a_picture_with_its_own_pixels_and_words():
@@ -48,16 +50,33 @@ def test_headings_stand_over_their_columns_and_no_caption_below_the_images():
 
 def test_surface_carries_the_path_just_above_its_error(make_run):
     run = make_run()
-    sheet, walk, ends = surface(run).data
-    assert np.allclose(np.array(sheet.z), run.landscape.values.numpy(), rtol=1e-3)
+    figure = surface(run)
+    sheet, walk, rest, here, ends = figure.data
+    coarse = sheet.z[:: (len(sheet.z) - 1) // 12, :: (len(sheet.z) - 1) // 12]
+    assert np.allclose(coarse, run.landscape.values.numpy(), rtol=1e-3)
+    assert sheet.surfacecolor.min() == 0 and sheet.surfacecolor.max() == 1  # two classes
     path = run.landscape.plane.coordinates(run.trajectory.points[:, 0])
     assert np.allclose(np.array(walk.x), path[:, 0].numpy(), atol=1e-4)
     lifted = np.array(walk.z) - run.metrics.error[:, 0].numpy()
     span = float(run.landscape.values.max() - run.landscape.values.min())
     assert (lifted > 0).all()
     assert (lifted < 0.05 * span).all()
-    assert ends.z[1] == pytest.approx(walk.z[-1], abs=1e-3)
+    assert ends.z[1] == pytest.approx(walk.z[-1], abs=1e-3) and list(here.z) == list(rest.z) == [walk.z[-1]]
+    frame = figure.frames[2]
+    walked, rest, ring = frame.data
+    assert list(walked.z) == list(walk.z[:3]) and list(rest.x) == list(walk.x[2:]) and list(ring.x) == [walk.x[2]]
     json.loads(surface(make_run(decades=4.0, steps=0)).to_json())
+
+
+def test_the_first_camera_sees_the_path_and_not_the_back_of_a_hill():
+    a = torch.linspace(-1, 1, 41)
+    hill = 2 * torch.exp(-((a[None, :] + 0.1) ** 2) * 12).expand(41, 41)  # a ridge along b, at a = -.1
+    land = SimpleNamespace(a=a, b=a)
+    path = torch.stack([torch.full((9,), 0.5), torch.linspace(-0.6, 0.6, 9), torch.full((9,), 0.1)], 1)
+    eye = first_camera(land, hill, path, (1.2, 1.2, 0.8))["eye"]
+    assert eye["x"] > abs(eye["y"]) and eye["z"] > 0  # from the path's own side, across it
+    mirrored = first_camera(land, hill.flip(1), path * torch.tensor([-1.0, 1, 1]), (1.2, 1.2, 0.8))["eye"]
+    assert mirrored["x"] < -abs(mirrored["y"])
 
 
 def test_page_stands_alone_and_escapes_its_words(make_run):

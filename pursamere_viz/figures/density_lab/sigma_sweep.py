@@ -10,28 +10,70 @@ from plotly.subplots import make_subplots
 
 from pursamere_viz.figures import theme
 from pursamere_viz.figures.density_lab.layers import BLACK, WHITE, packed
-from pursamere_viz.figures.layers import Layer, add_layers, add_slider
+from pursamere_viz.figures.layers import Layer, add_layers
+from pursamere_viz.figures.player import Film, stacked
 
 if TYPE_CHECKING:
     from pursamere_viz.analysis.sigma_sweep import SigmaSweep
 
-HEIGHT = 480  # px
+HEIGHT = 520  # px
+NARROW_HEIGHT = 900  # px
+ROWS = ((70, 340), (500, 330))  # px from the top to each panel, and how high it is, where they are stacked
 ERROR, MODE = theme.VERMILLION, theme.BLUE
 
 
+def sweep_film(sweep: SigmaSweep) -> Film:
+    """The sweep for the player: one step a noise level."""
+    figure = sigma_sweep_figure(sweep)
+    narrow = stacked(figure, NARROW_HEIGHT, dict(zip((("x", "y"), ("x2", "y2")), ROWS, strict=True)), right=16, left=50)
+    narrow.legend.update(y=1, yanchor="top")
+    about = "Minima of the error and modes of the smoothed density as sigma grows."
+    counts = [f"σ {theme.short(part.sigma)}" for part in sweep.slices]
+    return Film(
+        figure, sentences(sweep), about, table(sweep), narrow=narrow, name="Player of the noise levels", counts=counts
+    )
+
+
+def sentences(sweep: SigmaSweep) -> list[str]:
+    """How many minima and modes there are at each noise level, and what has merged or come since the one before."""
+    said = []
+    for k, part in enumerate(sweep.slices):
+        now = part, sweep.slices[max(k - 1, 0)]
+        minima, before = (len(each.minimisers.points) for each in now)
+        modes, modes_before = (len(each.modes.points) for each in now)
+        text = f"σ {theme.short(part.sigma)}: {counted(minima, before, 'minimum', 'minima')} of the error"
+        text += f", {counted(modes, modes_before, 'mode', 'modes')} of p smoothed"
+        said.append(text + ("." if part.minimisers.certified else "; the minima are not certified."))
+    return said
+
+
+def counted(now: int, before: int, one: str, many: str) -> str:
+    """A number, and the number before where that was another: "2 modes (before: 3)"."""
+    return f"{now} {one if now == 1 else many}" + (f" (before: {before})" if now != before else "")
+
+
+def table(sweep: SigmaSweep) -> tuple[list[str], list[list[str]]]:
+    """Where the minima and the modes are at each noise level."""
+
+    def places(points: torch.Tensor) -> str:
+        return "; ".join(", ".join(f"{value:.3f}" for value in point) for point in points.tolist())
+
+    head = ["sigma", "minima of the error", "modes of p smoothed", "certified"]
+    rows = []
+    for part in sweep.slices:
+        sure = "yes" if part.minimisers.certified else "no"
+        rows.append([theme.short(part.sigma), places(part.minimisers.points), places(part.modes.points), sure])
+    return head, rows
+
+
 def sigma_sweep_figure(sweep: SigmaSweep) -> go.Figure:
-    """One frame a noise level, with its own slider and play: the picture at that sigma, and what became of minima and modes."""
+    """One frame a noise level: the picture at that sigma, and what became of minima and modes; at rest it shows the last."""
     figure = make_subplots(rows=1, cols=2, column_widths=[0.56, 0.44], horizontal_spacing=0.09)
     figure.update_layout(**theme.base_layout(HEIGHT), margin={"l": 8, "r": 16, "t": 60, "b": 50, "pad": 0})
     picture = line_layers(sweep) if len(sweep.axes) == 1 else plane_layers(sweep)
     history = position_layers(sweep) if len(sweep.axes) == 1 else count_layers(sweep)
     add_layers(figure, [*picture, *history, cursor_layer(sweep)], len(sweep.slices) - 1)
     style(figure, sweep)
-    add_slider(figure)
-    slider = figure.layout.sliders[0]
-    for step, part in zip(slider.steps, sweep.slices, strict=True):
-        step.label = theme.short(part.sigma)
-    slider.currentvalue.prefix = "sigma "
     return figure
 
 

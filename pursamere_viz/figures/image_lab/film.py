@@ -28,6 +28,7 @@ PANELS = {
     "mode": ("x8",),
     "confidence": ("x9",),
 }
+CURSOR = "image_lab"  # of the figure and of the surface
 NARROW_HEIGHT = 1640  # px
 RIGHT = 28  # px right of the charts
 WIDTH = 290  # px between them on a telephone, about
@@ -36,11 +37,13 @@ ROWS = ((30, 150), (250, 150), (480, 330), (880, 140), (1070, 140), (1260, 140),
 
 
 def image_film(run: Run) -> Film:
-    """A run, finished or under way, for the player."""
+    """A run, finished or under way, for the player; with the surface of the same page it has one cursor."""
     figure = image_lab(run, slider=False)
     waiting = WAITING[run.missing[0]] if run.missing else ""
     layouts = {"narrow": _narrow(figure), "large": _large(figure)}
-    return Film(figure, sentences(run), headline_text(run), table(run), **layouts, waiting=waiting, panels=PANELS)
+    return Film(
+        figure, sentences(run), headline_text(run), table(run), **layouts, waiting=waiting, panels=PANELS, cursor=CURSOR
+    )
 
 
 def _large(figure: go.Figure) -> go.Layout:
