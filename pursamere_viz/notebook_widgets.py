@@ -75,7 +75,7 @@ class Player(AnyWidget):
     _css = _css + _COLOURS
     film = Dict().tag(sync=True)
     still = Unicode().tag(sync=True)
-    place = List().tag(sync=True)
+    place: List[float] = List().tag(sync=True)
 
     def __init__(self, film: Film) -> None:
         super().__init__(film=film.as_data())
@@ -92,9 +92,11 @@ class Player(AnyWidget):
         self.still = f"data:image/png;base64,{drawn}"
         return drawn
 
-    def _repr_mimebundle_(self, **how: Any) -> dict[str, Any]:
+    def _repr_mimebundle_(self, **how: Any) -> tuple[dict[str, Any], dict[str, Any]]:
         """With a picture for where no widget can be shown: an exported notebook, GitHub."""
-        return {"image/png": self.picture()} | super()._repr_mimebundle_(**how)
+        picture = {"image/png": self.picture()}
+        data, about = super()._repr_mimebundle_(**how) or ({}, {})
+        return picture | data, about
 
     def _asked(self, _widget: Any, message: dict[str, Any], _buffers: Any) -> None:
         if message.get("kind") == "plotly":
@@ -120,7 +122,8 @@ class Explorer(VBox):
 
     def _repr_mimebundle_(self, **how: Any) -> dict[str, Any]:
         """With a picture for where no widget can be shown."""
-        return {"image/png": self.player.picture()} | super()._repr_mimebundle_(**how)
+        bundle: dict[str, Any] = super()._repr_mimebundle_(**how)
+        return {"image/png": self.player.picture()} | bundle
 
     def start_at(self, x: float, y: float) -> None:
         """Move the start, as a click does."""

@@ -20,6 +20,7 @@ function mountPlayer(root, Plotly, onPick = () => {}, onEdit = null) {
   let inked = {}; // the film's figure in the page's colours, and in which
   let drawing = false, again = false, gone = false;
   let offered = false; // whether Play has had the focus
+  let camera = null; // of a surface, once the viewer has turned it
   let spoken = 0; // when the live region last spoke
 
   const step = () => Math.max(Number(find(".transport").dataset.step ?? 0), 0);
@@ -78,6 +79,7 @@ function mountPlayer(root, Plotly, onPick = () => {}, onEdit = null) {
     const frame = film.frames[Math.min(wanted, film.frames.length - 1)];
     frame?.data.forEach((change, k) => Object.assign(data[frame.traces[k]], change));
     const layout = clone((narrow && figure().narrow) || (presenting() && figure().large) || figure().layout);
+    if (camera && layout.scene) layout.scene.camera = camera;
     layout.width = graph.clientWidth;
     layout.font = { ...layout.font, family: getComputedStyle(player).fontFamily };
     if (!narrow) layout.height = height();
@@ -95,6 +97,13 @@ function mountPlayer(root, Plotly, onPick = () => {}, onEdit = null) {
     for (const layer of graph.querySelectorAll(".main-svg")) layer.setAttribute("viewBox", `0 0 ${width} ${height}`);
   }
 
+  /* A surface stays as the viewer has turned it; Plotly would draw it as the layout first said. */
+  function keepCamera() {
+    const now = graph._fullLayout?.scene?._scene?.getCamera(), given = graph.layout?.scene?.camera; // no public way to ask
+    if (!now || !given || ["x", "y", "z"].every((axis) => Math.abs(now.eye[axis] - given.eye[axis]) < 1e-6)) return;
+    camera = graph.layout.scene.camera = clone(now);
+  }
+
   async function draw() {
     if (!film || gone) return;
     again = true;
@@ -103,6 +112,7 @@ function mountPlayer(root, Plotly, onPick = () => {}, onEdit = null) {
     try {
       while (again && !gone) {
         again = false;
+        keepCamera();
         if (graph.clientWidth > 0) {
           await Plotly.react(graph, at(step()));
           fitPaper();
@@ -188,7 +198,7 @@ function mountPlayer(root, Plotly, onPick = () => {}, onEdit = null) {
     if (now !== size) { size = now; draw(); }
   });
   const words = (at, last) => film?.counts?.[at] ?? `step ${at} / ${last}`;
-  const bar = mountTransport(root, () => (graph._transitionData?._frames?.length ? graph : null), { Plotly, words });
+  const bar = mountTransport(root, () => (graph._transitionData?._frames?.length ? graph : null), { Plotly, words, before: keepCamera });
   const editor = mountEditor(player, graph, { step, say, onEdit });
   const steps = new MutationObserver(() => say());
   steps.observe(find(".transport"), { attributes: true, attributeFilter: ["data-step"] });

@@ -1,14 +1,15 @@
 /* The transport bar: drives the frames of a Plotly figure on the page, without asking a server.
  *
- * mountTransport(root, findGraph, { Plotly, words }) -> { render(), leads(), destroy() }
+ * mountTransport(root, findGraph, { Plotly, before, words }) -> { render(), leads(), destroy() }
  *   root       an element or shadow root that holds the bar of player.html
  *   findGraph  () => the figure's graph div, or null while there is none
+ *   before     called before a step is drawn
  *   words      (step, last) => what the counter says
  *
  * Frame k is named "k"; the figure says in layout.meta.step which one it shows. Bars of one page whose data-cursor is the same
  * move together: a step of one is a step of all, and they play as one.
  */
-function mountTransport(root, findGraph, { Plotly, words = (step, last) => `step ${step} / ${last}` }) {
+function mountTransport(root, findGraph, { Plotly, before, words }) {
   const find = (selector) => root.querySelector(selector);
   const bar = find(".transport"), range = find("input"), counter = find("output"), speed = find("select");
   const play = find('[data-go="play"]'), figure = find(".player-figure");
@@ -52,6 +53,7 @@ function mountTransport(root, findGraph, { Plotly, words = (step, last) => `step
     try {
       while (graph?.isConnected && step >= 0 && step <= last && shown() !== step) {
         const wanted = step, target = graph;
+        before();
         // A figure that is replaced in the middle of it can leave Plotly's promise open for ever: hence the time limit.
         await Promise.race([Plotly.animate(target, [String(wanted)], jump), patience()]);
         if (target === graph && shown() !== wanted) break; // the figure does not say its step: do not try for ever

@@ -1,11 +1,13 @@
 """The live view of notebook 03 in a real JupyterLab: what is drawn is what the sliders and the sentence say."""
 
+import base64
 import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import nbformat
+import numpy as np
 import pytest
 
 from pursamere_viz import PRESETS
@@ -27,21 +29,29 @@ IDLE = """() => {
     const session = window.jupyterapp?.shell.currentWidget?.sessionContext?.session;
     return session?.kernel?.status === 'idle';
 }"""
-PICTURE = ".jp-OutputArea .js-plotly-plot"
+PICTURE = ".jp-OutputArea .player .js-plotly-plot"
 # What Plotly holds and has drawn: the map, the last point of each path, the start; and what the page says beside it.
 SHOWN = """() => {
-    const figure = document.querySelector('.jp-OutputArea .js-plotly-plot');
+    const figure = document.querySelector('.jp-OutputArea .player .js-plotly-plot');
     const texts = selector => [...document.querySelectorAll(selector)].map(element => element.innerText);
-    const paths = figure.data.filter(trace => trace.mode === 'lines' && trace.legendgroup);
+    const paths = figure.data.filter(trace => trace.mode === 'lines' && trace.legendgroup && trace.line.width < 2);
     const start = figure.data.find(trace => trace.name === 'start');
     return {
         lines: [...figure.querySelectorAll('.contourlevel path')].map(path => path.getAttribute('d')).join(),
-        heights: Array.from(figure.data[0].z, row => Array.from(row)).flat(),
+        heights: figure.calcdata[0][0].z.map(row => Array.from(row)).flat(),
+        step: document.querySelector('.jp-OutputArea .transport').dataset.step,
         ends: paths.map(trace => [trace.x.at(-1), trace.y.at(-1)]),
         start: [start.x[0], start.y[0]],
         readouts: texts('.widget-readout').map(text => Number(text.replace('−', '-'))),
         said: texts('.widget-html-content').join(),
     };
+}"""
+
+LIGHT_ON_DARK = """() => {
+    const light = colour => colour.match(/[0-9.]+/g).slice(0, 3).every(part => part > 180);
+    const player = document.querySelector('.jp-OutputArea .player'), { color, backgroundColor } = getComputedStyle(player);
+    const words = [...player.querySelectorAll('.player-figure text')].map(text => getComputedStyle(text).fill);
+    return light(color) && !light(backgroundColor) && words.length > 10 && words.every(light);
 }"""
 
 
@@ -104,14 +114,16 @@ def is_consistent(shown: dict) -> None:
     x, y, sigma = shown["readouts"]
     fresh = explore(PRESETS["triangle"].density, sigma=sigma, start_x=x, start_y=y, radius=3.0, steps=60)
     assert shown["start"] == pytest.approx([x, y])
-    assert shown["heights"] == pytest.approx(fresh.figure.data[0].z.ravel().tolist(), rel=1e-5)
+    packed = fresh.player.film["figure"]["data"][0]["z"]
+    heights = np.frombuffer(base64.b64decode(packed["bdata"]), packed["dtype"])
+    assert shown["heights"] == pytest.approx(heights.tolist(), rel=1e-5)
     said = [[float(v) for v in end] for end in re.findall(r"ends at \((-?[\d.]+), (-?[\d.]+)\)", shown["said"])]
     assert len(said) == 2 and shown["ends"] == [pytest.approx(end, abs=6e-4) for end in said]
     assert shown["said"].replace("\n", "<br>") == fresh.found.value
 
 
 def test_the_live_view_shows_what_it_says(page) -> None:
-    """After "Restart and run all", after a reload with the kernel alive, after a click, and after a second reload."""
+    """After "Restart and run all", after a reload with the kernel alive, in the dark, after a click, and after a second reload."""
     page.evaluate("() => { jupyterapp.commands.execute('notebook:restart-run-all'); }")
     page.locator(".jp-Dialog button.jp-mod-accept").click()
     first = settled(page)
@@ -121,11 +133,17 @@ def test_the_live_view_shows_what_it_says(page) -> None:
     page.evaluate("async () => { await jupyterapp.commands.execute('docmanager:save'); }")
     assert reloaded(page) == first
 
+    page.evaluate("() => { jupyterapp.commands.execute('apputils:change-theme', { theme: 'JupyterLab Dark' }); }")
+    page.wait_for_function(LIGHT_ON_DARK)
+    page.locator('.jp-OutputArea [data-go="last"]').click()
+    page.wait_for_function("() => document.querySelector('.jp-OutputArea .player output').innerText === 'step 60 / 60'")
+
     box = page.locator(f"{PICTURE} .nsewdrag").first.bounding_box()
     page.mouse.click(box["x"] + 0.25 * box["width"], box["y"] + 0.3 * box["height"])
     page.wait_for_function("() => document.querySelector('.widget-readout').innerText !== '0.05'")
     clicked = settled(page)
     assert clicked["start"][0] < -0.5 and clicked["start"][1] > 0.5
     is_consistent(clicked)
+    assert clicked["step"] == "60"  # another start, the same step
 
-    assert reloaded(page) == clicked
+    assert reloaded(page) | {"step": "60"} == clicked

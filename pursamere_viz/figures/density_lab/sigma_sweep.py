@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import plotly.graph_objects as go
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from pursamere_viz.analysis.sigma_sweep import SigmaSweep
 
 HEIGHT = 520  # px
+LINES = 14  # of equal error
 NARROW_HEIGHT = 900  # px
 ROWS = ((70, 340), (500, 330))  # px from the top to each panel, and how high it is, where they are stacked
 ERROR, MODE = theme.VERMILLION, theme.BLUE
@@ -84,7 +86,7 @@ def line_layers(sweep: SigmaSweep) -> list[Layer]:
     def curve(name: str, colour: str, dash: str, title: str) -> Layer:
         def at(step: int) -> dict:
             values = getattr(sweep.slices[step], name)
-            return {"y": packed(values / values.max())}
+            return {"y": theme.numbers(values / values.max())}
 
         line = {"color": colour, "width": 3, "dash": dash}
         return Layer(go.Scatter(x=xs, mode="lines", line=line, name=title, hoverinfo="skip"), 1, 1, at)
@@ -112,11 +114,15 @@ def plane_layers(sweep: SigmaSweep) -> list[Layer]:
 
     def lines(step: int) -> dict:
         values = sweep.slices[step].error
-        return {"z": packed(values.log10() if theme.is_log(values.flatten().tolist()) else values)}
+        values = values.log10() if theme.is_log(values.flatten().tolist()) else values
+        low, high = (float(end) for end in values.aminmax())
+        size = (high - low) / LINES or 1.0
+        # Said anew for every sigma: Plotly keeps the levels that it once chose.
+        return {"z": theme.numbers(values), "contours": {"coloring": "lines", "start": low, "end": high, "size": size}}
 
     contour = go.Contour(
-        x=xs, y=ys, ncontours=14, showscale=False, hoverinfo="skip", line={"width": 1.5}, name="error",
-        colorscale=[[0, theme.GREY], [1, theme.GREY]], contours={"coloring": "lines"}, showlegend=True,
+        x=xs, y=ys, showscale=False, hoverinfo="skip", line={"width": 1.5}, name="error", showlegend=True,
+        colorscale=[[0, theme.GREY], [1, theme.GREY]],
     )  # fmt: skip
 
     def points(step: int, name: str) -> dict:
@@ -196,7 +202,8 @@ def style(figure: go.Figure, sweep: SigmaSweep) -> None:
     sigmas = torch.tensor([sweep.slices[0].sigma, sweep.slices[-1].sigma]).log10().tolist()
     figure.update_xaxes(type="log", range=sigmas, title_text="sigma", row=1, col=2)
     title = "place of minima and modes" if line else "how many"
-    figure.update_yaxes(range=heights(sweep), title_text=title, zeroline=False, row=1, col=2)
+    whole = {} if line else {"dtick": math.ceil(heights(sweep)[1] / 8)}  # counts have no halves
+    figure.update_yaxes(range=heights(sweep), title_text=title, zeroline=False, **whole, row=1, col=2)
     figure.update_xaxes(fixedrange=True, title_standoff=4, tickfont_size=theme.TEXT, title_font_size=theme.TEXT)
     figure.update_yaxes(fixedrange=True, title_standoff=4, tickfont_size=theme.TEXT, title_font_size=theme.TEXT)
     legend = {"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom", "bgcolor": theme.TRANSPARENT}

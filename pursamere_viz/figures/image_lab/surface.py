@@ -59,8 +59,7 @@ def surface(run: Run) -> go.Figure:
     titles = [f"{way}, L2" for way in ways(run)] + [name]
     camera = first_camera(land, values.cpu(), places, sides)
     look = scene(titles, sides) | {"camera": camera, "annotations": end_names(places)}
-    # One word for all runs: what the viewer has turned stays turned.
-    figure.update_layout(dragmode="orbit", scene=look, uirevision="camera")
+    figure.update_layout(dragmode="orbit", scene=look)
     return figure
 
 
