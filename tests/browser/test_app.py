@@ -213,3 +213,34 @@ def test_the_keyboard_alone_chooses_attacks_steps_and_downloads(browser, address
         page.keyboard.press("Enter")
     assert download.value.suggested_filename.endswith(".npz")
     page.close()
+
+
+def test_a_drawing_is_attacked_and_can_be_undone(browser, address) -> None:
+    page = browser.new_page(viewport={"width": 1280, "height": 800})
+    page.goto(f"{address}/?resolution=9&steps=2&attack_steps=2")
+    page.wait_for_selector(".js-plotly-plot .main-svg", timeout=60_000)
+    page.wait_for_selector(IDLE, timeout=60_000)
+    page.get_by_role("button", name="Draw").click()
+    canvas = page.get_by_role("img", name="Canvas: draw here with mouse, finger or pen")
+    canvas.wait_for(timeout=30_000)
+    page.wait_for_timeout(500)  # the popover opens with a movement
+    box = canvas.bounding_box()
+
+    def stroke(*points: tuple[float, float]) -> None:
+        places = [(box["x"] + x * box["width"], box["y"] + y * box["height"]) for x, y in points]
+        page.mouse.move(*places[0])
+        page.mouse.down()
+        for place in places[1:]:
+            page.mouse.move(*place, steps=5)
+        page.mouse.up()
+
+    drawn = "new URLSearchParams(location.search).get('pixels')"
+    stroke((0.3, 0.2), (0.3, 0.5), (0.7, 0.5))
+    page.wait_for_function(f"() => {drawn}", timeout=60_000)
+    corner = page.evaluate(drawn)
+    stroke((0.6, 0.3), (0.6, 0.8))
+    page.wait_for_function(f"before => {drawn} !== before", arg=corner, timeout=60_000)
+    page.wait_for_selector("h1 >> text=Your image, read as 4", timeout=60_000)
+    page.get_by_role("button", name="Undo").click()
+    page.wait_for_function(f"before => {drawn} === before", arg=corner, timeout=60_000)
+    page.close()

@@ -1,13 +1,16 @@
 """The player in a real Chromium: in the exported page and in a Streamlit app."""
 
+import dataclasses
+import json
 import runpy
 import shutil
 from pathlib import Path
 
 import pytest
+from plotly.offline import get_plotlyjs
 
 from pursamere_viz.benchmark.servers import serve
-from pursamere_viz.figures import to_html
+from pursamere_viz.figures import player_source, to_html
 
 pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 from playwright.sync_api import Page, expect, sync_playwright
@@ -326,3 +329,37 @@ def test_a_figure_redrawn_in_the_middle_of_a_step_does_not_freeze_the_bar(page, 
     is_at(page, 3)
     press(page, "ArrowRight")
     is_at(page, 4)
+
+
+def test_players_of_one_cursor_step_and_play_as_one(page, tmp_path):
+    html, css, js = player_source()
+    film = json.dumps(dataclasses.replace(make_film(steps=4), cursor="one").as_data()).replace("</", "<\\/")
+    body = f"<div id=a>{html}</div><div id=b>{html}</div><script>{get_plotlyjs()}</script><script>{js}"
+    body += f"const film = {film}; for (const id of 'ab') mountPlayer(document.getElementById(id), Plotly).update(film);</script>"
+    path = tmp_path / "two.html"
+    path.write_text(f"<!DOCTYPE html><meta charset=utf-8><style>{css}</style>{body}", "utf-8")
+    page.goto(path.as_uri())
+    first, second = page.locator("#a"), page.locator("#b")
+
+    def both_at(text: str) -> None:
+        for one in (first, second):
+            expect(one.locator("output")).to_have_text(text)
+
+    both_at("step 0 / 4")
+    second.locator('[data-go="forward"]').click()
+    both_at("step 1 / 4")
+    page.keyboard.press("ArrowRight")  # once, though both listen
+    both_at("step 2 / 4")
+    expect(second.locator(".player-live")).to_have_text("This is step 2.")
+    expect(first.locator(".player-live")).not_to_have_text("This is step 2.")  # one of them speaks
+    first.locator("select").select_option(label="slow")
+    first.locator('[data-go="first"]').click()
+    both_at("step 0 / 4")
+    first.locator('[data-go="play"]').click()
+    expect(second.locator('[data-go="play"]')).to_have_attribute("aria-label", "Pause")
+    both_at("step 1 / 4")
+    second.locator('[data-go="play"]').click()  # pauses what the other plays
+    expect(first.locator('[data-go="play"]')).to_have_attribute("aria-label", "Play")
+    at = first.locator("output").inner_text()
+    page.wait_for_timeout(1500)
+    both_at(at)
