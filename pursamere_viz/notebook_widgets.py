@@ -167,7 +167,8 @@ def _slider(name: str, value: float, low: float, high: float) -> FloatSlider:
 
 
 def _film(run: DensityRun) -> Film:
-    return density_film(run, _sentence(run).replace("<br>", "; "))
+    film = density_film(run, _sentence(run).replace("<br>", "; "))
+    return replace(film, edits=None)  # a click is the start, and the mixture stays the one that was given
 
 
 def _sentence(run: DensityRun) -> str:
