@@ -159,11 +159,11 @@ def check_playing(page: Page) -> None:
     page.locator(".player-figure").focus()
     press(page, "Home", " ")
     expect(button(page, "play")).to_have_attribute("aria-label", "Pause")
-    is_at(page, 1)
     press(page, " ")
     expect(button(page, "play")).to_have_attribute("aria-label", "Play")
+    step = int(page.locator(".transport").get_attribute("data-step"))  # a busy machine may have gone on meanwhile
     page.wait_for_timeout(1500)
-    is_at(page, 1)
+    is_at(page, step)
 
 
 def test_exported_page_has_the_whole_bar(page, export):

@@ -46,7 +46,7 @@ def measured(cells, path: Path, **how) -> list:
 @pytest.mark.slow
 def test_a_killed_evaluation_goes_on_where_it_stopped(small: Path) -> None:
     journal = small / "digits_evaluation.jsonl"
-    cells = plans.card_cells("digits", 6)[:6]
+    cells = list(plans.card_cells("digits", 6))[:6]
     steps = measure_cells(cells, journal)
     for _ in range(1 + 5):
         next(steps)

@@ -72,13 +72,14 @@ class Session:
         """Let the script run until nothing on the page is being computed any more."""
         begun = time.perf_counter()
         self._once(name)
-        while any(json.loads(film)["waiting"] for film in self._films()):
+        while any(film.get("waiting") for film in self._films()):
             self._once(None)
         self.waited.append(time.perf_counter() - begun)
 
-    def _films(self) -> list[str]:
-        """What the players of the page show."""
-        return [e.bidi_component.json for e in self.shown.values() if e.WhichOneof("type") == "bidi_component"]
+    def _films(self) -> list[dict[str, Any]]:
+        """What the components of the page show, its players among them."""
+        shown = [e.bidi_component.json for e in self.shown.values() if e.WhichOneof("type") == "bidi_component"]
+        return [json.loads(text) for text in shown if text]
 
     def _once(self, name: str | None) -> None:
         """One run of the script: take what it sends until it is done, a rerun of its own included."""
