@@ -156,22 +156,12 @@ def _text(flags: Tensor) -> str:
 
 
 @dataclass(frozen=True)
-class CellPiece:
-    """What is measured and kept at once: all attacks of a cell on a few of its images."""
+class ImagesOf:
+    """A few images of a cell, be it of attacks or of votes, and what they are measured with on the machine that asks."""
 
-    cell: Cell
+    cell: Any
     first: int
     last: int  # exclusive
-
-    def __str__(self) -> str:
-        cell = self.cell
-        under = f"{cell.attacks[0].partition(':')[2]}, {cell.norm} {cell.eps:g}" if cell.attacks else "no attack"
-        return f"{cell.title}, {under}"
-
-    @property
-    def kind(self) -> str:
-        """One row of a table under the same attacks takes equally long at every budget."""
-        return f"{self.cell.title} {self.cell.config} {' '.join(self.cell.attacks)}"
 
     @property
     def images(self) -> str:
@@ -183,15 +173,32 @@ class CellPiece:
         """The hashes of the weights on the machine that asks."""
         return load_defence_of(self.cell.config, "cpu")[1]
 
+    def made_of(self) -> dict[str, Any]:
+        """With which images, weights and libraries the machine that asks would measure it."""
+        return {"images": {"sha256": self.images}, "weights": {self.cell.title: self.weights}, "versions": versions()}
+
+
+@dataclass(frozen=True)
+class CellPiece(ImagesOf):
+    """What is measured and kept at once: all attacks of a cell on a few of its images."""
+
+    cell: Cell
+
+    def __str__(self) -> str:
+        cell = self.cell
+        under = f"{cell.attacks[0].partition(':')[2]}, {cell.norm} {cell.eps:g}" if cell.attacks else "no attack"
+        return f"{cell.title}, {under}"
+
+    @property
+    def kind(self) -> str:
+        """One row of a table under the same attacks takes equally long at every budget."""
+        return f"{self.cell.title} {self.cell.config} {' '.join(self.cell.attacks)}"
+
     def cost(self) -> float:
         """What it takes at most, in denoiser calls: an attack on what stands may find little that does."""
         calls = 0 if self.cell.bare else denoiser_calls(self.cell.config)
         attacks = sum(attack_cost(attack, calls) + calls + CLASSIFIER for _, attack, _ in self.cell.stages())
         return (self.last - self.first) * (calls + CLASSIFIER + attacks)
-
-    def made_of(self) -> dict[str, Any]:
-        """With which images, weights and libraries the machine that asks would measure it."""
-        return {"images": {"sha256": self.images}, "weights": {self.cell.title: self.weights}, "versions": versions()}
 
     def measure(self) -> list[dict[str, Any]]:
         """One line of the journal: every attack of the cell on its images."""

@@ -9,13 +9,12 @@ import torch
 from torch import Tensor
 
 from pursamere_viz.analysis.certificates import certify
-from pursamere_viz.data.loading import images_hash, load_images
+from pursamere_viz.data.loading import load_images
 from pursamere_viz.defences.building import load_defence_of
 from pursamere_viz.defences.config import DEFENDING, DefenceConfig
 from pursamere_viz.defences.registry import denoiser_calls
 from pursamere_viz.evaluation.accuracy import RobustAccuracy
-from pursamere_viz.evaluation.cells import Journal
-from pursamere_viz.evaluation.config import versions
+from pursamere_viz.evaluation.cells import ImagesOf, Journal
 from pursamere_viz.evaluation.engine import Advance, measure_pieces, workers
 from pursamere_viz.evaluation.pieces import CLASSIFIER
 from pursamere_viz.models.device import default_device
@@ -63,12 +62,10 @@ class Proven:
 
 
 @dataclass(frozen=True)
-class VotePiece:
+class VotePiece(ImagesOf):
     """What is measured and kept at once: the votes on a few images."""
 
     cell: Vote
-    first: int
-    last: int  # exclusive
 
     def __str__(self) -> str:
         return f"{self.cell.title}, votes under noise of {self.cell.sigma:g}"
@@ -78,24 +75,10 @@ class VotePiece:
         """Each row takes equally long for every vote."""
         return f"{self.cell.title} {self.cell.config} {self.cell.bare}"
 
-    @property
-    def images(self) -> str:
-        """The hash of its images on the machine that asks."""
-        return images_hash(self.cell.config.data_set, self.cell.split, slice(self.first, self.last))[:16]
-
-    @property
-    def weights(self) -> list[str]:
-        """The hashes of the weights on the machine that asks."""
-        return load_defence_of(self.cell.config, "cpu")[1]
-
     def cost(self) -> float:
         """What it takes, in denoiser calls."""
         calls = 0 if self.cell.bare else denoiser_calls(self.cell.config)
         return (self.last - self.first) * (self.cell.votes + self.cell.selection) * (calls + CLASSIFIER)
-
-    def made_of(self) -> dict[str, Any]:
-        """With which images, weights and libraries the machine that asks would measure it."""
-        return {"images": {"sha256": self.images}, "weights": {self.cell.title: self.weights}, "versions": versions()}
 
     def measure(self) -> list[dict[str, Any]]:
         """One line: the class proven, the votes for the class that was selected, and the radius of each image."""
