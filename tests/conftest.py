@@ -6,6 +6,7 @@ from torch import Tensor
 
 from pursamere_viz import GaussianMixture, NoiseRule, ReconstructionError, TweedieDenoiser
 from pursamere_viz.models import load_network
+from pursamere_viz.threads import use_threads
 
 
 @pytest.fixture(autouse=True)
@@ -13,6 +14,14 @@ def _on_the_cpu(monkeypatch):
     """A developer's GPU changes no result, and neither does what was kept before."""
     monkeypatch.setenv("PURSAMERE_DEVICE", "cpu")
     monkeypatch.setenv("PURSAMERE_CACHE", "")  # nothing is kept on disk, unless a test asks for it
+
+
+@pytest.fixture(autouse=True)
+def _the_same_threads_for_the_next():
+    """A command may take all cores for itself; the next test in this process starts with as many threads as this one."""
+    before = torch.get_num_threads()
+    yield
+    use_threads(before)
 
 
 @pytest.fixture(scope="session")
