@@ -35,6 +35,7 @@ def test_the_house_was_found():
     assert len(LIBRARY) > 20 and len(HOUSE) > len(LIBRARY)
 
 
+@pytest.mark.slow
 def test_importing_everything_loads_no_streamlit():
     modules = [".".join(p.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__") for p in LIBRARY]
     wanted = ", ".join(module for module in modules if not module.endswith("__main__"))
@@ -45,6 +46,7 @@ def test_importing_everything_loads_no_streamlit():
     assert answer.stdout.strip() == "[]"
 
 
+@pytest.mark.slow
 def test_importing_the_library_loads_no_plotly():
     program = "import sys, pursamere_viz; print(sorted({'plotly', 'ipywidgets'} & sys.modules.keys()))"
     answer = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120, check=True)

@@ -125,6 +125,7 @@ def test_a_click_moves_the_start(explorer):
     assert drawn_path(explorer)[0].tolist() == pytest.approx([0.52, -0.31])
 
 
+@pytest.mark.slow
 def test_where_no_widget_can_be_shown_there_is_a_picture(explorer):
     """What nbconvert and GitHub show of a notebook whose widgets' state is not kept."""
     bundle = explorer._repr_mimebundle_()
@@ -136,6 +137,7 @@ def test_where_no_widget_can_be_shown_there_is_a_picture(explorer):
     assert set(alone) == set(bundle)
 
 
+@pytest.mark.slow
 def test_maps_are_kept_while_only_the_start_moves(explorer):
     maps = explorer.run.maps
     explorer.start_at(-0.3, 1.1)
@@ -144,6 +146,7 @@ def test_maps_are_kept_while_only_the_start_moves(explorer):
     assert explorer.run.maps is not maps
 
 
+@pytest.mark.slow
 def test_every_slider_reaches_both_ends_of_the_window(explorer):
     for slider in (explorer.x, explorer.y, explorer.sigma):
         for value in (slider.min, slider.max):

@@ -81,6 +81,7 @@ def test_the_error_does_not_see_weights_and_prefers_the_narrow(make_error):
     assert (narrow - beside.density.means[0]).norm() < 0.1
 
 
+@pytest.mark.slow
 def test_a_start_that_runs_away_is_dropped(make_error):
     error = make_error(StudentT(3.0), 0.1, order=8)
     assert find_minimisers(error, column([1.5, 4.0])).points.item() == pytest.approx(0.0, abs=1e-8)

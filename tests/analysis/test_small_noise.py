@@ -84,6 +84,7 @@ def test_gumbel_study_reaches_its_limit_at_second_order():
     assert study.displacement_smoothed[-1].item() == pytest.approx(math.log(2), abs=2e-3)
 
 
+@pytest.mark.slow
 def test_gamma_study():
     study = small_noise_study(Gamma(5.0), SIGMAS, order=20)
     assert study.displacement[-1].item() == pytest.approx(2, abs=2e-3)

@@ -82,6 +82,7 @@ def disk(assets, tmp_path, monkeypatch) -> Path:
     compute.downloads.clear()
 
 
+@pytest.mark.slow
 def test_another_data_set_brings_its_own_defaults_and_drops_the_upload(open_app, disk) -> None:
     fill(disk, "mnist")
     pixels = pack_pixels(torch.full((1, 1, 8, 8), 0.5))
@@ -117,6 +118,7 @@ def test_a_test_image_that_the_source_lacks_is_one_sentence(open_app, disk) -> N
     assert not app.exception and not app.error
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["mnist", "cifar10"])
 def test_without_its_images_a_generated_one_stands_in_and_says_so(open_app, disk, name: str) -> None:
     app = open_app(data_set=name, **QUICK)
@@ -128,6 +130,7 @@ def test_without_its_images_a_generated_one_stands_in_and_says_so(open_app, disk
     assert headline(open_app(**url(app))) == headline(app)
 
 
+@pytest.mark.slow
 def test_a_link_to_an_absent_image_shows_a_generated_one_until_the_set_is_there(open_app, disk) -> None:
     app = open_app(data_set="mnist", image="33", **QUICK)
     [info] = app.info
@@ -138,6 +141,7 @@ def test_a_link_to_an_absent_image_shows_a_generated_one_until_the_set_is_there(
     assert not app.error and "generated" not in headline(app)
 
 
+@pytest.mark.slow
 def test_an_upload_needs_no_data_set(open_app, disk) -> None:
     pixels = pack_pixels(torch.rand(1, 3, 32, 32, generator=torch.Generator().manual_seed(0)))
     app = open_app(data_set="cifar10", pixels=pixels, **QUICK)
@@ -209,6 +213,7 @@ def begin(open_app, fetch: Fetch):
     return app
 
 
+@pytest.mark.slow
 def test_a_download_is_watched_by_all_and_ends_in_test_images(open_app, fetch) -> None:
     app = begin(open_app, fetch)
     assert not app.exception and "generated" in headline(app)  # the page is there meanwhile
@@ -223,6 +228,7 @@ def test_a_download_is_watched_by_all_and_ends_in_test_images(open_app, fetch) -
     assert "generated" not in headline(app)
 
 
+@pytest.mark.slow
 def test_a_failed_download_is_one_sentence_and_can_be_tried_again(open_app, fetch) -> None:
     fetch.failure = "MNIST could not be downloaded: no network; try again."
     app = begin(open_app, fetch)

@@ -62,6 +62,7 @@ def test_every_preset_has_a_page(open_lab, name: str) -> None:
     assert not any(escaped(chosen.story) in markdown.value for markdown in app.markdown)
 
 
+@pytest.mark.slow
 def test_the_url_is_the_state(open_lab) -> None:
     wanted = DensityScenario(
         preset="moons", start_x=-0.5, start_y=0.25, sigma=0.25, order=5, methods="error,tweedie", rho=0.2, radius=0.9, steps=4,
@@ -85,6 +86,7 @@ def test_every_layer_and_the_learned_model_are_drawn(open_lab) -> None:
     assert "learned from samples" in facts and "Basins" in facts and "Attack" in facts
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "value"),
     [("sigma", "0"), ("mixture", "-1,0,0,1,0,1,0"), ("layers", "x"), ("pictures", "3"), ("preset", "")],
@@ -96,6 +98,7 @@ def test_nonsense_in_the_url_is_ignored_with_a_notice(open_lab, name: str, value
     assert "Ignored" in warning.value and name not in app.query_params
 
 
+@pytest.mark.slow
 def test_an_edited_mixture_travels_in_the_url_and_can_be_left(open_lab) -> None:
     edited = "1,-1,0,0.2,0,0.2,0;2,1,0,0.2,0.05,0.3,1"
     app = open_lab(**QUICK, mixture=edited)
@@ -127,6 +130,7 @@ def test_what_is_dragged_is_taken_over_as_it_would_be_typed() -> None:
         density_controls.wished(DensityScenario(), wish | {"mixture": "1,0,0,1,2,1,0"})
 
 
+@pytest.mark.slow
 def test_the_two_pages_keep_their_own_state(open_app) -> None:
     app = open_app()
     app.slider(key="sigma").set_value(0.33).run()
@@ -143,6 +147,7 @@ def test_the_two_pages_keep_their_own_state(open_app) -> None:
     assert app.slider(key="density_sigma").value == 0.5 and url(app) == {"sigma": "0.5"}
 
 
+@pytest.mark.slow
 def test_reset_goes_back_to_the_start(open_lab) -> None:
     app = open_lab(**QUICK, sigma="0.5", layers="density")
     next(button for button in app.button if button.label == "Reset").click().run()

@@ -71,6 +71,7 @@ def test_every_example_runs_and_says_what_to_look_at(open_app, example: Example)
     assert app.selectbox(key="_example").value == example.title
 
 
+@pytest.mark.slow
 def test_an_example_that_was_changed_claims_nothing_and_can_be_had_back(open_app) -> None:
     app = open_app()
     title = EXAMPLES[0].title
@@ -82,6 +83,7 @@ def test_an_example_that_was_changed_claims_nothing_and_can_be_had_back(open_app
     assert said(app, f":small[**{escaped(title)}.**") and url(app) == {}
 
 
+@pytest.mark.slow
 def test_the_url_is_the_state(open_app) -> None:
     app = open_app(image="3", eps="12/255", sigma="0.25", mode="full", attack_steps="5", noise_seed="7")
     assert not app.exception and not app.warning
@@ -124,6 +126,7 @@ def test_nonsense_in_the_url_is_ignored_with_a_notice(open_app, name: str, value
     assert name not in app.query_params
 
 
+@pytest.mark.slow
 def test_reset_goes_back_to_the_start(open_app) -> None:
     app = open_app()
     first = headline(app)
@@ -134,6 +137,7 @@ def test_reset_goes_back_to_the_start(open_app) -> None:
     assert headline(app) == first and url(app) == {}
 
 
+@pytest.mark.slow
 def test_a_random_draw_is_in_the_url(open_app) -> None:
     app = open_app()
     seen = set()
@@ -143,6 +147,7 @@ def test_a_random_draw_is_in_the_url(open_app) -> None:
     assert len(seen) > 1
 
 
+@pytest.mark.slow
 def test_an_upload_is_shown_and_travels_in_the_url(open_app) -> None:
     picture = np.zeros((80, 80), np.uint8)
     picture[10:70, 35:45] = 255
@@ -162,6 +167,7 @@ def seven(paper: int, ink: int) -> np.ndarray:
     return picture
 
 
+@pytest.mark.slow
 def test_an_upload_that_is_dark_on_light_is_offered_swapped_with_both_readings(open_app) -> None:
     app = open_app(attack="none", resolution="9")
     app.file_uploader(key="_file_digits").set_value(("seven.png", png(seven(255, 0)), "image/png")).run()
@@ -197,6 +203,7 @@ def test_of_a_black_drawing_on_nothing_something_is_left(open_app) -> None:
     assert any("light and dark swapped" in info.value for info in app.info)
 
 
+@pytest.mark.slow
 def test_an_images_number_can_be_typed(open_app) -> None:
     pixels = pack_pixels(decode_image(png(seven(0, 255)), channels=1, size=8).image)
     app = open_app(pixels=pixels, label="4", attack="none", resolution="9")
@@ -235,6 +242,7 @@ def test_missing_or_damaged_weights_give_one_sentence(open_app, monkeypatch, tmp
         assert path.name in error.value and "python -m pursamere_viz train digits" in error.value
 
 
+@pytest.mark.slow
 def test_an_upload_without_a_class_is_not_called_by_one(open_app) -> None:
     pixels = pack_pixels(decode_image(png(np.full((8, 8), 128, np.uint8)), channels=1, size=8).image)
     app = open_app(pixels=pixels)
@@ -249,6 +257,7 @@ def compared(app):
     return pills
 
 
+@pytest.mark.slow
 def test_a_click_compares_and_the_same_click_again_does_not(open_app) -> None:
     app = open_app(steps="3", resolution="9", image="5", eps="38/255", radius="0.05")
     alone = headline(app)
@@ -263,6 +272,7 @@ def test_a_click_compares_and_the_same_click_again_does_not(open_app) -> None:
     assert headline(again) == alone and not [name for name in url(again) if name.startswith("b_")]
 
 
+@pytest.mark.slow
 def test_anything_can_differ_and_both_runs_are_then_held(open_app, monkeypatch) -> None:
     app = open_app(steps="3", resolution="9")
     compared(app).set_value("other").run()
@@ -293,6 +303,7 @@ def test_nonsense_about_the_second_run_is_ignored_with_a_notice(open_app) -> Non
     assert {name for name in url(app) if name.startswith("b_")} == {"b_rho"}
 
 
+@pytest.mark.slow
 def test_an_example_is_shown_alone(open_app) -> None:
     app = open_app(steps="3", resolution="9", b_rho="0.2")
     app.selectbox(key="_example").set_value(list(compute.examples())[1]).run()

@@ -1,8 +1,11 @@
 """Going from page to page, and back with the browser."""
 
+import pytest
+
 from state import image_lab
 
 
+@pytest.mark.slow
 def test_coming_back_with_parameters_in_the_url_restores_the_widgets(open_app) -> None:
     """The browser's Back: Streamlit has forgotten this page's widgets, and the URL names what was published before."""
     app = open_app(image="5")

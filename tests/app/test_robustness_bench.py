@@ -77,6 +77,7 @@ def links(app) -> list:
     return [block.proto for block in app.get("page_link") if "Open image" in block.proto.label]
 
 
+@pytest.mark.slow
 def test_without_a_run_it_says_so_and_offers_to_start_one(open_bench) -> None:
     app = open_bench(bundled=False)
     assert not app.exception and not app.error
@@ -97,6 +98,7 @@ def test_it_opens_on_the_bundled_run_with_its_checklist_table_and_images(open_be
     assert links(app)
 
 
+@pytest.mark.slow
 def test_what_is_chosen_is_in_the_url_and_a_link_brings_it_back(open_bench) -> None:
     app = open_bench()
     app.selectbox(key="bench_purifier").set_value("none").run()
@@ -110,6 +112,7 @@ def test_what_is_chosen_is_in_the_url_and_a_link_brings_it_back(open_bench) -> N
     assert again.selectbox(key="bench_under").value == "square-4" and again.selectbox(key="bench_budget").value == "0.3"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["run", "purifier", "budget", "under", "colour"])
 def test_nonsense_in_the_url_is_ignored_with_a_notice(open_bench, name: str) -> None:
     app = open_bench(**{name: "abacus"})
@@ -118,6 +121,7 @@ def test_nonsense_in_the_url_is_ignored_with_a_notice(open_bench, name: str) -> 
     assert "Ignored" in warning.value and name not in url(app)
 
 
+@pytest.mark.slow
 def test_every_purifier_and_diagnostic_is_drawn(open_bench) -> None:
     app = open_bench()
     for purifier in CONFIG.purifiers:
@@ -181,6 +185,7 @@ def test_a_small_run_is_measured_here(open_bench) -> None:
     assert len(held.held) == 18 and len(held.probes) == 1  # clean and two eps
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("values", "said"),
     [
@@ -206,6 +211,7 @@ def test_what_is_measured_here_is_what_the_shown_command_measures(open_bench, tm
     assert BenchResults.load(live().path).held == last.results.held
 
 
+@pytest.mark.slow
 def test_a_run_survives_a_reload_is_stopped_and_goes_on(open_bench) -> None:
     app = start(open_bench(bundled=False), **LONG)
     run = live()
@@ -255,6 +261,7 @@ def test_the_same_run_of_two_sessions_is_one_process_and_a_third_other_one_waits
     assert live().running and not first.running
 
 
+@pytest.mark.slow
 def test_other_sessions_are_answered_while_a_run_computes(open_bench) -> None:
     start(open_bench(bundled=False), **LONG)
     assert not compute._runs().computing.locked()
@@ -273,6 +280,7 @@ def test_a_process_that_dies_says_why_in_one_sentence(open_bench) -> None:
     assert live().failure == "RuntimeError: the disk is full"
 
 
+@pytest.mark.slow
 def test_a_run_ends_with_the_server(shelf) -> None:
     config = bench_reading.live_config("digits", ["shipped"], ["pgd-40:full"], "0.1", "linf", 100, 0)
     run = LiveRun(config, bench_reading.begin(config))

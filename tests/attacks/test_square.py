@@ -163,6 +163,7 @@ def test_a_long_run_hands_on_what_a_short_path_holds_and_its_progress_rises_to_o
     assert attack(model, x, y, config).path.shape[0] == 1 + len(kept_queries(250)) == 85
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("norm", ["linf", "l2"])
 def test_an_image_does_not_depend_on_its_batch(norm):
     shape = (3, 8, 8)

@@ -110,6 +110,7 @@ def test_a_start_is_no_noise_node_of_the_purifier_and_no_other_start():
     assert float(cosines.abs().max()) < 0.6  # of independent directions in 64 dimensions: .125 as a standard deviation
 
 
+@pytest.mark.slow
 def test_the_last_iterate_is_among_those_that_fresh_draws_rank(digits):
     """One lucky win early says little of a defence that draws anew: more images fall to fresh draws of the judge's."""
     classifier, x, y = digits

@@ -82,6 +82,7 @@ def test_two_threads_are_tried_beside_one_and_none_is_left_behind(monkeypatch) -
     assert torch.get_num_threads() == before
 
 
+@pytest.mark.slow
 def test_what_a_bench_run_gets_done_is_counted_and_its_bookkeeping_told(monkeypatch) -> None:
     small = BenchConfig(purifiers=("none",), attacks=("pgd-3:full",), images=5, batch=2)
     monkeypatch.setattr(bench_runs, "CONFIG", small)

@@ -42,6 +42,7 @@ def test_a_search_measures_each_defence_once_on_validation_images(small: Path) -
     assert search("digits") == []
 
 
+@pytest.mark.slow
 def test_worst_counts_what_no_attack_breaks(small: Path) -> None:
     search("digits")
     config = DefenceConfig()
@@ -52,6 +53,7 @@ def test_worst_counts_what_no_attack_breaks(small: Path) -> None:
         assert worst == all(bool(found[mode].robust[index]) for mode in ("blind", "bpda", "full"))
 
 
+@pytest.mark.slow
 def test_the_card_shows_what_was_tried_best_first(small: Path) -> None:
     assert text._search("digits") == ""
     search("digits")

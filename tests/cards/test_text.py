@@ -75,6 +75,7 @@ def test_two_processes_measure_what_one_does(small: Path) -> None:
     assert lines[0] == lines[1] and len(lines[0]) == 2
 
 
+@pytest.mark.slow
 def test_the_worst_is_what_no_attack_breaks_and_later_attacks_see_only_what_stands(small: Path) -> None:
     cell = next(cell for cell in plans.card_cells("digits", 6) if cell.attacks)
     measured([cell], small / "one.jsonl")

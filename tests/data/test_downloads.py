@@ -146,6 +146,7 @@ def failure(name="cifar10") -> str:
     return str(raised.value)
 
 
+@pytest.mark.slow
 def test_a_download_from_end_to_end(folder, table, served):
     """Through scikit-learn itself, in the other process, from the answers of a server to the loaded tensors."""
     served("good")

@@ -60,6 +60,7 @@ def test_the_preset_has_four_modes_of_p_s_and_three_of_p():
     assert smoothed.points.norm(dim=1).min() < 1e-9
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", PRESETS)
 def test_maxima_less_saddles_plus_minima_is_one(name):
     preset = PRESETS[name]

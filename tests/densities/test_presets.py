@@ -77,6 +77,7 @@ def exact_error(name, order=35):
     return ReconstructionError(TweedieDenoiser(preset.density), preset.sigma, NoiseRule.trapezoid(2, order))
 
 
+@pytest.mark.slow
 def test_the_symmetric_mode_is_not_recovered():
     density, error = PRESETS["symmetric"].density, exact_error("symmetric")
     modes = find_modes(density).points

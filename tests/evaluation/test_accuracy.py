@@ -26,6 +26,7 @@ def two_classes(images):
     return model
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("norm", ["linf", "l2"])
 @pytest.mark.parametrize("batch", [7, 128])
 def test_a_linear_model_is_robust_where_the_margin_exceeds_eps_times_the_dual_norm(two_classes, images, norm, batch):

@@ -293,16 +293,19 @@ def plain(compute, tmp_path_factory):
     return evaluated(compute, config, tmp_path_factory.mktemp("plain") / "run.jsonl")
 
 
+@pytest.mark.slow
 def test_a_classifier_alone_is_not_flagged(plain):
     verdicts = {check.name: check.verdict for check in checklist(plain, "none")}
     assert "fail" not in verdicts.values()
     assert verdicts["One step is no better than many"] == verdicts["The gradient is right"] == "pass"
 
 
+@pytest.mark.slow
 def test_rounding_is_flagged(plain):
     assert {"Attackers who know more succeed more", "The gradient is there"} <= failed(plain, "rounding")
 
 
+@pytest.mark.slow
 def test_a_saturated_classifier_is_flagged(plain):
     assert {"APGD finds no more than PGD", "The gradient is there"} <= failed(plain, "saturated")
 

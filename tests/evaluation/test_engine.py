@@ -102,6 +102,7 @@ def work(monkeypatch):
     hook.remove()
 
 
+@pytest.mark.slow
 def test_an_estimate_holds_for_a_real_run(work, tmp_path):
     path = tmp_path / "run.jsonl"
     config = BenchConfig(attacks=("pgd-10:full", "square-30"), images=20, batch=5)

@@ -113,6 +113,7 @@ def test_slices_run_two_budgets_either_way_along_signs():
         assert found["gradient_bare"][end] == found["gradient_purified"][end]
 
 
+@pytest.mark.slow
 def test_a_randomised_purifier_is_probed_with_its_noise_fixed():
     first, second = (probe(CONFIG, "diffusion") for _ in range(2))
     assert first == second

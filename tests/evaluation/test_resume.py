@@ -60,6 +60,7 @@ def test_a_file_cut_at_ten_places_ends_as_if_it_had_not_been(undisturbed, comput
         assert_same(path, whole)
 
 
+@pytest.mark.slow
 def test_a_run_stopped_between_pieces_goes_on(undisturbed, compute, tmp_path):
     """As the app stops one: the generator is closed."""
     path = tmp_path / "run.jsonl"

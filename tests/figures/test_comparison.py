@@ -77,6 +77,7 @@ def test_both_paths_are_on_one_map_with_the_share_of_each(result, figure) -> Non
     assert marks["A purified"].marker.symbol != marks["B purified"].marker.symbol
 
 
+@pytest.mark.slow
 def test_two_attacked_images_are_both_shown_and_another_sigma_says_whose_error(result) -> None:
     knowing = comparison_figure(compare(PLAIN, dataclasses.replace(PLAIN, mode="full")))
     words = " ".join(word for trace in knowing.data if trace.type == "scatter" for word in (trace.text or ()))
@@ -87,6 +88,7 @@ def test_two_attacked_images_are_both_shown_and_another_sigma_says_whose_error(r
     assert "<b>reconstruction error of A</b>" in words and "B − A" in words
 
 
+@pytest.mark.slow
 def test_every_stage_can_be_drawn_and_the_page_stands_alone(result) -> None:
     steps = compare_steps(PLAIN, dataclasses.replace(PLAIN, method="tweedie"))
     stages = [progress.result for progress in steps if progress.result is not None]

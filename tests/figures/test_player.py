@@ -41,6 +41,7 @@ def test_a_run_becomes_known_part_by_part(stages):
             assert run.landscape.values.equal(last.landscape.values)
 
 
+@pytest.mark.slow
 def test_every_stage_can_be_drawn_and_says_what_is_missing(stages):
     for run in stages:
         data = image_film(run).as_data()

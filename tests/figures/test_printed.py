@@ -62,6 +62,7 @@ def test_a_png_has_the_size_that_was_asked_for_and_the_colours_of_the_page(film)
     assert has(picture, "#FFFFFF")
 
 
+@pytest.mark.slow
 def test_the_steps_differ_and_the_last_is_the_default(film):
     first, last = (to_image(film, step=step, **SMALL) for step in (0, 5))
     assert first != last == to_image(film, **SMALL)
@@ -96,6 +97,7 @@ def test_every_panel_can_be_had_alone_with_its_own_axis(film):
         assert ("σ" in words) == (name == "mode"), name
 
 
+@pytest.mark.slow
 def test_no_word_leaves_the_sheet(film):
     for size in ((13.333, 7.5), (7.0, 9.0)):
         for panel in ("", *film.panels):
@@ -114,6 +116,7 @@ def test_the_smallest_letters_can_be_read_on_a_slide(film):
         assert min(sizes) >= 11, panel  # points, on a sheet 7.5 inches high
 
 
+@pytest.mark.slow
 def test_a_gif_has_a_frame_a_point_and_each_is_the_picture_of_its_step(film):
     with Image.open(io.BytesIO(to_gif(film, size=(8, 5), dpi=60, seconds=0.5))) as opened:
         assert opened.n_frames == 6 and opened.size == (480, 300)
@@ -197,6 +200,7 @@ def test_pictures_in_colour_are_drawn_pixel_by_pixel(make_run):
         assert (np.abs(picture - wanted).max(-1) < 2).sum() > 50
 
 
+@pytest.mark.slow
 def test_real_runs_of_both_labs_are_drawn(result, plane):
     for shown in (result, plane, density_film(plane, "A headline")):
         [page] = pypdf.PdfReader(io.BytesIO(to_image(shown, "pdf"))).pages

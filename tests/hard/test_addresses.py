@@ -39,6 +39,7 @@ def valued(page) -> some.SearchStrategy:
     return fields | some.tuples(others, text | numbers) | some.tuples(some.just("mixture"), mixtures)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.kind.__name__)
 @settings(max_examples=settings.default.max_examples // len(PAGES) + 1)  # so many over all pages
 @given(data=some.data())

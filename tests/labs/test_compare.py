@@ -79,6 +79,7 @@ def test_the_common_map_is_exact_at_the_start_and_at_both_ends(result) -> None:
     assert list(result.explained) == pytest.approx(shares) and shares[1] == pytest.approx(1)  # one step is a line
 
 
+@pytest.mark.slow
 def test_paths_that_start_apart_share_the_middle_of_their_starts() -> None:
     result = compare(PLAIN, KNOWING)
     assert not result.same_start and result.changed == ("mode",)

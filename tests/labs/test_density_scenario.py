@@ -76,6 +76,7 @@ def test_a_learned_score_model_has_to_be_given():
         build_density(DensityScenario(score_model="learned"))
 
 
+@pytest.mark.slow
 def test_paths_start_together_and_end_where_their_field_vanishes(run):
     assert [path.method for path in run.paths] == list(METHODS)
     ends = {path.method: path for path in run.paths}
@@ -89,6 +90,7 @@ def test_paths_start_together_and_end_where_their_field_vanishes(run):
     assert torch.cdist(ends["error"].points[-1:], minimum).min() < 0.02
 
 
+@pytest.mark.slow
 def test_maps_agree_with_what_they_map(run):
     maps, density = run.maps, run.density
     points = maps.error.plane.points(maps.error.a, maps.error.b)
@@ -98,6 +100,7 @@ def test_maps_agree_with_what_they_map(run):
     assert len(maps.modes.points) == 3
 
 
+@pytest.mark.slow
 def test_attack_and_basins_come_only_where_their_layers_are_on(run):
     assert run.basins is not None and run.attack is not None
     assert len(run.attack.hits) == 4
@@ -105,6 +108,7 @@ def test_attack_and_basins_come_only_where_their_layers_are_on(run):
     assert plain.basins is None and plain.attack is None
 
 
+@pytest.mark.slow
 def test_downloads_hold_the_run(run):
     with np.load(io.BytesIO(density_npz(run))) as held:
         assert DensityScenario(**json.loads(str(held["scenario"]))) == run.scenario

@@ -79,6 +79,7 @@ def test_a_damaged_entry_is_none_and_is_dropped(result, monkeypatch, place):
     assert kept_runs.find(SMALL) is not None
 
 
+@pytest.mark.slow
 def test_what_is_kept_is_bounded_in_bytes(result, monkeypatch, folder):
     size = len(kept_runs.packed(result))
     monkeypatch.setattr(kept_runs, "MOST_BYTES", 40 * size)

@@ -30,6 +30,7 @@ def evaluated(monkeypatch) -> list[int]:
     return counts
 
 
+@pytest.mark.slow
 def test_no_step_evaluates_more_than_a_bounded_number_of_points(evaluated) -> None:
     stages: dict[str, int] = {}
     for progress in run_density_steps(FINEST):

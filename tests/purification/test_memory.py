@@ -113,6 +113,7 @@ def test_fields_in_pieces_are_the_whole(error, x, monkeypatch, rows):
         close(found, expected)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("method", "rho"), METHODS)
 @pytest.mark.parametrize("rows", [1, 4, 15])
 def test_the_full_gradient_in_pieces_is_the_whole(error, x, monkeypatch, method, rho, rows):
@@ -149,6 +150,7 @@ def test_a_graph_that_the_caller_keeps_is_one_piece(error, x, monkeypatch):
     close(gradient.detach(), error.value_and_gradient(x)[1])
 
 
+@pytest.mark.slow
 def test_the_same_bits_each_time(error, x, monkeypatch):
     monkeypatch.setenv("PURSAMERE_MEMORY", TIGHT)
     assert error.cut(x).images < len(x)
@@ -172,6 +174,7 @@ def test_fields_go_on_in_halves(error, x, most, problem):
     assert small.denoiser.refused > 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("method", "rho"), METHODS)
 @pytest.mark.parametrize("most", [1, 4, 12])
 def test_the_full_gradient_goes_on_in_halves(error, x, method, rho, most):
@@ -312,6 +315,7 @@ class Held(TorchDispatchMode):
         self.now -= size
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("order", "rho"), [(1, 0.0), (2, 0.5)])
 def test_a_real_network_keeps_to_the_budget(monkeypatch, order, rho):
     def held(mebibytes: int) -> float:
