@@ -8,7 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from pursamere_viz.attacks.config import AttackConfig
-from pursamere_viz.attacks.objective import Iterate, Problem
+from pursamere_viz.attacks.kinds import Iterate
+from pursamere_viz.attacks.objective import Problem
 from pursamere_viz.geometry import length, per_image, seeded
 from pursamere_viz.progress import finish
 from pursamere_viz.purification.defence import PurifiedClassifier

@@ -5,7 +5,8 @@ from collections.abc import Iterator
 import torch
 from torch import Generator
 
-from pursamere_viz.attacks.objective import Iterate, Problem
+from pursamere_viz.attacks.kinds import Iterate
+from pursamere_viz.attacks.objective import Problem
 from pursamere_viz.geometry import normalize, random_in_ball
 
 

@@ -2,14 +2,19 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from torch import Tensor
 
-if TYPE_CHECKING:
-    from pursamere_viz.attacks.objective import Iterate, Problem
-
 CROSS_ENTROPY = "cross-entropy"
+
+
+@dataclass(frozen=True, eq=False)
+class Iterate:
+    """A point of a run."""
+
+    x: Tensor  # (B, *)
+    loss: Tensor  # (B,)
+    success: Tensor  # (B,) bool
 
 
 @dataclass(frozen=True)
@@ -19,9 +24,9 @@ class AttackKind:
     name: str
     about: str  # in a few words, after the name and a colon
     # (problem, generator, stop_at_success=bool) -> the iterates of one run, its start first
-    run: "Callable[..., Iterator[Iterate]]"
+    run: Callable[..., Iterator[Iterate]]
     # logits (B, classes) in float64, labels (B,), problem -> what is maximised, (B,); cross-entropy unless given
-    loss: "Callable[[Tensor, Tensor, Problem], Tensor] | None" = None
+    loss: Callable[..., Tensor] | None = None
     objective: str = CROSS_ENTROPY  # the loss by name: a checklist asks for several
     needs_gradient: bool = True  # False where it asks for outputs only, which no mode changes
     fixed_steps: int | None = None  # where it has neither a number of steps nor restarts

@@ -1,4 +1,4 @@
-"""What an attacker maximises, and what one run of an attack hands on."""
+"""What an attacker maximises."""
 
 from dataclasses import dataclass
 
@@ -8,15 +8,6 @@ from torch.nn.functional import cross_entropy
 
 from pursamere_viz.attacks.config import AttackConfig
 from pursamere_viz.geometry import project, project_in_box
-
-
-@dataclass(frozen=True, eq=False)
-class Iterate:
-    """A point of a run."""
-
-    x: Tensor  # (B, *)
-    loss: Tensor  # (B,)
-    success: Tensor  # (B,) bool
 
 
 @dataclass(frozen=True, eq=False)

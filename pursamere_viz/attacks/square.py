@@ -7,7 +7,8 @@ from collections.abc import Iterator
 import torch
 from torch import Generator, Tensor
 
-from pursamere_viz.attacks.objective import Iterate, Problem
+from pursamere_viz.attacks.kinds import Iterate
+from pursamere_viz.attacks.objective import Problem
 from pursamere_viz.geometry import normalize, per_image
 
 FIRST_SHARE = 0.8  # p_init of the paper: the share of the pixels that the first squares cover

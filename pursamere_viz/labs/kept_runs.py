@@ -17,7 +17,6 @@ from platformdirs import user_cache_path
 from safetensors.torch import load, save
 from torch import Tensor
 
-import pursamere_viz
 from pursamere_viz.analysis import Landscape, Plane, TrajectoryMetrics
 from pursamere_viz.attacks import AdversarialExamples
 from pursamere_viz.data.files import sources
@@ -157,7 +156,7 @@ def _key(scenario: Scenario) -> str:
 @cache
 def _code() -> str:
     """sha256 of the library's own source."""
-    root, digest = Path(pursamere_viz.__file__).parent, hashlib.sha256()
+    root, digest = Path(__file__).parents[1], hashlib.sha256()
     for path in sorted(root.rglob("*.py")):
         digest.update(path.read_bytes())
     return digest.hexdigest()

@@ -8,9 +8,9 @@ import torch
 
 from pursamere_viz import AttackConfig, Scenario, attack, load_defence, load_images, run
 from pursamere_viz.attacks.config import MODES
-from pursamere_viz.attacks.kinds import KINDS, AttackKind, register_attack
+from pursamere_viz.attacks.kinds import KINDS, AttackKind, Iterate, register_attack
 from pursamere_viz.attacks.names import parse_attack
-from pursamere_viz.attacks.objective import Iterate, margin_loss
+from pursamere_viz.attacks.objective import margin_loss
 from pursamere_viz.parameters import help_of, parse
 
 
