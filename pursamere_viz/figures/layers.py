@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import plotly.graph_objects as go
 from plotly.basedatatypes import BaseTraceType
@@ -24,17 +25,53 @@ class Layer:
     secondary: bool | None = None
 
 
+class Axes:
+    """How the axes of a figure look, gathered and then given all at once.
+
+    To make a layout anew takes Plotly a tenth of the time that it takes to change one.
+    """
+
+    def __init__(self, figure: go.Figure) -> None:
+        self._figure = figure
+        self._looks: dict[str, dict[str, Any]] = {}
+
+    def x(self, row: int, col: int, **look: Any) -> None:
+        """Properties of the x axis of a subplot, over those that it has."""
+        self._looks.setdefault(self.named(row, col)[0], {}).update(look)
+
+    def y(self, row: int, col: int, *, secondary: bool = False, **look: Any) -> None:
+        """Properties of the y axis of a subplot, or of its second one, over those that it has."""
+        self._looks.setdefault(self.named(row, col, secondary=secondary)[1], {}).update(look)
+
+    def named(self, row: int, col: int, *, secondary: bool = False) -> tuple[str, str]:
+        """What the axes of a subplot are called in the layout, for example ("xaxis5", "yaxis5")."""
+        x, y = self._figure.get_subplot(row, col, secondary_y=secondary)
+        return x.plotly_name, y.plotly_name
+
+    def apply(self, **look: Any) -> None:
+        """Give the figure what was gathered, and every axis this look besides."""
+        layout = self._figure.layout.to_plotly_json()
+        for axis in layout:
+            if axis.startswith(("xaxis", "yaxis")):
+                layout[axis] |= look | self._looks.get(axis, {})
+        self._figure.layout = layout
+
+
 def add_layers(figure: go.Figure, layers: Iterable[Layer], steps: int) -> None:
     """Draw the layers as they are at the last step and give the figure the frames "0" .. str(steps).
 
     `layout.meta.step` always holds the displayed step, so that a transport bar can read it back from the page.
     """
-    moving: dict[int, Layer] = {}
-    for layer in layers:
-        if layer.at is not None:
-            layer.trace.update(layer.at(steps))
-            moving[len(figure.data)] = layer
-        figure.add_trace(layer.trace, row=layer.row, col=layer.col, secondary_y=layer.secondary)
+    drawn = list(layers)
+    moving = {number: layer for number, layer in enumerate(drawn, start=len(figure.data)) if layer.at is not None}
+    for layer in moving.values():
+        layer.trace.update(layer.at(steps) if layer.at else {})
+    figure.add_traces(
+        [layer.trace for layer in drawn],
+        rows=[layer.row for layer in drawn],
+        cols=[layer.col for layer in drawn],
+        secondary_ys=[layer.secondary for layer in drawn],
+    )
     figure.frames = [
         go.Frame(
             name=str(step),
@@ -44,7 +81,7 @@ def add_layers(figure: go.Figure, layers: Iterable[Layer], steps: int) -> None:
         )
         for step in range(steps + 1)
     ]
-    figure.update_layout(meta={"step": steps})
+    figure.layout.meta = {"step": steps}
 
 
 def add_slider(figure: go.Figure) -> None:

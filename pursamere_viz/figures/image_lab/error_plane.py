@@ -10,14 +10,13 @@ import torch
 from scipy.ndimage import distance_transform_edt
 
 from pursamere_viz.figures import theme
-from pursamere_viz.figures.layers import Layer
+from pursamere_viz.figures.layers import Axes, Layer
 from pursamere_viz.labs.image_story import slice_shown
 
 if TYPE_CHECKING:
     from pursamere_viz.labs.image_run import Run
 
 ROW, COL = 2, 1
-CELL = {"row": ROW, "col": COL}
 SMALLEST_LABELLED = 0.02  # share of the plane; a name does not fit into less
 
 
@@ -197,11 +196,11 @@ def ways(run: Run) -> tuple[str, str]:
     return "along direction 1", "along direction 2"
 
 
-def style_plane_axes(figure: go.Figure, run: Run) -> None:
+def style_plane_axes(axes: Axes, run: Run) -> None:
     """Equal scales and axis titles with units; the plane hangs at the top of its place."""
     (left, bottom), (right, top) = view(run).tolist()
-    look = {"constrain": "domain", "showgrid": False, "zeroline": False, "nticks": 6, "title_standoff": 4} | CELL
+    look = {"constrain": "domain", "showgrid": False, "zeroline": False, "nticks": 6, "title_standoff": 4}
     x_axis, y_axis = (f"distance {way}, L2" for way in ways(run))
-    figure.update_xaxes(range=[left, right], title_text=x_axis, **look)
-    anchor = next(figure.select_yaxes(**CELL)).anchor
-    figure.update_yaxes(range=[bottom, top], title_text=y_axis, scaleanchor=anchor, constraintoward="top", **look)
+    axes.x(ROW, COL, range=[left, right], title_text=x_axis, **look)
+    anchor = axes.named(ROW, COL)[0].replace("axis", "")
+    axes.y(ROW, COL, range=[bottom, top], title_text=y_axis, scaleanchor=anchor, constraintoward="top", **look)

@@ -10,8 +10,8 @@ from plotly.subplots import make_subplots
 from pursamere_viz.figures import theme
 from pursamere_viz.figures.image_lab.error_plane import plane_layers, style_plane_axes
 from pursamere_viz.figures.image_lab.panels import image_layers, style_image_axes
-from pursamere_viz.figures.image_lab.step_charts import chart_layers, confidence_lines, style_chart_axes
-from pursamere_viz.figures.layers import add_layers, add_slider
+from pursamere_viz.figures.image_lab.step_charts import ASKED, CELLS, chart_layers, confidence_lines, style_chart_axes
+from pursamere_viz.figures.layers import Axes, add_layers, add_slider
 from pursamere_viz.figures.questions import explain
 
 if TYPE_CHECKING:
@@ -28,21 +28,23 @@ def image_lab(run: Run, *, slider: bool = True) -> go.Figure:
     and use the transport bar. Nothing plays by itself.
     """
     plane = {"rowspan": 2, "colspan": 2}
-    figure = make_subplots(
-        rows=3, cols=4, row_heights=[0.3, 0.35, 0.35], column_widths=[0.26, 0.26, 0.24, 0.24],
-        vertical_spacing=0.13, horizontal_spacing=0.055,
-        specs=[[{}, {}, {}, {}], [plane, None, {}, {"secondary_y": True}], [None, None, {}, {}]],
-    )  # fmt: skip
     # Class names and their keys stand to the right of the confidence lines: "8" needs less room than "T-shirt/top".
     right = 44 + LETTER * max(len(line.name) for line in confidence_lines(run))
-    figure.update_layout(**theme.base_layout(HEIGHT), margin={"l": 8, "r": right, "t": 28, "b": 44, "pad": 0})
+    base = theme.base_layout(HEIGHT) | {"margin": {"l": 8, "r": right, "t": 28, "b": 44, "pad": 0}}
+    figure = make_subplots(
+        rows=3, cols=4, row_heights=[0.3, 0.35, 0.35], column_widths=[0.26, 0.26, 0.24, 0.24],
+        vertical_spacing=0.13, horizontal_spacing=0.055, figure=go.Figure(layout=base),
+        specs=[[{}, {}, {}, {}], [plane, None, {}, {"secondary_y": True}], [None, None, {}, {}]],
+    )  # fmt: skip
     add_layers(figure, [*image_layers(run), *plane_layers(run), *chart_layers(run)], run.trajectory.points.shape[0] - 1)
-    style_image_axes(figure, run)
-    style_plane_axes(figure, run)
-    style_chart_axes(figure, run)
+    axes = Axes(figure)
+    style_image_axes(axes, run)
+    style_plane_axes(axes, run)
+    style_chart_axes(axes, run)
+    axes.apply(gridcolor=theme.GRID, fixedrange=True, tickfont_size=theme.TEXT, title_font_size=theme.TEXT)
+    for chart, names in ASKED.items():
+        explain(figure, *CELLS[chart], names, left=True)
     explain(figure, 2, 1, ("error", "slice"))
-    figure.update_xaxes(gridcolor=theme.GRID, fixedrange=True, tickfont_size=theme.TEXT, title_font_size=theme.TEXT)
-    figure.update_yaxes(gridcolor=theme.GRID, fixedrange=True, tickfont_size=theme.TEXT, title_font_size=theme.TEXT)
     if slider:
         add_slider(figure)
     return figure

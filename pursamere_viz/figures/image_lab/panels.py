@@ -14,7 +14,7 @@ from PIL import Image
 
 from pursamere_viz import wording
 from pursamere_viz.figures import theme
-from pursamere_viz.figures.layers import Layer
+from pursamere_viz.figures.layers import Axes, Layer
 
 if TYPE_CHECKING:
     from pursamere_viz.labs.image_run import Run
@@ -124,12 +124,12 @@ def image_layers(run: Run) -> list[Layer]:
     return layers
 
 
-def style_image_axes(figure: go.Figure, run: Run) -> None:
+def style_image_axes(axes: Axes, run: Run) -> None:
     """Four panels of equal size across the figure, square pixels, row 0 at the top, a thin frame but no ticks."""
     height, width = run.x.shape[-2:]
     frame = {"showline": True, "mirror": True, "linecolor": theme.GREY, "linewidth": 1, "constrain": "domain"}
-    bare = {"showgrid": False, "zeroline": False, "showticklabels": False, "ticks": "", "row": ROW}
+    bare = {"showgrid": False, "zeroline": False, "showticklabels": False, "ticks": ""}
     for col in range(1, 5):
         share = [(col - 1) / 4 + 0.01, col / 4 - 0.01]
-        figure.update_xaxes(range=[-0.5, width - 0.5], domain=share, **frame, **bare, col=col)
-        figure.update_yaxes(range=[height - 0.5, -0.5], scaleanchor=f"x{col}", **frame, **bare, col=col)
+        axes.x(ROW, col, range=[-0.5, width - 0.5], domain=share, **frame, **bare)
+        axes.y(ROW, col, range=[height - 0.5, -0.5], scaleanchor=f"x{col}", **frame, **bare)

@@ -11,8 +11,7 @@ import plotly.graph_objects as go
 
 from pursamere_viz import wording
 from pursamere_viz.figures import theme
-from pursamere_viz.figures.layers import Layer
-from pursamere_viz.figures.questions import explain
+from pursamere_viz.figures.layers import Axes, Layer
 
 if TYPE_CHECKING:
     from pursamere_viz.labs.image_run import Run
@@ -198,25 +197,23 @@ def axis_range(chart: str, lines: list[Line], *, secondary: bool) -> tuple[tuple
     return theme.padded_range(values, log), log
 
 
-def style_chart_axes(figure: go.Figure, run: Run) -> None:
-    """Fixed ranges, few ticks, whole steps, a "?" each; the lower row names the step axis for both."""
+def style_chart_axes(axes: Axes, run: Run) -> None:
+    """Fixed ranges, few ticks, whole steps; the lower row names the step axis for both."""
     end = run.trajectory.points.shape[0] - 1
     for chart, lines in chart_lines(run).items():
         row, col = CELLS[chart]
         lower = row == 3
-        explain(figure, row, col, ASKED[chart], left=True)
-        figure.update_xaxes(
-            range=step_range(end), nticks=5, tickvals=list(range(end + 1)) if end < 5 else None, zeroline=False,
-            showticklabels=lower, title_text="step" if lower else None, title_standoff=4, row=row, col=col,
+        axes.x(
+            row, col, range=step_range(end), nticks=5, tickvals=list(range(end + 1)) if end < 5 else None, zeroline=False,
+            showticklabels=lower, title_text="step" if lower else None, title_standoff=4,
         )  # fmt: skip
-        second_axis = any(line.secondary for line in lines)
         for secondary in sorted({bool(line.secondary) for line in lines}):
             (low, high), log = axis_range(chart, lines, secondary=secondary)
             look = {"dtick": 1, "exponentformat": "power"} if log else {"nticks": 5, "tickformat": "~g"}
             look |= {"tickvals": [0, 0.5, 1], "ticktext": ["0 %", "50 %", "100 %"]} if chart == "confidence" else {}
             if secondary and not log:
                 look |= {"nticks": 4, "tickmode": "auto"}  # its numbers stand in the right margin
-            figure.update_yaxes(
-                type="log" if log else "linear", range=[low, high], zeroline=False, showgrid=not secondary,
-                row=row, col=col, secondary_y=secondary if second_axis else None, **look,
+            axes.y(
+                row, col, secondary=secondary, type="log" if log else "linear", range=[low, high], zeroline=False,
+                showgrid=not secondary, **look,
             )  # fmt: skip
