@@ -4,6 +4,7 @@ import dataclasses
 import math
 import time
 from collections.abc import Callable, Generator, Hashable
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -72,52 +73,48 @@ def forget() -> None:
 
 
 class UnderWay:
-    """A run that one session is waiting for: it is taken on in short pieces, between which the page is drawn."""
+    """A run that one session is waiting for, taken on in short pieces, between which the page is drawn.
+
+    Sessions that wait for the same run compute it together.
+    """
 
     def __init__(self, scenario: Scenario) -> None:
         self.scenario, self.progress = scenario, Progress(LOADING, 0.0)
         self.result: Any = self._held()  # as far as it is known: a Run
         self.done = self.result is not None
-        self._steps: Generator[Progress, None, Any] | None = None
-        self._problem: ValueError | None = None
+        begin = partial(self._begin, *self._key())  # which does not refer to this session
+        self._shared = None if self.done else _runs().shared((type(self), *self._key()), begin, LOADING)
 
     def advance(self, seconds: float) -> None:
         """Go on for so many seconds, or until the path is known; ValueError where it cannot be computed."""
-        if self._problem is not None:
-            raise self._problem
-        try:
-            self._advance(time.monotonic() + seconds, drawing=seconds < math.inf)
-        except ValueError as problem:
-            self._problem = problem
-            raise
-
-    def _advance(self, until: float, *, drawing: bool) -> None:
-        if self._steps is None and not self.done:
-            # Built where no lock is held: a session that loads keeps no other waiting.
-            self._steps = self._begin()
-        while self._steps is not None and not self.done:
-            try:
-                with _runs().computing:  # taken step by step, so that a long run does not shut out other sessions
-                    self.progress = next(self._steps)
-            except StopIteration as finished:
-                self.result, self.done = finished.value, True
+        until = time.monotonic() + seconds
+        while self._shared is not None:
+            self._shared.advance()
+            self.progress = self._shared.progress
+            if self._shared.done:
+                self.result, self.done, self._shared = self._shared.result, True, None
                 self._keep()
                 return
             pathless = _pathless(self.result)
-            self.result = self.progress.result or self.result
+            self.result = self._shared.partial
             # The path is drawn at once; what else is known is drawn together, as drawing takes its time too.
             first = pathless and not _pathless(self.result)
-            if drawing and (first or time.monotonic() > until):
+            if seconds < math.inf and (first or time.monotonic() > until):
                 return
+
+    def _key(self) -> tuple[Hashable, ...]:
+        return (self.scenario,)
 
     def _held(self) -> Any:
         return _kept(self.scenario)
 
-    def _begin(self) -> Generator[Progress, None, Any]:
-        return run_steps(self.scenario, parts=build(self.scenario))
+    @staticmethod
+    def _begin(scenario: Scenario) -> Generator[Progress, None, Any]:
+        return run_steps(scenario, parts=build(scenario))
 
     def _keep(self) -> None:
-        _keep(self.result)
+        if _runs().get(self.scenario) is None:
+            _keep(self.result)
 
 
 class BothUnderWay(UnderWay):
@@ -127,12 +124,16 @@ class BothUnderWay(UnderWay):
         self.second = second
         super().__init__(scenario)
 
+    def _key(self) -> tuple[Hashable, ...]:
+        return (self.scenario, self.second)
+
     def _held(self) -> Comparison | None:
         return _runs().get(("compare", self.scenario, self.second))
 
-    def _begin(self) -> Generator[Progress, None, Comparison]:
-        first, second = (_kept(scenario) or scenario for scenario in (self.scenario, self.second))
-        parts = build(self.scenario), build(self.second) if isinstance(second, Scenario) else None
+    @staticmethod
+    def _begin(scenario: Scenario, other: Scenario) -> Generator[Progress, None, Comparison]:  # type: ignore[override]
+        first, second = (_kept(one) or one for one in (scenario, other))
+        parts = build(scenario), build(other) if isinstance(second, Scenario) else None
         return compare_steps(first, second, parts=parts)
 
     def _keep(self) -> None:
@@ -182,18 +183,15 @@ def _held_or_computed(
     held = runs.get(key)
     if held is not None:
         return held
-    bar = st.progress(0.0, stage)
+    bar, shared = st.progress(0.0, stage), runs.shared(key, steps_of, stage)
     try:
-        steps = steps_of()
-        while True:
-            with runs.computing:  # taken step by step, so that a long run does not shut out other sessions
-                progress = next(steps)
-            bar.progress(progress.share, progress.stage)
-    except StopIteration as finished:
-        runs.put(key, finished.value)
-        return finished.value
+        while not shared.done:
+            shared.advance()
+            bar.progress(shared.progress.share, shared.progress.stage)
     finally:
         bar.empty()
+    runs.put(key, shared.result)
+    return shared.result
 
 
 @st.cache_data(max_entries=256)

@@ -3,32 +3,92 @@
 import contextlib
 import sys
 import threading
-from collections.abc import Hashable, Mapping
-from typing import Any
+from collections import deque
+from collections.abc import Callable, Generator, Hashable, Mapping
+from typing import Any, Generic, TypeVar, cast
+from weakref import WeakValueDictionary
 
 import cachetools
 import numpy as np
 from torch import Tensor
 
+from pursamere_viz.progress import Progress
+
+Result = TypeVar("Result")
 MOST_BYTES = 256 * 2**20
 
 
 class Turns:
-    """A lock that is given to whoever has waited longest: a thread that takes it again and again lets the others in between."""
+    """A lock that is handed to whoever has waited longest. A plain one may go to anybody: of many sessions one waited minutes."""
 
     def __init__(self) -> None:
-        self._next, self._held = threading.Lock(), threading.Lock()
+        self._guard, self._taken = threading.Lock(), False
+        self._waiting: deque[threading.Event] = deque()
 
     def locked(self) -> bool:
         """Whether someone has it."""
-        return self._held.locked()
+        return self._taken
 
     def __enter__(self) -> None:
-        with self._next:  # one waits for it here, all others for that place: who has just had it is behind them
-            self._held.acquire()
+        with self._guard:
+            if not self._taken:
+                self._taken = True
+                return
+            turn = threading.Event()
+            self._waiting.append(turn)
+        turn.wait()
 
     def __exit__(self, *_: object) -> None:
-        self._held.release()
+        with self._guard:
+            if self._waiting:
+                self._waiting.popleft().set()  # taken it stays, by another
+            else:
+                self._taken = False
+
+
+class Shared(Generic[Result]):
+    """Something that is computed once, however many sessions wait for it: each takes it a step further when it has its turn."""
+
+    def __init__(self, begin: Callable[[], Generator[Progress, None, Result]], computing: Turns, stage: str) -> None:
+        self.progress = Progress(stage, 0.0)
+        self.partial: Any = None  # the last that a step handed on of what will be the result
+        self.done = False
+        self._begin, self._computing = begin, computing
+        self._beginning = threading.Lock()
+        self._steps: Generator[Progress, None, Result] | None = None
+        self._result: Result | None = None
+        self._problem: Exception | None = None
+
+    def advance(self) -> None:
+        """Take one step, unless it is done or another session has just ended it; raises what the computation raised."""
+        with self._beginning:  # building may take long and holds up no one else
+            if self._steps is None and self._problem is None:
+                try:
+                    self._steps = self._begin()
+                except Exception as problem:
+                    self._problem = problem
+        with self._computing:
+            if self._steps is not None and self._problem is None and not self.done:
+                try:
+                    self.progress = next(self._steps)
+                    self.partial = self.progress.result or self.partial
+                except StopIteration as finished:
+                    self._result, self.done = finished.value, True
+                except Exception as problem:
+                    self._problem = problem
+        if self._problem is not None:
+            raise self._problem
+
+    @property
+    def failed(self) -> bool:
+        """Whether it cannot be computed, as far as was tried."""
+        return self._problem is not None
+
+    @property
+    def result(self) -> Result:
+        """What was computed, once it is done."""
+        assert self.done
+        return cast(Result, self._result)
 
 
 class Runs:
@@ -38,6 +98,18 @@ class Runs:
         self.computing = Turns()  # one model, one lock
         self._held: cachetools.LRUCache[Hashable, Any] = cachetools.LRUCache(MOST_BYTES, getsizeof=size)
         self._guard = threading.Lock()
+        # What someone is waiting for; nobody waiting, it is let go of, wherever it was.
+        self._under_way: WeakValueDictionary[Hashable, Shared[Any]] = WeakValueDictionary()
+
+    def shared(
+        self, key: Hashable, begin: Callable[[], Generator[Progress, None, Result]], stage: str
+    ) -> Shared[Result]:
+        """What computes this key, the same for all who ask until it is done."""
+        with self._guard:
+            found = self._under_way.get(key)
+            if found is None or found.failed:
+                found = self._under_way[key] = Shared(begin, self.computing, stage)
+            return found
 
     def get(self, key: Hashable) -> Any:
         """A result that is held, None if there is none."""

@@ -4,10 +4,12 @@ import threading
 import time
 
 import numpy as np
+import pytest
 import torch
 
 from held_runs import Runs, Turns, size
 from pursamere_viz import Scenario, run
+from pursamere_viz.progress import Progress
 
 
 def test_the_size_of_a_run_is_that_of_its_arrays_each_counted_once() -> None:
@@ -50,3 +52,68 @@ def test_the_lock_goes_to_whoever_has_waited_longest() -> None:
             assert len(taken) - before <= 3
     done.set()
     thread.join()
+
+
+def test_those_who_wait_are_served_in_their_order() -> None:
+    turns, served = Turns(), []
+
+    def ask(number: int) -> None:
+        with turns:
+            served.append(number)
+
+    threads = [threading.Thread(target=ask, args=(number,)) for number in range(12)]
+    with turns:
+        for count, thread in enumerate(threads, start=1):
+            thread.start()
+            while len(turns._waiting) < count:
+                time.sleep(0.001)
+        assert turns.locked() and served == []
+    for thread in threads:
+        thread.join()
+    assert served == list(range(12)) and not turns.locked()
+
+
+def test_what_many_sessions_wait_for_is_computed_once() -> None:
+    runs, begun = Runs(), []
+
+    def steps():
+        begun.append("once")
+        for share in range(50):
+            time.sleep(0.001)
+            yield Progress("counting", share / 50, result=share or None)
+        return "counted"
+
+    waiting = [runs.shared("key", steps, "Starting") for _ in range(4)]
+
+    def wait(shared) -> None:
+        while not shared.done:
+            shared.advance()
+
+    threads = [threading.Thread(target=wait, args=(shared,)) for shared in waiting]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert begun == ["once"] and [shared.result for shared in waiting] == ["counted"] * 4
+    assert waiting[0].partial == 49
+    del waiting, threads, thread
+    assert runs.shared("key", steps, "Starting").done is False  # nobody waits any longer: the next one begins anew
+
+
+def test_what_cannot_be_computed_says_so_to_each_and_may_be_tried_again() -> None:
+    runs, problems = Runs(), [ValueError("no such image")]
+
+    def steps():
+        if problems:
+            raise problems.pop()
+        yield Progress("counting", 0.0)
+        return "counted"
+
+    first, second = (runs.shared("key", steps, "Starting") for _ in range(2))
+    for shared in (first, second, first):
+        with pytest.raises(ValueError, match="no such image"):
+            shared.advance()
+    again = runs.shared("key", steps, "Starting")
+    again.advance()
+    again.advance()
+    assert again.result == "counted"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import plotly.graph_objects as go
@@ -199,7 +199,13 @@ def ways(run: Run) -> tuple[str, str]:
 def style_plane_axes(axes: Axes, run: Run) -> None:
     """Equal scales and axis titles with units; the plane hangs at the top of its place."""
     (left, bottom), (right, top) = view(run).tolist()
-    look = {"constrain": "domain", "showgrid": False, "zeroline": False, "nticks": 6, "title_standoff": 4}
+    look: dict[str, Any] = {
+        "constrain": "domain",
+        "showgrid": False,
+        "zeroline": False,
+        "nticks": 6,
+        "title_standoff": 4,
+    }
     x_axis, y_axis = (f"distance {way}, L2" for way in ways(run))
     axes.x(ROW, COL, range=[left, right], title_text=x_axis, **look)
     anchor = axes.named(ROW, COL)[0].replace("axis", "")

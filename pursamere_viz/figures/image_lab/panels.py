@@ -6,7 +6,7 @@ import base64
 import io
 import math
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import plotly.graph_objects as go
 import torch
@@ -127,8 +127,14 @@ def image_layers(run: Run) -> list[Layer]:
 def style_image_axes(axes: Axes, run: Run) -> None:
     """Four panels of equal size across the figure, square pixels, row 0 at the top, a thin frame but no ticks."""
     height, width = run.x.shape[-2:]
-    frame = {"showline": True, "mirror": True, "linecolor": theme.GREY, "linewidth": 1, "constrain": "domain"}
-    bare = {"showgrid": False, "zeroline": False, "showticklabels": False, "ticks": ""}
+    frame: dict[str, Any] = {
+        "showline": True,
+        "mirror": True,
+        "linecolor": theme.GREY,
+        "linewidth": 1,
+        "constrain": "domain",
+    }
+    bare: dict[str, Any] = {"showgrid": False, "zeroline": False, "showticklabels": False, "ticks": ""}
     for col in range(1, 5):
         share = [(col - 1) / 4 + 0.01, col / 4 - 0.01]
         axes.x(ROW, col, range=[-0.5, width - 0.5], domain=share, **frame, **bare)
