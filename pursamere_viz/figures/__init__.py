@@ -3,6 +3,7 @@
 from pursamere_viz.figures.density_lab.editing import marks as density_marks
 from pursamere_viz.figures.density_lab.figure import density_lab
 from pursamere_viz.figures.density_lab.film import density_film
+from pursamere_viz.figures.density_lab.inside import inside_film
 from pursamere_viz.figures.density_lab.sigma_sweep import sigma_sweep_figure, sweep_film
 from pursamere_viz.figures.evaluation.accuracy import accuracy_curves, effort_lines, radius_lines
 from pursamere_viz.figures.evaluation.bars import mode_bars, randomness_bars
@@ -14,6 +15,7 @@ from pursamere_viz.figures.image_lab.comparison import comparison_figure
 from pursamere_viz.figures.image_lab.comparison_film import comparison_film
 from pursamere_viz.figures.image_lab.figure import image_lab
 from pursamere_viz.figures.image_lab.film import image_film
+from pursamere_viz.figures.image_lab.inside import inside_html
 from pursamere_viz.figures.image_lab.panels import picture_source
 from pursamere_viz.figures.image_lab.surface import surface, surface_film
 from pursamere_viz.figures.player import BLANK, Film, player_source, plotly_bundle
@@ -37,6 +39,8 @@ __all__ = [
     "has_ffmpeg",
     "image_film",
     "image_lab",
+    "inside_film",
+    "inside_html",
     "jacobian_lines",
     "loss_curves",
     "mode_bars",

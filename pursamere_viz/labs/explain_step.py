@@ -13,6 +13,7 @@ from pursamere_viz.labs.image_scenario import build
 from pursamere_viz.models.toy import train_toy
 from pursamere_viz.progress import finish
 from pursamere_viz.purification import Purifier
+from pursamere_viz.purification.denoisers import Denoiser
 from pursamere_viz.purification.purifiers import decayed, purify_step
 
 
@@ -56,10 +57,13 @@ class ExplainedStep:
         return {name: float(length(vector[None])) for name, vector in vectors.items()}
 
 
-def explain_step(run: Run | DensityRun, k: int, *, method: str | None = None) -> ExplainedStep:
+def explain_step(
+    run: Run | DensityRun, k: int, *, method: str | None = None, denoiser: Denoiser | None = None
+) -> ExplainedStep:
     """Open step k of a run: from its point k to its point k + 1, bit for bit as the run has them.
 
-    Of a plane's run `method` says whose path; without it, it is the first. ValueError where the run has no such step or path.
+    Of a plane's run `method` says whose path; without it, it is the first. A learned score model is trained again unless its
+    `denoiser` is given. ValueError where the run has no such step or path.
     """
     if isinstance(run, Run):
         parts = build(run.scenario)
@@ -70,8 +74,8 @@ def explain_step(run: Run | DensityRun, k: int, *, method: str | None = None) ->
     if method is not None and method not in names:
         raise ValueError(f"method must be one of {', '.join(names)}, got {method!r}")
     path = run.paths[names.index(method) if method else 0]
-    exact = run.scenario.score_model == "exact"
-    denoiser = None if exact else finish(train_toy(run.density, run.scenario.toy_config()))
+    if denoiser is None and run.scenario.score_model != "exact":
+        denoiser = finish(train_toy(run.density, run.scenario.toy_config()))
     map_of = purifier(run.scenario, build_density(run.scenario, denoiser), path.method)
     return opened(map_of, path.points[:, None], k)
 
