@@ -9,6 +9,7 @@ from argparse import ArgumentTypeError
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import pandas as pd
@@ -177,6 +178,17 @@ def pivot(numbers: Numbers, table: pd.DataFrame, eps: float) -> pd.DataFrame:
         rows.append(row | {name: cells.get(name, "") for name in [WORST, *columns] if name in columns})
     found = pd.DataFrame(rows)
     return found.drop(columns="judged by") if len(found) and not found["judged by"].any() else found
+
+
+def left_over(numbers: Numbers) -> pd.DataFrame:
+    """One row a purifier that was probed so: what it leaves of a change of length eps, median of the probe's images."""
+    rows = []
+    for probe in numbers.results.probes:
+        if "survival" in probe:
+            along, random = (f"{100 * median(probe['survival'][name]):.0f} %" for name in ("adversarial", "random"))
+            name = wording.named("purifier", probe["purifier"])
+            rows.append({"purifier": name, "left along the gradient": along, "left of random changes": random})
+    return pd.DataFrame(rows)
 
 
 def case(config: BenchConfig, purifier: str, attack: str, eps: float, image: int) -> tuple[Scenario, str]:

@@ -10,7 +10,7 @@ import streamlit as st
 import bench_controls as controls
 import bench_images
 import compute
-from bench_reading import Reading, finished, overall, pivot
+from bench_reading import Reading, finished, left_over, overall, pivot
 from markup import escaped, plain_text, titled
 from pursamere_viz import figures
 from pursamere_viz.data.records import DATA_SETS
@@ -25,6 +25,9 @@ from state import robustness_bench as state
 BARE = {"displaylogo": False, "displayModeBar": False}
 WORDS = {
     "empty_tab": "This run holds nothing for this tab at this eps. What would fill it: {needs}. Start such a run in the sidebar.",
+    "left_over": "The share of a change that is left after purification, in L2, median over the probed images: of one step of "
+    "length eps along the defence's gradient, and of random changes of the same length. A purifier that takes away less along "
+    "the gradient than elsewhere leaves the attacker a way.",
 }
 MARKS = {"fail": ("✗", theme.VERMILLION), "pass": ("✓", theme.GREEN), "open": ("?", theme.GREY)}
 
@@ -135,6 +138,16 @@ def _diagnostics(numbers: Numbers, purifier: str, eps: float) -> None:
                     _chart(figure, f"bench_{name.split()[-1].lower()}_{k}")
                 if not shown:
                     st.caption(WORDS["empty_tab"].format(needs=needs))
+                if name == "Gradient":
+                    _left_over(numbers)
+
+
+def _left_over(numbers: Numbers) -> None:
+    """What each purifier leaves of a small change, where the run was probed for it."""
+    table = left_over(numbers)
+    if not table.empty:
+        st.dataframe(table, hide_index=True)
+        st.caption(WORDS["left_over"])
 
 
 def _chart(figure: Any, key: str) -> None:

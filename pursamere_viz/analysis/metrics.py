@@ -42,6 +42,9 @@ class TrajectoryMetrics:
     linf_attacked: Tensor  # (T+1, B), distances to the attacked image
     l2_attacked: Tensor  # (T+1, B)
     sharpness_rho: float
+    # (T+1, B), the share of the attack's change that is left, and of random ones of its length; None where not measured
+    survival: Tensor | None = None
+    random_survival: Tensor | None = None
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,11 +8,12 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
+from pursamere_viz.analysis.survival import survival
 from pursamere_viz.data.loading import load_images
 from pursamere_viz.defences.registry import fixed_name, make_defence, traits
 from pursamere_viz.evaluation.config import BenchConfig
 from pursamere_viz.evaluation.results import BenchResults
-from pursamere_viz.geometry import length, normalize
+from pursamere_viz.geometry import length, normalize, project_in_box
 from pursamere_viz.purification import IdentityPurifier, PurifiedClassifier, Purifier
 from pursamere_viz.purification.purifiers import purify_step
 from pursamere_viz.threads import on_one_thread
@@ -30,7 +31,8 @@ def probe(config: BenchConfig, purifier: str) -> Probe:
 
     disagreement (n): |<g, v> - d/dv loss| / |d/dv loss|, median over directions v; gradient, bare_gradient (n): L2 norms of the
     loss's gradient through every step and of the bare classifier's; jacobian (T): median spectral norm of each step; slices:
-    the loss along the sign of the gradient and along a random sign, from -2 eps to 2 eps, before and after purification.
+    the loss along the sign of the gradient and along a random sign, from -2 eps to 2 eps, before and after purification;
+    survival (n) each: the share in L2 that purification leaves of one step of the gradient of length eps, and of random ones.
     """
     return on_one_thread(_probe, config, purifier)
 
@@ -52,6 +54,10 @@ def _probe(config: BenchConfig, purifier: str) -> Probe:
         found["slices"] = _slices(defence, bare, x, y, gradient, config)
     if isinstance(defence.purifier, Purifier):
         found["jacobian"] = _step_norms(defence.purifier, x, config.seed)
+        # One step of the gradient: a whole attack in float64 would take as long as all the rest.
+        ahead = project_in_box(x + config.eps[0] * normalize(gradient, config.norm), x, config.eps[0], config.norm)
+        left = survival(defence.purifier, x, ahead, seed=config.seed)
+        found["survival"] = {name: getattr(left, name)[-1].tolist() for name in ("adversarial", "random")}
     return found
 
 

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from pursamere_viz.analysis import Landscape, Plane, TrajectoryMetrics
 from pursamere_viz.analysis.metrics import known_at_once, measuring
 from pursamere_viz.analysis.refinement import class_map_steps, error_map_steps
+from pursamere_viz.analysis.survival import survival
 from pursamere_viz.attacks import AdversarialExamples
 from pursamere_viz.attacks.adversarial import attack_steps
 from pursamere_viz.labs.image_scenario import Parts, Scenario, build
@@ -24,6 +25,8 @@ from pursamere_viz.purification.purifiers import purifying
 
 LOADING = "Loading the networks"
 MAPPING = "Mapping the landscape"
+SURVIVAL = "Measuring what is left of the attack"
+DIRECTIONS = 8  # random ones, with which the attack's is compared
 PARTS = ("trajectory", "landscape", "sharpness", "curvature", "modes")  # of a run, in the order in which they are known
 POINTS_AT_ONCE = 128  # of a landscape, between two looks at whether it is still wanted
 
@@ -90,10 +93,15 @@ def run_steps(
         try:
             progress = next(measured)
         except StopIteration as finished:
-            return dataclasses.replace(known, metrics=finished.value, missing=())
+            known = dataclasses.replace(known, metrics=finished.value, missing=())
+            break
         if progress.result is not None:
             known = dataclasses.replace(known, metrics=progress.result, missing=_unknown(progress.result))
         yield dataclasses.replace(progress, result=known if progress.result is not None else None)
+    yield Progress(SURVIVAL, 0.0, known)
+    left = survival(parts.defence.purifier, parts.x, examples.x_adv, directions=DIRECTIONS)
+    metrics = dataclasses.replace(known.metrics, survival=left.adversarial.cpu(), random_survival=left.random.cpu())
+    return dataclasses.replace(known, metrics=metrics)
 
 
 def _mapping(

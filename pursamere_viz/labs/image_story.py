@@ -88,6 +88,8 @@ def table(run: Run) -> tuple[list[str], list[list[str]]]:
         "error": of.error, "sharpness": of.sharpness, "curvature": of.curvature, "sigma x score": of.score_norm,
         "L2 to the mode": of.mode_distance, "L2 to the clean image": of.l2_clean,
     }  # fmt: skip
+    if of.survival is not None and of.random_survival is not None:
+        columns |= {"left of the attack": of.survival, "left of random changes": of.random_survival}
     writers = [wording.alike(values[:, 0].tolist()) for values in columns.values()]
     settled = of.mode_settled[:, 0].tolist()
     rows = []
@@ -118,8 +120,18 @@ def facts(run: Run) -> str:
         f"{'The target is the true class: nothing to attack. ' if aimless else ''}Purifier: {_moved(run)}; "
         f"noise: {scenario.pairs} frozen antithetic pairs, seed {scenario.noise_seed}. "
         f"Sharpness: the error's rise to the first-order worst point within L2 {scenario.sharpness_rho:g}. "
+        f"{_left(run)}"
         f"{slice_shown(run.landscape.explained)}."
     )
+
+
+def _left(run: Run) -> str:
+    """What the purifier leaves of the attack, and of random changes as long; empty where there is none, or it is not known yet."""
+    adversarial, random = run.metrics.survival, run.metrics.random_survival
+    if adversarial is None or random is None or not bool(adversarial.isfinite().all()):
+        return ""
+    shares = [wording.percent(float(values[-1, 0])) for values in (adversarial, random)]
+    return f"Of the attack's change {shares[0]} is left after purification, of random changes of its length {shares[1]} (L2). "
 
 
 def slice_shown(share: float) -> str:

@@ -11,13 +11,15 @@ from pursamere_viz.labs.density_run import DensityRun
 from pursamere_viz.labs.image_run import Run
 
 Row = dict[str, object]  # column -> value
+LAST = ("survival", "random_survival")  # columns that came later, and so stand at the end
 
 
 def to_csv(run: Run | DensityRun) -> str:
     """A row a step of a Run, a row a step and purifier of a DensityRun; columns are named as the fields of the result.
 
     Distances are in units of [0, 1] in the Image lab; what is not known is empty; where mode_settled is 0, mode_distance is
-    none to a mode; gradient_norm is of the move from this step to the next.
+    none to a mode; gradient_norm is of the move from this step to the next; survival and random_survival are the shares that are
+    left of the attack's change and of random ones of its length.
     """
     rows = list(_image_rows(run) if isinstance(run, Run) else _density_rows(run))
     held = io.StringIO()
@@ -31,7 +33,9 @@ def _image_rows(run: Run) -> Iterator[Row]:
     of = run.metrics
     measured = {field.name: getattr(of, field.name) for field in dataclasses.fields(of)}
     along = {
-        name: values for name, values in measured.items() if isinstance(values, Tensor) and name != "probabilities"
+        name: values
+        for name, values in measured.items()
+        if isinstance(values, Tensor) and name not in ("probabilities", *LAST)
     }
     places = run.landscape.plane.coordinates(run.trajectory.points[:, 0])
     gradient, last = run.trajectory.gradient_norm[:, 0], len(of.error) - 1
@@ -40,7 +44,8 @@ def _image_rows(run: Run) -> Iterator[Row]:
         row |= {name: _cell(values[step, 0]) for name, values in along.items()}
         row["gradient_norm"] = _cell(gradient[step]) if step < last else ""
         row |= {"plane_a": _cell(places[step, 0]), "plane_b": _cell(places[step, 1])}
-        yield row | {f"probability {name}": _cell(share) for name, share in zip(run.class_names, shares, strict=True)}
+        row |= {f"probability {name}": _cell(share) for name, share in zip(run.class_names, shares, strict=True)}
+        yield row | {name: "" if measured[name] is None else _cell(measured[name][step, 0]) for name in LAST}
 
 
 def _density_rows(run: DensityRun) -> Iterator[Row]:

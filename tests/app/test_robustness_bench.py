@@ -77,6 +77,16 @@ def links(app) -> list:
     return [block.proto for block in app.get("page_link") if "Open image" in block.proto.label]
 
 
+def test_what_is_left_of_a_change_stands_beside_the_gradient(open_bench):
+    app = open_bench(run="small", purifier="shipped:steps=1,pairs=1", tab="Gradient")
+    [table] = [frame.value for frame in app.dataframe if "left along the gradient" in frame.value]
+    assert table["purifier"].tolist() == [
+        wording.named("purifier", CONFIG.purifiers[-1])
+    ]  # the others have no trajectory
+    along, random = (int(table[name][0].removesuffix(" %")) for name in table.columns[1:])
+    assert 0 < random < 100 and 0 < along < 200
+
+
 @pytest.mark.slow
 def test_without_a_run_it_says_so_and_offers_to_start_one(open_bench) -> None:
     app = open_bench(bundled=False)

@@ -1,5 +1,7 @@
 """The diagnostics of gradients, against closed forms."""
 
+import copy
+
 import pytest
 import torch
 from torch.nn.functional import cross_entropy
@@ -113,6 +115,22 @@ def test_slices_run_two_budgets_either_way_along_signs():
         assert found["gradient_bare"][end] == found["gradient_purified"][end]
 
 
+def test_what_is_left_of_a_small_step_is_what_the_derivative_says():
+    """||J v|| / ||v|| of the purifier's Jacobian, along the sign of the gradient kept in the box."""
+    config = BenchConfig(images=4, eps=(1e-5,))
+    found = probe(config, "shipped")["survival"]
+    x, y = (tensor[:4] for tensor in load_images("digits", "test"))
+    defence = copy.deepcopy(make_defence("shipped", "digits")[0]).double()
+    leaf = x.double().requires_grad_()
+    (gradient,) = torch.autograd.grad(cross_entropy(defence(leaf), y, reduction="sum"), leaf)
+    v = (x + 1e-5 * gradient.sign()).clamp(0, 1) - x
+    with torch.no_grad():
+        moved = (defence.purifier(x + 1e-2 * v) - defence.purifier(x.double())) / 1e-2
+    wanted = moved.flatten(1).norm(dim=1) / v.flatten(1).norm(dim=1)
+    assert found["adversarial"] == pytest.approx(wanted.tolist(), rel=0.02)
+    assert len(found["random"]) == 4 and max(found["random"]) < 1
+
+
 @pytest.mark.slow
 def test_a_randomised_purifier_is_probed_with_its_noise_fixed():
     first, second = (probe(CONFIG, "diffusion") for _ in range(2))
@@ -123,7 +141,7 @@ def test_a_randomised_purifier_is_probed_with_its_noise_fixed():
 
 def test_without_a_derivative_there_is_nothing_to_compare():
     found = probe(CONFIG, "jpeg")
-    assert not {"disagreement", "gradient", "slices", "jacobian"} & found.keys()
+    assert not {"disagreement", "gradient", "slices", "jacobian", "survival"} & found.keys()
 
 
 def test_only_the_first_images_of_the_run_are_probed():

@@ -11,8 +11,10 @@ import numpy as np
 import pytest
 import torch
 
-from pursamere_viz import Scenario, run
+from pursamere_viz import Scenario, build, run
 from pursamere_viz.labs.image_run import Progress, run_steps, snippet, to_npz
+from pursamere_viz.labs.image_story import facts, table
+from pursamere_viz.labs.step_table import to_csv
 
 CHANGED = Scenario(image=3, eps=40 / 255, steps=3, rho=0.2, mode="full", attack_steps=3, resolution=9)
 
@@ -42,6 +44,25 @@ def test_the_snippet_computes_what_is_on_the_screen(scenario: Scenario) -> None:
         for step in range(scenario.steps + 1)
     ]
     assert printed.splitlines() == expected
+
+
+def test_what_is_left_of_the_attack_is_the_distance_of_the_two_ends(result) -> None:
+    purifier = build(CHANGED).defence.purifier
+    with torch.no_grad():
+        ends = [purifier(image) for image in (result.x, result.examples.x_adv)]
+    share = float((ends[1] - ends[0]).norm() / (result.examples.x_adv - result.x).norm())
+    assert result.metrics.survival[:, 0].tolist() == pytest.approx([1.0, *result.metrics.survival[1:, 0].tolist()])
+    assert float(result.metrics.survival[-1, 0]) == pytest.approx(share, rel=1e-4)
+    assert f"Of the attack's change {round(100 * share)} % is left after purification" in facts(result)
+    heads, rows = table(result)
+    assert heads[-2:] == ["left of the attack", "left of random changes"] and len(rows[0]) == len(heads)
+    assert to_csv(result).split("\n")[0].endswith("probability 9,survival,random_survival")
+
+
+def test_without_an_attack_nothing_is_left_of_it() -> None:
+    plain = run(Scenario(attack="none", steps=1, resolution=9))
+    assert bool(plain.metrics.survival.isnan().all()) and "is left after purification" not in facts(plain)
+    assert to_csv(plain).split("\n")[1].endswith(",,")
 
 
 def digest(result) -> str:
