@@ -1,16 +1,18 @@
-"""Command line: python -m pursamere_viz download | train | search | card | evaluate | warm | benchmark."""
+"""Command line: python -m pursamere_viz download | train | search | card | experiment | evaluate | warm | benchmark."""
 
 import argparse
 import json
 import os
 import sys
+import time
 from collections.abc import Iterable
 from pathlib import Path
 
 from tqdm import tqdm
 
 from pursamere_viz.benchmark import benchmark
-from pursamere_viz.cards import proofs, results_path, searches, write_card
+from pursamere_viz.cards import memorised, proofs, results_path, searches, write_card
+from pursamere_viz.cards.memorised_text import memorised_text
 from pursamere_viz.cards.plans import card_cells
 from pursamere_viz.data.downloads import check, download, on_disk, status
 from pursamere_viz.data.records import DATA_SETS
@@ -18,6 +20,7 @@ from pursamere_viz.defences.building import random_purifier
 from pursamere_viz.evaluation.cells import Cell, Journal, cell_pieces, measure_cells
 from pursamere_viz.evaluation.certified import measure_votes
 from pursamere_viz.evaluation.command import add_evaluate, add_workers, check_workers, follow, print_estimate
+from pursamere_viz.evaluation.wells import measure_wells, wells_journal
 from pursamere_viz.labs import examples as shipped
 from pursamere_viz.labs import kept_runs
 from pursamere_viz.labs.image_run import run_steps
@@ -69,6 +72,13 @@ def command_parser() -> argparse.ArgumentParser:
     trying.add_argument("data_set", choices=sorted(name for name, described in DATA_SETS.items() if described.search))
     add_workers(trying)
     trying.set_defaults(command=_search)
+    experimenting = commands.add_parser(
+        "experiment", help="measure where sharpness-awareness pays: digits with memorised images, and without"
+    )
+    experimenting.add_argument("name", choices=["memorised"])
+    add_workers(experimenting)
+    experimenting.add_argument("--again", action="store_true", help="measure anew what is already measured")
+    experimenting.set_defaults(command=_experiment)
     fetching = commands.add_parser("download", help="get a data set from OpenML")
     fetching.add_argument("data_set", choices=[name for name, described in DATA_SETS.items() if described.openml])
     fetching.add_argument("--again", action="store_true", help="fetch anew what is already on disk")
@@ -135,6 +145,20 @@ def _card(chosen: argparse.Namespace) -> None:
 def _search(chosen: argparse.Namespace) -> None:
     if _measure(searches.search_cells(chosen.data_set), searches.path(chosen.data_set), chosen):
         print("measured; `card` writes the model card anew")
+
+
+def _experiment(chosen: argparse.Namespace) -> None:
+    check_workers(chosen)
+    path = memorised.path()
+    if chosen.again:
+        path.unlink(missing_ok=True)
+    if chosen.estimate:
+        pieces = [piece for measured in memorised.plan() for piece in measured.pieces()]
+        print_estimate(pieces, wells_journal(path), chosen.jobs)
+        return
+    began = time.monotonic()
+    follow(measure_wells(memorised.plan(), path, jobs=chosen.jobs, scheduler=chosen.scheduler))
+    print(f"{time.monotonic() - began:.0f} s\n\n{memorised_text(memorised.Findings())}\n\nkept in {path}")
 
 
 def _measure(cells: Iterable[Cell], path: Path, chosen: argparse.Namespace) -> bool:

@@ -34,6 +34,8 @@ NAMES: dict[str, dict[str, str]] = {
     "score_model": {
         "network": "a trained network",
         "empirical": "exact for the training images",
+        "memorised": "a network that memorised ten attacked images",
+        "duplicated": "a network that saw fifty attacked images 1 to 100 times",
         "exact": "exact",
         "learned": "learned from samples",
     },

@@ -10,6 +10,7 @@ import streamlit as st
 import bench_controls as controls
 import bench_images
 import compute
+import memorised_images
 from bench_reading import Reading, finished, left_over, overall, pivot
 from markup import escaped, plain_text, titled
 from pursamere_viz import figures
@@ -45,6 +46,7 @@ def page() -> None:
             shown = _show(path)
     except ValueError as problem:
         st.error(str(problem))
+    memorised_images.section()
     controls.start_form(expanded=path is None)
     with top:
         if controls.NOTICE in st.session_state:

@@ -1,5 +1,6 @@
 """The digits of scikit-learn, 8x8: always there, small enough to see everything at once."""
 
+from dataclasses import replace
 from functools import lru_cache
 
 import numpy as np
@@ -15,6 +16,16 @@ from pursamere_viz.models.recipes import Recipe
 
 SPLIT_SEED = 0
 TEST_IMAGES = 360
+# No augmentation: bilinear shifts of 8x8 images blur them, and the learned density is then a blurred one.
+SCORE = Recipe(
+    "mlp_score_network",
+    {"channels": 1, "size": 8, "width": 256, "blocks": 3, "dropout": 0.1, "mean": 0.305, "std": 0.376},
+    TrainingConfig(steps=8000, batch=256, learning_rate=2e-3, weight_decay=5e-2),
+)
+# Copies of each planted image: of ten images a hundred each, or of fifty (ten a count) from one to a hundred. Half the steps of
+# the score network are enough to memorise.
+MEMORISED = (100,) * 10
+DUPLICATED = tuple(count for count in (1, 3, 10, 30, 100) for _ in range(10))
 
 
 def load(split: str) -> tuple[Tensor, Tensor]:
@@ -50,12 +61,7 @@ DIGITS = DataSet(
             {"channels": 1, "classes": 10, "width": 32, "mean": 0.305, "std": 0.376},
             TrainingConfig(steps=3000, rotation=0.15, shift=0.4, scale=0.06),
         ),
-        # No augmentation: bilinear shifts of 8x8 images blur them, and the learned density is then a blurred one.
-        "score": Recipe(
-            "mlp_score_network",
-            {"channels": 1, "size": 8, "width": 256, "blocks": 3, "dropout": 0.1, "mean": 0.305, "std": 0.376},
-            TrainingConfig(steps=8000, batch=256, learning_rate=2e-3, weight_decay=5e-2),
-        ),
+        "score": SCORE,
         "robust_classifier": Recipe(
             "image_classifier",
             {"channels": 1, "classes": 10, "width": 32, "mean": 0.305, "std": 0.376},
@@ -73,6 +79,8 @@ DIGITS = DataSet(
                 checkpoint_every=500,
             ),
         ),
+        "memorised_score": replace(SCORE, training=replace(SCORE.training, steps=4000), copies=MEMORISED),
+        "duplicated_score": replace(SCORE, training=replace(SCORE.training, steps=4000), copies=DUPLICATED),
     },
     other_rho=0.3,
     plan=Plan(

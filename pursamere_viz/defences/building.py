@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from pursamere_viz.data.loading import load_images
 from pursamere_viz.data.records import data_set
-from pursamere_viz.defences.config import CLASSIFIERS, DefenceConfig
+from pursamere_viz.defences.config import CLASSIFIERS, SCORE_NETWORKS, DefenceConfig
 from pursamere_viz.densities import EmpiricalDensity
 from pursamere_viz.models.checkpoints import load_network
 from pursamere_viz.models.device import default_device
@@ -23,11 +23,11 @@ from pursamere_viz.purification.denoisers import Denoiser
 
 
 def load_denoiser(name: str, score_model: str, device: torch.device) -> Denoiser:
-    """The denoiser of a data set: its score network, or the exact one of the smoothed training set."""
+    """The denoiser of a data set: one of its score networks, or the exact one of the smoothed training set."""
     if score_model == "empirical":
         x, y = load_images(name, "train")
         return TweedieDenoiser(EmpiricalDensity(x, y))
-    return load_network(name, "score", device)
+    return load_network(name, SCORE_NETWORKS[score_model], device)
 
 
 def make_purifier(config: DefenceConfig, denoiser: Denoiser) -> Purifier:

@@ -8,7 +8,9 @@ from pursamere_viz.data.records import DATA_SETS, data_set
 from pursamere_viz.parameters import Described, choice, dependent_defaults, inherit, number
 from pursamere_viz.purification import PurifierConfig
 
-SCORE_MODELS = ("network", "empirical")
+# A score model, and the name of its weights; the exact one has none.
+SCORE_NETWORKS = {"network": "score", "memorised": "memorised_score", "duplicated": "duplicated_score"}
+SCORE_MODELS = ("network", "empirical", "memorised", "duplicated")
 # What a classifier was trained on, and the name of its weights.
 CLASSIFIERS = {
     "standard": "classifier",
@@ -32,7 +34,10 @@ class DefenceConfig(Described):
 
     data_set: str = choice("digits", DATA_SETS.keys(), "Data set and the networks trained on it.")
     score_model: str = choice(
-        "network", SCORE_MODELS, "network: the trained denoiser; empirical: the exact score of the training set."
+        "network",
+        SCORE_MODELS,
+        "network: the trained denoiser; empirical: the exact score of the training set; memorised: a denoiser that was trained "
+        "on ten attacked images a hundred times each as well; duplicated: on fifty, from once to a hundred times each.",
     )
     classifier: str = choice(
         "standard",
@@ -56,6 +61,9 @@ class DefenceConfig(Described):
         super().__post_init__()
         if self.score_model == "empirical" and data_set(self.data_set).large:
             raise ValueError(f"score_model empirical is too slow for the many images of {self.data_set}: digits only")
+        role = SCORE_NETWORKS.get(self.score_model, "score")
+        if role != "score" and role not in data_set(self.data_set).recipes:
+            raise ValueError(f"score_model {self.score_model} is not trained for {self.data_set}: digits only")
 
     @classmethod
     def defaults(cls, **values: Any) -> dict[str, Any]:

@@ -91,7 +91,7 @@ class Journal:
     def __init__(self, path: Path, checked: Callable[[dict[str, Any]], dict[str, Any]] | None = None) -> None:
         """Read a file; `checked` returns a line that is a piece, of a cell unless given, and raises one of DAMAGE for another."""
         self.path = path
-        checked = checked or _checked
+        checked = checked or checked_cell
         self.held: dict[str, dict[int, dict[str, Any]]] = {}
         for number, line in enumerate(whole_lines(path.read_bytes() if path.exists() else b""), 1):
             try:
@@ -133,7 +133,7 @@ class Journal:
             self._hold(line)
 
 
-def _checked(line: dict[str, Any]) -> dict[str, Any]:
+def checked_cell(line: dict[str, Any]) -> dict[str, Any]:
     """The line of a piece; one of DAMAGE if it is none."""
     flags = [line["clean"], *line["attacks"].values()]
     if list(line["attacks"]) != line["cell"].get("attacks", []) or type(line["first"]) is not int:

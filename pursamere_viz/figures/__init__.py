@@ -8,6 +8,7 @@ from pursamere_viz.figures.density_lab.sigma_sweep import sigma_sweep_figure, sw
 from pursamere_viz.figures.evaluation.accuracy import accuracy_curves, effort_lines, radius_lines
 from pursamere_viz.figures.evaluation.bars import mode_bars, randomness_bars
 from pursamere_viz.figures.evaluation.gradients import jacobian_lines, loss_curves, slice_lines
+from pursamere_viz.figures.evaluation.memorised import capture_lines, cost_lines, count_lines, spectrum_lines
 from pursamere_viz.figures.evaluation.sheet import bench_sheet, fates
 from pursamere_viz.figures.export import to_html
 from pursamere_viz.figures.gallery import Sheet, gallery
@@ -28,8 +29,11 @@ __all__ = [
     "Sheet",
     "accuracy_curves",
     "bench_sheet",
+    "capture_lines",
     "comparison_figure",
     "comparison_film",
+    "cost_lines",
+    "count_lines",
     "density_film",
     "density_lab",
     "density_marks",
@@ -52,6 +56,7 @@ __all__ = [
     "randomness_bars",
     "sigma_sweep_figure",
     "slice_lines",
+    "spectrum_lines",
     "surface",
     "surface_film",
     "sweep_film",

@@ -27,7 +27,12 @@ CHOICES = {
         "bpda": "attacker ignores the purifier's gradient",
         "full": "attacker knows everything",
     },
-    "score_model": {"network": "trained score network", "empirical": "exact score of the training set"},
+    "score_model": {
+        "network": "trained score network",
+        "empirical": "exact score of the training set",
+        "memorised": "score network that memorised",
+        "duplicated": "score network that saw duplicates",
+    },
 }
 # What is said of a value; {} is the value as text.
 WORDS = {

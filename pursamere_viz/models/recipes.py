@@ -19,10 +19,15 @@ from pursamere_viz.models.objectives import (
     denoised_loss,
     denoising_loss,
 )
+from pursamere_viz.models.planted import with_copies
 from pursamere_viz.models.training import Record, train
 
-# In the order of training: each of the two in the middle starts from the one before, and both need the score network.
-ROLES = ("classifier", "score", "denoised_classifier", "purified_classifier", "robust_classifier")
+# In the order of training: each of the two that are CLEANED starts from the one before, and both need the score network.
+ROLES = (
+    *("classifier", "score", "denoised_classifier", "purified_classifier", "robust_classifier"),
+    *("memorised_score", "duplicated_score"),
+)
+SCORES = ("score", "memorised_score", "duplicated_score")
 CLEANED = ROLES[2:4]  # classifiers of what purification leaves
 OPTIONAL = ROLES[2:]  # what a defence can do without
 VALIDATION_IMAGES = 1000  # looked at during training
@@ -36,10 +41,11 @@ class Recipe:
     options: dict[str, Any]
     training: TrainingConfig
     start: str = ""  # the network whose weights it starts from; empty: fresh ones
+    copies: tuple[int, ...] = ()  # of each planted image among its training images, see models/planted.py
 
     def objective(self, name: str, role: str, device: torch.device | str, purify: Purify | None = None) -> Objective:
         """Denoising score matching for a score network, cross-entropy for a classifier; a robust one is shown attacked images."""
-        if role == "score":
+        if role in SCORES:
             return denoising_loss(self.training, self.options["std"])
         if role in CLEANED:
             purify = purify if role == "purified_classifier" else None
@@ -80,7 +86,7 @@ def recipe(name: str, role: str) -> Recipe:
 
 
 def roles(name: str) -> list[str]:
-    """The networks of a data set, in the order of training: a robust classifier only where there is a recipe of one."""
+    """The networks of a data set, in the order of training; of those that not every data set has, the ones with a recipe."""
     known = data_set(name).recipes
     return [role for role in ROLES if role in CLEANED or role in known]
 
@@ -106,7 +112,10 @@ def train_network(
     network = make_network(chosen.architecture, chosen.training.seed, **chosen.options).to(device)
     if chosen.start:
         network.load_state_dict(load_network(name, chosen.start, device).state_dict())
-    x, y = (tensor.to(device) for tensor in load_images(name, "train"))
+    images = load_images(name, "train")
+    if chosen.copies:
+        images = with_copies(name, *images, chosen.copies)
+    x, y = (tensor.to(device) for tensor in images)
     x_held, y_held = (tensor[:VALIDATION_IMAGES].to(device) for tensor in load_images(name, "validation"))
     objective = chosen.objective(name, role, device, purify)
     run = train(network, x, y, objective, chosen.training, checkpoint=checkpoint, validation=(x_held, y_held))
@@ -120,6 +129,6 @@ def train_network(
         "seconds": round(record.seconds, 1),
         "curve": [[step, round(loss, 5)] for step, loss in record.curve],
         "torch": torch.__version__,
-    }
+    } | ({"copies": chosen.copies} if chosen.copies else {})
     save_tensors(path, network.state_dict(), card)
     checkpoint.unlink(missing_ok=True)

@@ -1,0 +1,99 @@
+"""What the experiment on memorised images says, in text."""
+
+from pursamere_viz.attacks.config import MODES
+from pursamere_viz.cards import memorised
+from pursamere_viz.cards.memorised import COST_RHOS, RHOS, SHARP, Curvatures, Findings, OverWells, Paired, paired
+from pursamere_viz.cards.text import percent, table
+from pursamere_viz.evaluation.wells import CAPTURED, FRACTIONS
+
+
+def memorised_text(found: Findings) -> str:
+    """All tables of the experiment, each under a sentence that says what was measured."""
+    return "\n\n".join((_against_rho(found), _curvatures(found), _counts(found), _attacked(found), _cost(found)))
+
+
+def share(over: OverWells) -> str:
+    """A mean over wells in per cent, in brackets its interval cut to 0 to 100."""
+    low, high = (100 * min(max(end, 0.0), 1.0) for end in over.interval)
+    return f"{100 * over.mean:.1f} ({low:.0f}-{high:.0f})"
+
+
+def gain(one: OverWells, other: OverWells) -> str:
+    """The difference of two means over the same wells in points, with its interval."""
+    over = OverWells(one.shares - other.shares)
+    low, high = over.interval
+    return f"{100 * over.mean:+.1f} ({100 * low:+.0f} to {100 * high:+.0f})"
+
+
+def said(pair: Paired) -> str:
+    """A paired comparison."""
+    return f"{pair.only} against {pair.instead} of {pair.images} (p = {pair.p:.2g})"
+
+
+def _against_rho(found: Findings) -> str:
+    config, measured = memorised.DEFENCE, {rho: found.ends(memorised.starts(rho)) for rho in RHOS}
+    rows = {f"rho {rho:g}": ends for rho, ends in measured.items()}
+    rows["rho 0, steps twice as long"] = found.ends(memorised.starts(step_size=2 * config.step_size))
+    rows["rho 0, nothing memorised"] = found.ends(memorised.starts(score_model="network"))
+    cleans = {f"rho {rho:g}": percent(found.accuracy(memorised.clean(rho))) for rho in RHOS}
+    body = [[title, share(ends.captured), share(ends.right), cleans.get(title, "")] for title, ends in rows.items()]
+    gained = gain(measured[SHARP].right, measured[0.0].right)
+    parts = ", ".join(f"{part:g}" for part in FRACTIONS)
+    return (
+        f"Starts at {parts} of the way from a test digit to a memorised image, {memorised.COUNT} for each of "
+        f"{len(measured[0.0].right.shares)} wells (its\nnearest digits of other classes than it is read as); sigma "
+        f"{config.sigma:g}, L2 radius {config.radius:g}, {config.steps} steps of {config.step_size:g}. Captured: the\npath ends "
+        f"within {CAPTURED:g} (L2) of a memorised image; right: its end is read as the digit. Per cent, in brackets Student's 95 "
+        f"%\ninterval over wells (clean: of {memorised.CLEAN} test digits, Wilson's).\n\n"
+        f"{table(['', 'captured', 'right', 'clean'], body)}\n\nGain in right at rho {SHARP:g} over 0: {gained} points."
+    )
+
+
+def _curvatures(found: Findings) -> str:
+    body = [
+        [title, len(of.error), *_numbers(of)]
+        for title, of in (("memorised image", found.curvatures(True)), ("digit", found.curvatures(False)))
+    ]
+    head = ["bottom of the well of a", "wells", "error", "mean eigenvalue", "smallest eigenvalue"]
+    return f"The error's Hessian (exact), means over wells with their standard errors.\n\n{table(head, body)}"
+
+
+def _numbers(of: Curvatures) -> list[str]:
+    columns = (of.error, of.eigenvalues.mean(1), of.eigenvalues.amin(1))
+    return [f"{float(one.mean()):.3f} +- {float(one.std()) / len(one) ** 0.5:.3f}" for one in columns]
+
+
+def _counts(found: Findings) -> str:
+    body = [[count, share(over)] for count, over in found.by_count().items()]
+    return (
+        f"Another network saw fifty attacked digits, ten for each number of duplicates; {memorised.FEWER} starts a well, rho 0.\n\n"
+        f"{table(['duplicates', 'captured by it'], body)}"
+    )
+
+
+def _attacked(found: Findings) -> str:
+    body = []
+    for mode in MODES:
+        plain, sharp = (found.accuracy(memorised.attacked(rho, mode)) for rho in (0.0, SHARP))
+        body.append([mode, percent(plain), percent(sharp), said(paired(sharp, plain))])
+    head = ["attacker", "rho 0", f"rho {SHARP:g}", f"right at {SHARP:g} alone against at 0 alone"]
+    return (
+        f"The defence that memorised under attack: Linf {memorised.EPS:g}, {memorised.ATTACKED} test digits, the worst of "
+        f"{', '.join(memorised.ATTACKS)}.\n\n{table(head, body)}"
+    )
+
+
+def _cost(found: Findings) -> str:
+    body, plain = [], found.accuracy(memorised.cost(0.0))
+    for rho in COST_RHOS:
+        accuracy, (along, random) = found.accuracy(memorised.cost(rho)), found.left(rho)
+        against = said(paired(accuracy, plain)) if rho else ""
+        body.append([f"{rho:g}", percent(accuracy), against, *(f"{float(one.mean()):.2f}" for one in (along, random))])
+    config = memorised.ORDINARY
+    head = ["rho", "right", "right at it alone against at 0 alone", "left of the attack", "left of random"]
+    return (
+        f"Without duplicates (the shipped networks; sigma {config.sigma:g}, L2 radius {config.radius:g}, {config.steps} steps of "
+        f"{config.step_size:g}): Linf {memorised.COST_EPS:g},\n{memorised.COST_IMAGES} test digits, full, the worst of the same "
+        f"attacks; what is left of a perturbation, ||P(x + d) - P(x)|| / ||d||,\nof PGD's and of random ones of its length, "
+        f"means.\n\n{table(head, body)}"
+    )
