@@ -45,6 +45,7 @@ from pursamere_viz.labs.density_run import (
 )
 from pursamere_viz.labs.density_scenario import DensityScenario, window
 from pursamere_viz.labs.examples import Example
+from pursamere_viz.labs.explain_step import ExplainedStep, explain_step
 from pursamere_viz.labs.image_run import LOADING, Run, run_steps
 from pursamere_viz.labs.image_scenario import Scenario, build
 from pursamere_viz.models.generated import GeneratedImages, generating
@@ -220,6 +221,18 @@ def density_run(scenario: DensityScenario) -> DensityRun:
     with _runs().computing:
         paths = compute_paths(scenario, maps.modes.points, denoiser)
     return DensityRun(scenario, scenario.density(), maps, paths, found, attacked)
+
+
+def inside(run: Run | DensityRun, k: int, method: str | None = None) -> ExplainedStep:
+    """Step k of a run, opened."""
+    denoiser = _denoiser(run.scenario) if isinstance(run, DensityRun) else None
+    key = ("inside", run.scenario, k, method)
+
+    def opening() -> Generator[Progress, None, ExplainedStep]:
+        yield Progress("Opening the step", 0.0)
+        return explain_step(run, k, method=method, denoiser=denoiser)
+
+    return _held_or_computed(key, opening)
 
 
 def following(scenario: DensityScenario) -> tuple[DensityMaps | PlanePoints, tuple[MethodPath, ...]]:

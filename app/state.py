@@ -28,6 +28,8 @@ class BenchChoice(Described):
 
 
 Kind = TypeVar("Kind", bound=Described)
+INSIDE = "inside"  # in the address: which step is opened
+BESIDES = (INSIDE,)  # what the address has beside the scenario
 
 
 class PageState(Generic[Kind]):
@@ -88,7 +90,7 @@ class PageState(Generic[Kind]):
 
     def start(self) -> list[str]:
         """Take over what the URL says, on the first run and when it has changed since; one notice for each thing ignored."""
-        said = st.query_params.to_dict()
+        said = _said()
         notices: list[str] = []
         arrived = (
             st.session_state.get("_page") != self.prefix
@@ -115,14 +117,20 @@ class PageState(Generic[Kind]):
     def publish(self, scenario: Kind) -> None:
         """Write the scenario into the URL."""
         mapping = self.to_mapping(scenario)
-        if mapping != st.query_params.to_dict():
-            st.query_params.from_dict(mapping)
+        if mapping != _said():
+            kept = {name: st.query_params[name] for name in BESIDES if name in st.query_params}
+            st.query_params.from_dict(mapping | kept)
         st.session_state[self._published] = mapping
         st.session_state[self._held] = mapping
 
     def reset(self) -> None:
         """Back to the start."""
         self.adopt(self.kind())
+
+
+def _said() -> dict[str, str]:
+    """What the URL says of a scenario."""
+    return {name: text for name, text in st.query_params.to_dict().items() if name not in BESIDES}
 
 
 SECOND = PageState(Scenario, "b_")  # the widgets of what differs in the Image lab's second run

@@ -6,12 +6,13 @@ import streamlit as st
 
 import compute
 import density_controls
+from inside import look_inside
 from markup import escaped, titled, what_the_charts_show
 from player import follow, play
 from pursamere_viz.analysis import Minimisers
 from pursamere_viz.analysis.sigma_sweep import SigmaSweep
 from pursamere_viz.densities.presets import PRESETS, PRESETS_1D
-from pursamere_viz.figures import density_film, density_marks, sweep_film, to_csv, to_html
+from pursamere_viz.figures import density_film, density_marks, inside_film, sweep_film, to_csv, to_html
 from pursamere_viz.labs.density_run import (
     EFFORTS,
     DensityRun,
@@ -24,7 +25,7 @@ from pursamere_viz.labs.density_scenario import METHOD_TITLES, DensityScenario, 
 from state import density_lab as state
 from take_away import Offer, embedded, take_away
 
-CHART, SWEEP = "density_lab_chart", "density_sweep_chart"
+CHART, SWEEP, INSIDE = "density_lab_chart", "density_sweep_chart", "density_inside_chart"
 ON_A_LINE = [name for name, preset in PRESETS_1D.items() if name not in ("student_t", "laplace", "gamma")]
 WORDS = {
     "story": ":small[**{title}.** {story}]",
@@ -59,6 +60,7 @@ def page() -> None:
     if embedded():
         return
     st.caption(facts(result))
+    look_inside(max((len(path.points) for path in result.paths), default=1) - 1, lambda k: _inside(result, k))
     with st.expander("Where the paths end", icon=":material/table:", expanded=True):
         st.dataframe(ends(result), hide_index=True)
     with st.expander("Edit the mixture", icon=":material/edit:", on_change="rerun") as opened:
@@ -207,6 +209,18 @@ def uncertified(swept: SigmaSweep) -> str:
     if not levels:
         return "All minima are certified: two noise rules agree on them. "
     return f"The minima are not certified at sigma {', '.join(levels)}: no two noise rules agree on them. "
+
+
+def _inside(result: DensityRun, k: int) -> None:
+    """A step of one path; of a path that is shorter, its last one."""
+    titles = {path.method: path.title for path in result.paths}
+    method = next(iter(titles))
+    if len(titles) > 1:
+        method = st.segmented_control(
+            "Whose", list(titles), format_func=titles.__getitem__, default=method, required=True
+        )
+    last = next(len(path.points) for path in result.paths if path.method == method) - 2
+    play(inside_film(result, compute.inside(result, min(k, last), method)), INSIDE)
 
 
 def _robustness(scenario: DensityScenario) -> None:

@@ -10,9 +10,10 @@ import controls
 import data_sets
 import images
 import second_lane
+from inside import look_inside
 from markup import escaped, titled, what_the_charts_show
 from player import play
-from pursamere_viz.figures import BLANK, Film, comparison_film, image_film, surface_film, to_csv, to_html
+from pursamere_viz.figures import BLANK, Film, comparison_film, image_film, inside_html, surface_film, to_csv, to_html
 from pursamere_viz.labs import compare_story
 from pursamere_viz.labs.compare import Comparison, comparison_npz, comparison_snippet
 from pursamere_viz.labs.image_run import Run, snippet, to_npz
@@ -101,6 +102,7 @@ def _lab(run: compute.UnderWay) -> None:
     st.session_state[FINISHED] = finished
     if isinstance(finished, Run):
         _surface(finished)
+        look_inside(len(finished.trajectory.points) - 1, lambda k: st.html(inside_html(compute.inside(finished, k))))
     if run.done and isinstance(finished, Comparison):
         _comparison_downloads(finished)
     elif run.done:
