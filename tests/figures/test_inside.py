@@ -58,7 +58,7 @@ def test_the_pictures_are_the_tensors(step, read):
     for shown, tensor in ((first, step.start), (last, step.point)):
         side = shown.shape[0] // tensor.shape[-1]
         assert np.array_equal(shown[::side, ::side, 0], (tensor[0].clamp(0, 1) * 255).round().to(torch.uint8).numpy())
-    gradient = next(picture for alt, picture in read.pictures if "gradient" in alt)
+    gradient = next(picture for alt, picture in read.pictures if "error rises" in alt)
     side = gradient.shape[0] // 8
     red, blue = (gradient[::side, ::side, channel].astype(int) for channel in (0, 2))
     largest = np.unravel_index(int(step.gradient[0].abs().argmax()), (8, 8))

@@ -18,20 +18,18 @@ if TYPE_CHECKING:
 COPIES = 3  # of the noisy copies, how many are shown
 SIDE = 96  # px of a picture, at least
 FIELDS = {  # what a method follows downhill
-    "error": "gradient of the error, g = ∇E",
-    "stop_gradient": "direction g = x − mean of D",
-    "log_density": "direction g = −σ² score",
-    "tweedie": "direction g = x − D(x)",
+    "error": "Which way the error rises: its gradient g",
+    "stop_gradient": "Away from what it guesses: g = x − mean of D",
+    "log_density": "Which way the density falls: g = −σ² score",
+    "tweedie": "Away from what it guesses: g = x − D(x)",
 }
 STYLE = """
-.inside { display: flex; flex-wrap: wrap; gap: 20px; font-size: 16px; line-height: 1.5; }
-.inside ol { display: flex; flex-wrap: wrap; gap: 12px; flex: 3 1 420px; list-style: none; margin: 0; padding: 0; }
-.inside li { padding: 6px; border: 2px solid transparent; border-radius: 6px; }
-.inside .pictures { display: flex; gap: 4px; }
+.inside { font-size: 16px; line-height: 1.5; }
+.inside :is(p, ol) { display: flex; flex-wrap: wrap; gap: 4px 8px; margin: 0 0 12px 0; padding: 0; list-style: none; }
+.inside ol { display: grid; gap: 8px; grid-template-columns: repeat(auto-fill, minmax(min(330px, 100%), 1fr)); }
+.inside [data-part] { padding: 4px 8px; border: 2px solid transparent; border-radius: 6px; }
+.inside .pictures { display: flex; flex-wrap: wrap; gap: 4px; }
 .inside img { image-rendering: pixelated; width: 96px; height: 96px; border: 1px solid #787078; }
-.inside dl { flex: 2 1 320px; margin: 0; }
-.inside dt { font-weight: 600; }
-.inside dd { margin: 0 0 8px 0; padding: 2px 6px; border: 2px solid transparent; border-radius: 6px; }
 """
 LIT = """
 .inside:has([data-part="{part}"]:is(:hover, :focus)) [data-part="{part}"] {{ border-color: #0090F8; }}"""
@@ -45,12 +43,11 @@ class Part:
     title: str
     pictures: list[str]  # data URIs
     caption: str
-    term: str  # what it is
     formula: str  # HTML, with the numbers in place
 
 
 def inside_html(step: ExplainedStep) -> str:
-    """The step k -> k + 1 of an image (C, H, W) as a piece of HTML: pictures in the order of computing, and the formula.
+    """The step k -> k + 1 of an image (C, H, W) as a piece of HTML: the formula, and pictures in the order of computing.
 
     The pointer or the focus on a part lights it in both. Nothing is loaded from elsewhere. ValueError for a step of the plane.
     """
@@ -58,7 +55,11 @@ def inside_html(step: ExplainedStep) -> str:
         raise ValueError(f"an image's step has pictures (C, H, W), got points of shape {tuple(step.start.shape)}")
     parts = _parts(step)
     style = STYLE + "".join(LIT.format(part=part.name) for part in parts)
-    return f'<style>{style}</style><div class="inside"><ol>{_pictures(parts)}</ol><dl>{_formula(parts)}</dl></div>'
+    return f'<style>{style}</style><div class="inside"><p>{_formula(parts)}</p><ol>{_pictures(parts)}</ol></div>'
+
+
+def _formula(parts: list[Part]) -> str:
+    return " → ".join(f'<span data-part="{part.name}" tabindex="0">{part.formula}</span>' for part in parts)
 
 
 def _pictures(parts: list[Part]) -> str:
@@ -73,12 +74,6 @@ def _pictures(parts: list[Part]) -> str:
     return "".join(items)
 
 
-def _formula(parts: list[Part]) -> str:
-    return "".join(
-        f'<dt>{escape(part.term)}</dt><dd data-part="{part.name}" tabindex="0">{part.formula}</dd>' for part in parts
-    )
-
-
 def _parts(step: ExplainedStep) -> list[Part]:
     norms, short = step.norms(), theme.short
     count = len(step.noisy)
@@ -91,36 +86,36 @@ def _parts(step: ExplainedStep) -> list[Part]:
         cut > 0
     )
     return [
-        Part("start", "x, where it stands", [_grey(step.start)], f"after step {step.k}", "the image", "x"),
-        Part("noisy", "noisy copies", [_grey(x) for x in step.noisy[:shown]], some, "noise is added", f"y = {noise}"),
+        Part("start", "Where the image stands", [_grey(step.start)], f"x, after step {step.k}", "x"),
+        Part("noisy", "Noise is added", [_grey(x) for x in step.noisy[:shown]], f"y: {some}", f"y = {noise}"),
         Part(
-            "denoised", "D, what the denoiser makes of them", [_grey(x) for x in step.denoised[:shown]], some,
-            "the denoiser guesses the clean image", "D(y)",
+            "denoised", "The denoiser guesses the clean image", [_grey(x) for x in step.denoised[:shown]], some, "D(y)",
         ),
         Part(
-            "residuals", "residuals, D − x", _signed(*step.residuals[:shown]), "red adds, blue takes away",
-            "the expected reconstruction error", f"E(x) = mean of ‖D(y) − x‖² = <b>{short(float(step.error))}</b>",
+            "residuals", "Residuals: what it changed in x", _signed(*step.residuals[:shown]),
+            "D(y) − x: red adds, blue takes away; their mean square is the error",
+            f"E(x) = mean ‖D(y) − x‖² = <b>{short(float(step.error))}</b>",
         ),
         Part(
             "gradient", FIELDS[step.method], _signed(step.gradient), f"length {short(norms['gradient'])}",
-            "which way it rises", f"g, ‖g‖ = <b>{short(norms['gradient'])}</b>",
+            f"‖g‖ = <b>{short(norms['gradient'])}</b>",
         ),
         Part(
-            "ascent", "ascent point", [_grey(step.ascent)],
-            f"{short(norms['ascent'])} away" if step.rho else "rho is 0: the image itself",
-            "sharpness-aware: first a step up", f"x⁺ = x + {rho}" if step.rho else "x⁺ = x, as rho is 0",
+            "ascent", "Sharpness-aware: first a step up", [_grey(step.ascent)],
+            f"the ascent point, {short(norms['ascent'])} away" if step.rho else "rho is 0: the image itself",
+            f"x⁺ = x + {rho}" if step.rho else "x⁺ = x, as rho is 0",
         ),
         Part(
-            "direction", "the step's direction there", _signed(step.direction), f"length {short(norms['direction'])}",
-            "the same field at the ascent point, made a step", f"d, ‖d‖ = <b>{short(norms['direction'])}</b>",
+            "direction", "The same field there, made a step", _signed(step.direction),
+            f"d, of length {short(norms['direction'])}", f"d at x⁺, ‖d‖ = <b>{short(norms['direction'])}</b>",
         ),
         Part(
-            "moved", "a step down", _signed(step.moved - step.start), f"length {short(norms['moved'])}",
-            "from x, not from the ascent point", f"x − {short(step.step_size)} d",
+            "moved", "A step down, from x", _signed(step.moved - step.start), f"length {short(norms['moved'])}",
+            f"x − {short(step.step_size)} d",
         ),
         Part(
-            "point", "the next image", [_grey(step.point)], f"{short(norms['step'])} away from x",
-            "kept in the neighbourhood and in [0, 1]", "; ".join(kept) or "nothing is taken back",
+            "point", "The next image", [_grey(step.point)], "; ".join(kept) or "nothing is taken back",
+            f"in the neighbourhood and in [0, 1]: {short(norms['step'])} away from x",
         ),
     ]  # fmt: skip
 
