@@ -7,7 +7,7 @@ VENV := .venv
 RUN := $(VENV)/bin/python -m
 STAMP := $(VENV)/.installed
 # A process a core, each with one thread: two processes with two threads each wait for one another. A file stays in one process.
-PYTEST := OMP_NUM_THREADS=1 $(RUN) pytest -q -n auto --dist loadfile
+PYTEST := OMP_NUM_THREADS=1 $(RUN) pytest -q -n auto --dist loadfile --no-loadscope-reorder
 
 # JupyterLab refuses to start as root unless told; containers usually are root.
 ALLOW_ROOT := $(if $(filter 0,$(shell id -u)),--allow-root)
@@ -38,7 +38,7 @@ test: lint
 	$(PYTEST) -m "not slow" $(ARGS)
 
 test-all: lint
-	$(PYTEST) $(ARGS)
+	$(PYTEST) --durations=40 $(ARGS)
 
 clean:
 	rm -rf $(VENV) .pytest_cache .ruff_cache .mypy_cache *.egg-info

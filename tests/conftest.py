@@ -9,6 +9,15 @@ from pursamere_viz.models import load_network
 from pursamere_viz.threads import use_threads
 
 
+# Files that take minutes: begun first, so that no process waits for another's at the end.
+LONG = ("test_notebooks", "test_kills", "test_cluster", "test_server", "test_addresses", "test_app", "test_resume", "test_reference")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the files that take longest first; the order is else as it was."""
+    items.sort(key=lambda item: item.path.stem not in LONG)
+
+
 @pytest.fixture(autouse=True)
 def _on_the_cpu(monkeypatch):
     """A developer's GPU changes no result, and neither does what was kept before."""
