@@ -8,9 +8,8 @@ from pursamere_viz import GaussianMixture, NoiseRule, ReconstructionError, Tweed
 from pursamere_viz.models import load_network
 from pursamere_viz.threads import use_threads
 
-
 # Files that take minutes: begun first, so that no process waits for another's at the end.
-LONG = ("test_notebooks", "test_kills", "test_cluster", "test_server", "test_addresses", "test_app", "test_resume", "test_reference")
+LONG = ("test_notebooks", "test_kills", "test_cluster", "test_server", "test_addresses", "test_app", "test_resume")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
