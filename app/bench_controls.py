@@ -29,6 +29,7 @@ ATTACKS = (
     *("fgsm", "pgd-10:blind", "pgd-10:bpda", "pgd-10:full", "pgd-20:blind", "pgd-20:bpda", "pgd-20:full"),
     *("pgd-40:full", "pgd-20x5:full", "apgd_ce-20:full", "apgd_dlr-20:full", "square-100", "square-500"),
 )
+UNLISTED = ("apgd_t",)  # typed by who wants it
 # The diagnostics, and what a run must hold for each.
 TABS = {
     "What the attacker knows": "the same attack in two modes",
@@ -178,7 +179,7 @@ def start_form(*, expanded: bool) -> None:
             help=f"Type to change a field of one, as in shipped:radius=0.1,rho=0.3. Fields: {', '.join(CHANGEABLE)}.",
         )  # fmt: skip
         st.multiselect(
-            "Attacks", ATTACKS, default=START["attacks"], key="_bench_attacks", accept_new_options=True,
+            "Attacks", attacks(), default=START["attacks"], key="_bench_attacks", accept_new_options=True,
             format_func=attack_chip,
             help=f"Any {GRAMMAR}. Kinds: {', '.join(known_attacks())}.",
         )  # fmt: skip
@@ -187,6 +188,12 @@ def start_form(*, expanded: bool) -> None:
         st.slider("Images", 1, bench_reading.MOST_IMAGES, 20, key="_bench_images", help="Test images, from the first.")
         st.number_input("Seed", 0, 9999, key="_bench_seed")
         st.form_submit_button("Start", icon=":material/play_arrow:", on_click=_begin, width="stretch", type="primary")
+
+
+def attacks() -> list[str]:
+    """The attacks that the form offers: the usual ones, and one of every kind that a plug-in registers."""
+    usual = {name.partition("-")[0].partition(":")[0] for name in ATTACKS}
+    return [*ATTACKS, *(kind for kind in known_attacks() if kind not in usual and kind not in UNLISTED)]
 
 
 def attack_chip(name: str) -> str:

@@ -56,6 +56,7 @@ TRAINED = ("preset", "mixture", "score_model", "seed")  # what a learned score m
 PLANE_LEVELS, LINE_LEVELS = (0.1, 2.0, 25), (0.1, 2.0, 25)  # sigma from, to, how many
 LINE_RANGE = (-4.0, 4.0)
 
+MOST_COLUMNS = 12  # of a gallery
 BETWEEN = 0.5  # seconds of computing between two drawings of a page; inf draws finished runs alone
 
 Result = TypeVar("Result")
@@ -329,7 +330,7 @@ class GalleryOrder:
     """Where in a test split the images of each class are; the images themselves are read when they are shown."""
 
     rows: np.ndarray  # (R, K) numbers of images, one class a column
-    classes: list[int]  # K of them
+    classes: list[int]  # K of them; none where they are too many for a column each
     numbers: np.ndarray  # (N,) of the split's images that are on this machine: their places in the official order
 
 
@@ -340,6 +341,9 @@ def gallery_order(data_set: str) -> GalleryOrder:
     numbers, classes = official_numbers(data_set), np.unique(labels).tolist()
     columns = [numbers[labels == label] for label in classes]
     shortest = min(len(column) for column in columns)
+    if len(classes) > MOST_COLUMNS or shortest * len(classes) < len(numbers) // 2:  # as they come
+        width = min(MOST_COLUMNS, len(numbers))
+        return GalleryOrder(numbers[: len(numbers) // width * width].reshape(-1, width), [], numbers)
     return GalleryOrder(np.stack([column[:shortest] for column in columns], 1), classes, numbers)
 
 

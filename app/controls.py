@@ -12,9 +12,8 @@ import images
 from pursamere_viz import wording
 from pursamere_viz.attacks.kinds import KINDS
 from pursamere_viz.data.records import DATA_SETS
-from pursamere_viz.defences.config import CLASSIFIERS
 from pursamere_viz.labs.image_scenario import Scenario
-from pursamere_viz.models.checkpoints import weights_path
+from pursamere_viz.models.of_data_sets import classifiers_there
 from pursamere_viz.parameters import help_of
 from state import PageState, image_lab
 
@@ -111,7 +110,7 @@ def _chosen() -> Scenario | None:
 
 def _networks() -> None:
     control("score_model", "Score model")
-    shipped = [name for name, role in CLASSIFIERS.items() if weights_path(st.session_state["data_set"], role).is_file()]
+    shipped = classifiers_there(st.session_state["data_set"])
     # Where there is but one, there is nothing to choose; what a link asks for stays visible, and can be left.
     control("classifier", "Classifier", disabled=len(shipped) < 2 and st.session_state["classifier"] in shipped)
 

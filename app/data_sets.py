@@ -8,6 +8,7 @@ from pursamere_viz.data.records import DATA_SETS
 from pursamere_viz.labs.image_scenario import Scenario
 from pursamere_viz.labs.image_scenario import stand_in as stand_in_for
 from pursamere_viz.models.device import default_device, device_name
+from pursamere_viz.models.of_data_sets import is_shipped
 from state import image_lab
 
 LOOK_EVERY = 0.5  # seconds between two looks at a download
@@ -25,9 +26,9 @@ def chooser() -> None:
     )
     name = st.session_state["data_set"]
     st.badge(_device(), icon=":material/memory:", color="gray", help="What computes here.")
-    if absent := [DATA_SETS[other].title for other in DATA_SETS if not downloads.on_disk(other)]:
+    if absent := [one.title for other, one in DATA_SETS.items() if one.openml and not downloads.on_disk(other)]:
         st.caption(f"Images not on this machine: {', '.join(absent)}.")
-    if not downloads.on_disk(name):
+    if DATA_SETS[name].openml and not downloads.on_disk(name):
         download = compute.downloads().get(name)
         # In a fragment of its own: the page stays as it is while a download is under way.
         st.fragment(_download, run_every=LOOK_EVERY if download and download.running else None)(name)
@@ -75,7 +76,7 @@ def stand_in() -> str:
         del st.session_state["_wanted"]
         if source == "generated":
             image_lab.put(source="test", image=wanted[1])
-    if here or source == "generated" or st.session_state["pixels"]:
+    if here or source == "generated" or st.session_state["pixels"] or not is_shipped(name):
         return ""
     st.session_state["_wanted"] = (name, image)
     image_lab.put(source="generated", image=stand_in_for(Scenario(data_set=name, image=image)).image)

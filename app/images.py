@@ -9,10 +9,12 @@ import streamlit as st
 import compute
 import own_images
 from pursamere_viz.data import downloads
+from pursamere_viz.data.loading import test_count
 from pursamere_viz.data.records import DATA_SETS
 from pursamere_viz.figures import gallery
 from pursamere_viz.labs.image_scenario import SOURCES
 from pursamere_viz.models.generated import COUNT
+from pursamere_viz.models.of_data_sets import is_shipped
 from pursamere_viz.parameters import help_of
 from sheet import choose_from
 from state import image_lab
@@ -37,7 +39,7 @@ def controls() -> None:
 def _number() -> None:
     """The image's number, to be typed."""
     described, generated = DATA_SETS[st.session_state["data_set"]], st.session_state["source"] == "generated"
-    last = (COUNT if generated else described.test_images) - 1
+    last = max((COUNT if generated else test_count(described.name)) - 1, 0)
 
     def leave() -> None:
         st.session_state.pop("_wanted", None)
@@ -74,7 +76,7 @@ def notice() -> None:
 
 def _draw() -> None:
     name = st.session_state["data_set"]
-    if not downloads.on_disk(name):
+    if not downloads.on_disk(name) and is_shipped(name):
         choose("generated", secrets.randbelow(COUNT))
         return
     try:
@@ -86,8 +88,8 @@ def _draw() -> None:
 @st.dialog("Pick an image", width="large")
 def _gallery() -> None:
     name = st.session_state["data_set"]
-    source = "generated"
-    if downloads.on_disk(name):
+    source = "generated" if is_shipped(name) else "test"
+    if downloads.on_disk(name) and is_shipped(name):
         source = st.segmented_control(
             "Source", SOURCES, default=st.session_state["source"], key="_gallery_source", required=True,
             format_func=SOURCE_TITLES.__getitem__, label_visibility="collapsed",
@@ -109,13 +111,14 @@ def _test_sheet(name: str) -> int | None:
     page = st.slider("Page", 1, pages, key=f"_gallery_page_{name}") if pages > 1 else 1
     rows = order.rows[(page - 1) * PER_CLASS : page * PER_CLASS].flatten()
     images, labels = compute.test_images(name, rows)
-    headings = [names[label] for label in order.classes]
+    headings = [names[label] for label in order.classes] or None
     here = np.flatnonzero(rows == _current("test")).tolist()
     shown = gallery(
-        images, [names[label] for label in labels.tolist()], len(headings), here[0] if here else None,
+        images, [names[label] for label in labels.tolist()], order.rows.shape[1], here[0] if here else None,
         headings=headings, numbers=rows.tolist(),
     )  # fmt: skip
-    chosen = choose_from(shown, f"_gallery_{name}_{page}", "Test images, one class a column")
+    said = "Test images, one class a column" if headings else "Test images"
+    chosen = choose_from(shown, f"_gallery_{name}_{page}", said)
     return None if chosen is None else int(rows[chosen])
 
 

@@ -7,12 +7,16 @@ from urllib.parse import urlsplit
 
 import streamlit as st
 
+from pursamere_viz import plugins
+
 ABOUT = """PurSAMERE Explorer. The idea is of Hoang, Krumscheid, Rauhut and Tempone (arXiv 2602.06269);
 the README says what is theirs and what is chosen here."""
 
 # menu_items keep the menu, and the choice of a light or dark theme in it, in the minimal toolbar.
 st.set_page_config(page_title="PurSAMERE Explorer", page_icon="🧭", layout="wide", menu_items={"About": ABOUT})
 st.html(Path(__file__).with_name("style.css"))
+for problem in plugins.problems:  # named where the server was started; an address names none
+    st.error(problem, icon=":material/extension_off:")
 
 IMAGE_LAB = st.Page("views/image_lab.py", title="Image lab", icon=":material/image_search:", default=True)
 PAGES = {

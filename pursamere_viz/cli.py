@@ -1,8 +1,10 @@
-"""Command line: python -m pursamere_viz download | train | search | card | experiment | evaluate | warm | benchmark."""
+"""Command line: python -m pursamere_viz app | download | train | search | card | experiment | evaluate | warm | benchmark."""
 
 import argparse
+import importlib.util
 import json
 import os
+import subprocess
 import sys
 import time
 from collections.abc import Iterable
@@ -10,11 +12,13 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from pursamere_viz import __version__, plugins
 from pursamere_viz.benchmark import benchmark
 from pursamere_viz.cards import memorised, proofs, results_path, searches, write_card
 from pursamere_viz.cards.memorised_text import memorised_text
 from pursamere_viz.cards.plans import card_cells
 from pursamere_viz.data.downloads import check, download, on_disk, status
+from pursamere_viz.data.loading import test_count
 from pursamere_viz.data.records import DATA_SETS
 from pursamere_viz.defences.building import random_purifier
 from pursamere_viz.evaluation.cells import Cell, Journal, cell_pieces, measure_cells
@@ -25,16 +29,21 @@ from pursamere_viz.labs import examples as shipped
 from pursamere_viz.labs import kept_runs
 from pursamere_viz.labs.image_run import run_steps
 from pursamere_viz.labs.image_scenario import Scenario, stand_in
+from pursamere_viz.models.checkpoints import app_folder
 from pursamere_viz.models.device import default_device
+from pursamere_viz.models.of_data_sets import is_shipped
 from pursamere_viz.models.recipes import ROLES, recipe, roles, train_network
 from pursamere_viz.progress import finish
 from pursamere_viz.threads import use_threads, wanted_threads
 
+EXCHANGED = ("images", "classifier", "denoiser")  # the parts of a data set that a command line may exchange
+
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command; a mistake of the user's ends in one sentence and exit status 2."""
-    chosen = command_parser().parse_args(arguments)
     try:
+        left = take_plugins(sys.argv[1:] if arguments is None else arguments)
+        chosen = command_parser().parse_args(left)
         chosen.command(chosen)
     except ValueError as problem:
         print(problem, file=sys.stderr)
@@ -48,9 +57,15 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
+def command() -> None:
+    """What the command `pursamere` runs."""
+    sys.exit(main())
+
+
 def command_parser() -> argparse.ArgumentParser:
     """What reads the command line: the commands, and the function of each as `command`."""
-    parser = argparse.ArgumentParser(prog="python -m pursamere_viz", description="PurSAMERE Explorer")
+    parser = argparse.ArgumentParser(prog="pursamere", description="PurSAMERE Explorer")
+    parser.add_argument("--version", action="version", version=f"pursamere_viz {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     training = commands.add_parser(
         "train", help="train the networks of a data set (goes on where a killed run stopped)"
@@ -69,7 +84,8 @@ def command_parser() -> argparse.ArgumentParser:
     trying = commands.add_parser(
         "search", help="measure on validation images what the defence's defaults were chosen from"
     )
-    trying.add_argument("data_set", choices=sorted(name for name, described in DATA_SETS.items() if described.search))
+    searched = sorted(name for name, described in DATA_SETS.items() if described.search or not is_shipped(name))
+    trying.add_argument("data_set", choices=searched)
     add_workers(trying)
     trying.set_defaults(command=_search)
     experimenting = commands.add_parser(
@@ -93,7 +109,67 @@ def command_parser() -> argparse.ArgumentParser:
     timing = commands.add_parser("benchmark", help="print what things cost, as JSON lines")
     timing.add_argument("data_set", nargs="?", choices=sorted(DATA_SETS), default="digits")
     timing.set_defaults(command=_benchmark)
+    showing = commands.add_parser("app", help="open the explorer in a browser")
+    showing.add_argument(
+        "data_set", nargs="?", help="the data set whose parts --images, --classifier or --denoiser exchange"
+    )
+    showing.add_argument("--server.port", "--port", dest="port", default="", help="port of the server (8501)")
+    showing.add_argument(
+        "--server.address", "--address", dest="address", default="localhost", help="0.0.0.0: open to others"
+    )
+    showing.set_defaults(command=_app)
+    for command in commands.choices.values():
+        _add_plugins(command)
     return parser
+
+
+PLUGIN_HELP = {
+    "--plugin": ("FILE.py", "a file that registers data sets, purifiers or attacks; may be given several times"),
+    "--classifier": ("FILE.py:FUNCTION", "device -> classifier, instead of the data set's own"),
+    "--denoiser": ("FILE.py:FUNCTION", "device -> denoiser, instead of the data set's own"),
+}
+
+
+def _add_plugins(command: argparse.ArgumentParser) -> None:
+    """Say in a command's help what `take_plugins` takes."""
+    group = command.add_argument_group("your own", "also PURSAMERE_PLUGINS=a.py:b.py, for all that is started")
+    for name, (shown, meaning) in PLUGIN_HELP.items():
+        group.add_argument(name, metavar=shown, help=meaning)
+    if not any("--images" in action.option_strings for action in command._actions):
+        group.add_argument("--images", metavar="PATH", help="a folder with a subfolder a class, or an .npz of x and y")
+
+
+def take_plugins(arguments: list[str]) -> list[str]:
+    """Load the plug-ins that a command line names, exchange the parts it names, and return what is left of it.
+
+    They are taken first because what they register decides what may follow. `--images` is a part where it names what is there.
+    """
+    if plugins.problems:
+        raise ValueError("; ".join(plugins.problems))
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    parser.add_argument("--plugin", action="append", default=[])
+    for part in EXCHANGED:
+        parser.add_argument(f"--{part}", action="append", default=[])
+    chosen, left = parser.parse_known_args(arguments)
+    for path in chosen.plugin:
+        plugins.load(path)
+    numbers = [text for text in chosen.images if not Path(text).exists()]  # of images, or a mistake of the command's
+    left += [word for number in numbers for word in ("--images", number)]
+    parts = {part: [text for text in getattr(chosen, part) if text not in numbers] for part in EXCHANGED}
+    if any(parts.values()):
+        if len(left) < 2 or left[1] not in DATA_SETS:
+            raise ValueError(f"say after the command of which data set: {', '.join(DATA_SETS)}")
+        left[1] = plugins.exchange(left[1], **{part: given[-1] for part, given in parts.items() if given})
+    os.environ.update(plugins.environment())  # for the processes that this one starts
+    return left
+
+
+def _app(chosen: argparse.Namespace) -> None:
+    if importlib.util.find_spec("streamlit") is None:
+        raise ValueError("the app needs Streamlit: pip install 'pursamere_viz[app]'")
+    options = {"server.port": chosen.port, "server.address": chosen.address}
+    words = [f"--{name}={value}" for name, value in options.items() if value]
+    subprocess.run([sys.executable, "-m", "streamlit", "run", str(app_folder() / "main.py"), *words], check=False)
 
 
 def _warm(chosen: argparse.Namespace) -> None:
@@ -133,6 +209,7 @@ def _positive(text: str) -> int:
 
 def _card(chosen: argparse.Namespace) -> None:
     path, counted = results_path(chosen.data_set), proofs.path(chosen.data_set)
+    chosen.images = min(chosen.images, test_count(chosen.data_set))
     if chosen.again:
         path.unlink(missing_ok=True)
         counted.unlink(missing_ok=True)

@@ -8,7 +8,6 @@ from typing import Self
 import numpy as np
 import torch
 from scipy.signal import wiener
-from sklearn.decomposition import PCA
 from torch import Tensor
 
 from pursamere_viz.purification import Denoiser
@@ -29,6 +28,8 @@ class LinearWiener:
         """From training images (N, *), N > 1, by PCA of all coordinates together."""
         if len(x) < 2:
             raise ValueError(f"a covariance needs at least 2 images, got {len(x)}")
+        from sklearn.decomposition import PCA
+
         # The covariance's eigenvectors where there are more images than coordinates: quicker than an SVD of the images.
         solver = "covariance_eigh" if len(x) > x[0].numel() else "full"
         found = PCA(svd_solver=solver).fit(x.flatten(1).double().cpu().numpy())

@@ -122,7 +122,7 @@ def measure(
 
 
 def known_at_once(
-    classifier: nn.Module, error: ReconstructionError, trajectory: Trajectory, x: Tensor, *, sharpness_rho: float
+    classifier: nn.Module, error: ReconstructionError | None, trajectory: Trajectory, x: Tensor, *, sharpness_rho: float
 ) -> TrajectoryMetrics:
     """What costs little, the classifier's word and the distances; the rest nan, and False for mode_settled."""
     points = trajectory.points.flatten(0, 1)
@@ -197,6 +197,6 @@ def measuring(
 
 
 def _log_prob(error, points, table):  # type: ignore[no-untyped-def]
-    if not isinstance(error.denoiser, TweedieDenoiser):
+    if error is None or not isinstance(error.denoiser, TweedieDenoiser):
         return None
     return table(error.denoiser.density.smoothed(error.sigma).log_prob(points.to("cpu", torch.float64)))

@@ -28,7 +28,7 @@ class AttackConfig:
         "computes gradients; "
         "full: exact gradient through every purification step.",
     )
-    target: int = number(-1, -1, 9, 1, "Class to reach; -1 is untargeted (away from the true class).")
+    target: int = number(-1, -1, 9999, 1, "Class to reach; -1 is untargeted (away from the true class).")
     seed: int = number(0, 0, 9999, 1, "Seed of the random starts.")
     eot: int = number(1, 1, 64, 1, "Draws of a randomised defence over which every loss and gradient is averaged.")
     clip: bool = switch(True, "Keep every point in [0, 1]; off for inputs that are not images.")

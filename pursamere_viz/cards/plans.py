@@ -3,23 +3,26 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from pursamere_viz.attacks.config import MODES
+from pursamere_viz.attacks.config import MODES, AttackConfig
 from pursamere_viz.data.records import data_set
-from pursamere_viz.data_sets.plan import Budget, Plan
-from pursamere_viz.defences.config import CLASSIFIERS, DefenceConfig
+from pursamere_viz.data_sets.plan import CE_DLR, DOUBLED, Budget, Plan
+from pursamere_viz.defences.config import DefenceConfig
 from pursamere_viz.evaluation.cells import Cell
-from pursamere_viz.models.checkpoints import weights_path
+from pursamere_viz.models.of_data_sets import classifiers_there
 
 ROBUST = "the robust classifier"
+CUSTOMARY = 50  # test images that are attacked where no plan says how many
 ALONE = 200  # images on which it is attacked without a purifier, at least
 
 
 def plan_of(name: str) -> Plan:
-    """The plan of a data set; ValueError where it has none."""
-    plan = data_set(name).plan
-    if not isinstance(plan, Plan):
-        raise ValueError(f"data set {name!r} has no plan: nothing says under which attacks its card is measured")
-    return plan
+    """The plan of a data set; where it has none, the customary attacks at its default eps."""
+    described = data_set(name)
+    if isinstance(described.plan, Plan):
+        return described.plan
+    main, ratio = ("linf", described.defaults.get("eps", AttackConfig().eps)), len(described.class_names) > 2
+    attacks, rest = (CE_DLR, DOUBLED) if ratio else (CE_DLR[:2], DOUBLED[:1])  # that loss needs a third class
+    return Plan((main,), main, attacks, rest, images=CUSTOMARY, fewer=CUSTOMARY, first=CUSTOMARY)
 
 
 @dataclass(frozen=True)
@@ -74,7 +77,7 @@ def robust_rows(name: str) -> list[Row]:
     Under the full attack only. What is compared are the images that all were measured on.
     """
     plan = plan_of(name)
-    if not weights_path(name, CLASSIFIERS["robust"]).is_file():
+    if "robust" not in classifiers_there(name):
         return []
     config = replace(DefenceConfig(data_set=name), classifier="robust")
     alone = Row(f"{ROBUST} alone", config, max(plan.images, ALONE), ("full",), bare=True, cheap=True)

@@ -5,14 +5,14 @@ from pathlib import Path
 
 from pursamere_viz.cards.plans import ROBUST, plan_of
 from pursamere_viz.data_sets.plan import Proof
-from pursamere_viz.defences.config import CLASSIFIERS, DefenceConfig
+from pursamere_viz.defences.config import DefenceConfig
 from pursamere_viz.evaluation.certified import Vote
-from pursamere_viz.models import checkpoints
+from pursamere_viz.models.of_data_sets import card_folder, classifiers_there
 
 
 def path(name: str) -> Path:
     """Where the counted votes are kept."""
-    return checkpoints.ASSETS / f"{name}_certificates.jsonl"
+    return card_folder(name) / f"{name}_certificates.jsonl"
 
 
 def proof_of(name: str) -> Proof | None:
@@ -28,7 +28,7 @@ def table_votes(name: str) -> list[Vote]:
     denoised = _denoised(name, proof, proof.sigma)
     bare = replace(denoised, title="the same without the denoiser", bare=True)
     votes = [denoised, bare]
-    if checkpoints.weights_path(name, CLASSIFIERS["robust"]).is_file():
+    if "robust" in classifiers_there(name):
         robust = replace(bare.config, classifier="robust")
         votes.append(replace(bare, title=f"{ROBUST} without the denoiser", config=robust))
     return votes

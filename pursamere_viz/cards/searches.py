@@ -6,27 +6,33 @@ from pathlib import Path
 
 from pursamere_viz.attacks.config import MODES
 from pursamere_viz.cards.plans import plan_of
+from pursamere_viz.data.loading import load_images
 from pursamere_viz.data.records import data_set
-from pursamere_viz.data_sets.plan import Search
+from pursamere_viz.data_sets.plan import CHANGES, Search
 from pursamere_viz.defences.config import DefenceConfig
 from pursamere_viz.evaluation.accuracy import RobustAccuracy
 from pursamere_viz.evaluation.cells import Cell, Journal
-from pursamere_viz.models import checkpoints
+from pursamere_viz.models.of_data_sets import card_folder, classifiers_there, is_shipped
 
 STEPS = 10  # of the attack
 
 
 def search_of(name: str) -> Search:
-    """What is tried for a data set; ValueError where nothing is."""
+    """What is tried for a data set: as its record says, or, of one that is not shipped, one change each of what counts most."""
     search = data_set(name).search
-    if not isinstance(search, Search):
+    if isinstance(search, Search):
+        return search
+    if is_shipped(name):
         raise ValueError(f"data set {name!r} has no search: its defaults were not chosen from a table")
-    return search
+    there = classifiers_there(name)
+    tried = tuple(change for change in CHANGES if change.get("classifier", there[0]) in there)
+    count = len(load_images(name, "validation")[0])
+    return Search(tried, clean=min(Search.clean, count), attacked=min(Search.attacked, count))
 
 
 def path(name: str) -> Path:
     """Where the measured cells are kept."""
-    return checkpoints.ASSETS / f"{name}_search.jsonl"
+    return card_folder(name) / f"{name}_search.jsonl"
 
 
 def configs(name: str) -> list[DefenceConfig]:
@@ -46,7 +52,7 @@ def tried_cells(name: str, config: DefenceConfig) -> dict[str, Cell]:
 
 def bare(name: str) -> Cell:
     """The standard classifier without a purifier and without an attack: what a defence's clean accuracy is held against."""
-    standard = replace(DefenceConfig(data_set=name), classifier="standard")
+    standard = replace(DefenceConfig(data_set=name), classifier=classifiers_there(name)[0])
     return Cell("tried", standard, search_of(name).clean, bare=True, split="validation")
 
 

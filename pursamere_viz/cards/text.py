@@ -21,6 +21,7 @@ from pursamere_viz.evaluation.accuracy import RobustAccuracy
 from pursamere_viz.evaluation.cells import Cell, Journal, Outcome
 from pursamere_viz.evaluation.certified import proven, votes_journal
 from pursamere_viz.models import checkpoints, generated, load_network
+from pursamere_viz.models.of_data_sets import card_folder, classifier_of, classifiers_there, denoiser_of, is_shipped
 from pursamere_viz.models.recipes import OPTIONAL, ROLES
 from pursamere_viz.progress import finish
 
@@ -32,24 +33,22 @@ SIGNS = (
 
 def results_path(name: str) -> Path:
     """Where the measured cells of a card are kept."""
-    return checkpoints.ASSETS / f"{name}_evaluation.jsonl"
+    return card_folder(name) / f"{name}_evaluation.jsonl"
 
 
 def write_card(name: str, images: int) -> Path:
     """Write assets/NAME.md from the measured cells, the networks' files and the notes."""
-    notes = checkpoints.ASSETS / f"{name}_notes.md"
+    notes = card_folder(name) / f"{name}_notes.md"
     parts = [
         f"# Model card: {name}",
         f"Written by `python -m pursamere_viz card {name} --images {images}`.",
-        _networks(name),
-        _denoising(name),
-        _samples(name),
+        *((_networks(name), _denoising(name), _samples(name)) if is_shipped(name) else (_own_networks(name),)),
         _robustness(name, images),
         _proven(name),
         _search(name),
         notes.read_text().strip() if notes.exists() else "",
     ]
-    path = checkpoints.ASSETS / f"{name}.md"
+    path = card_folder(name) / f"{name}.md"
     _replace(path, ("\n\n".join(part for part in parts if part) + "\n").encode())
     return path
 
@@ -105,6 +104,14 @@ def _networks(name: str) -> str:
         )
     head = ["network", "architecture", "training", "validation loss (step)", "sha256"]
     return f"## Networks\n\nTrained by `python -m pursamere_viz train {name}`.\n\n{table(head, body)}"
+
+
+def _own_networks(name: str) -> str:
+    """The networks that a record's functions make."""
+    found = {f"{role} classifier": classifier_of(name, role) for role in classifiers_there(name)}
+    found["denoiser"] = denoiser_of(name)
+    body = [[title, type(one.network).__name__, f"`{one.sha256[:16]}`"] for title, one in found.items()]
+    return f"## Networks\n\n{table(['network', 'class', 'sha256 of its source and tensors'], body)}"
 
 
 def _denoising(name: str) -> str:
@@ -168,6 +175,8 @@ def _robust(journal: Journal, table: list[Row], images: int) -> str:
     if not table:
         return ""
     alone, *behind = table
+    if not is_shipped(alone.config.data_set):
+        return ""
     card = load_network(alone.config.data_set, CLASSIFIERS[alone.config.classifier]).card
     trained: dict[str, Any] = card["training"]  # type: ignore[index, assignment]
     gradients = trained["steps"] * trained["batch"] * (trained["attack_steps"] + 1) / 1e6
@@ -315,10 +324,9 @@ def _under(found: dict[str, str]) -> list[str]:
 
 def _search(name: str) -> str:
     """Everything tried, what was worst for the attacker first."""
-    search = data_set(name).search
-    if search is None:
+    if data_set(name).search is None and not searches.path(name).exists():
         return ""
-    journal = Journal(searches.path(name))
+    search, journal = searches.search_of(name), Journal(searches.path(name))
     clean, attacked = search.clean, search.attacked
     shipped, body = DefenceConfig(data_set=name), []
     for config in searches.configs(name):

@@ -23,13 +23,14 @@ PAUSE = 0.25  # seconds between two looks
 
 def on_disk(name: str) -> bool:
     """Whether a data set can be read without a download; looks at names only."""
-    return not data_set(name).openml or not missing(name)
+    described = data_set(name)
+    return described.load is not None or (described.openml is not None and not missing(name))
 
 
 def status(name: str) -> str:
     """Whether a data set is on this machine, and its size, in a few words."""
     if not data_set(name).openml:
-        return "comes with scikit-learn"
+        return "comes with scikit-learn" if data_set(name).recipes else "what its record loads"
     if not missing(name):
         held = {path for official in OFFICIAL for path in sources(name, official)}
         return f"on this machine ({sum(path.stat().st_size for path in held) / 1e6:.0f} MB)"

@@ -1,6 +1,7 @@
 """Image data sets: (N, C, H, W) float32 in [0, 1] with labels (N,)."""
 
 import hashlib
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -8,6 +9,7 @@ from torch import Tensor
 
 from pursamere_viz.data.files import Arrays, read_split
 from pursamere_viz.data.records import DataSet, data_set
+from pursamere_viz.randomness import DrawnFrom
 
 SPLITS = ("train", "validation", "test")
 VALIDATION_EVERY = 12  # of the official training order, so that every source of a data set splits alike
@@ -25,10 +27,10 @@ def load_images(
     described = data_set(name)
     if split not in SPLITS:
         raise ValueError(f"unknown split {split!r}; known: {', '.join(SPLITS)}")
-    if described.load is None:
+    if described.openml:
         return _downloaded(described, split, rows)
-    images, labels = (held[rows] for held in described.load(split))
-    return images.clone(), labels.clone()  # the cached ones stay as they are, whatever a caller does
+    images, labels, _ = _given(described, split)
+    return images[rows].clone(), labels[rows].clone()  # the cached ones stay as they are, whatever a caller does
 
 
 def images_hash(name: str, split: str = "test", rows: slice | np.ndarray = slice(None)) -> str:
@@ -43,7 +45,57 @@ def images_hash(name: str, split: str = "test", rows: slice | np.ndarray = slice
 def official_numbers(name: str) -> np.ndarray:
     """The official positions (N,) of the test images on this machine, ascending."""
     described = data_set(name)
-    return read_official(described, "test")[2] if described.openml else np.arange(described.test_images)
+    return read_official(described, "test")[2] if described.openml else np.arange(test_count(name))
+
+
+def test_count(name: str) -> int:
+    """How many test images a data set has officially; 0 where it has none."""
+    described = data_set(name)
+    if described.test_images or described.load is None:
+        return described.test_images
+    return len(_given(described, "test")[0])
+
+
+def labelled(name: str) -> bool:
+    """Whether the true classes of its test images are known, and not the classifier's answers."""
+    described = data_set(name)
+    return described.load is None or _given(described, "test")[2]
+
+
+@lru_cache(maxsize=4)
+def _given(described: DataSet, split: str) -> tuple[Tensor, Tensor, bool]:
+    """What a record's `load` gives for a split, checked, with whether it gave labels; read once, as people read folders in it."""
+    if described.load is None:
+        raise ValueError(f"{described.title} has no images of its own: upload one")
+    try:
+        images, labels = described.load(split)
+    except ValueError:
+        raise
+    except Exception as problem:  # whatever a function of one's own may raise
+        said = f"{type(problem).__name__}: {problem}"
+        raise ValueError(f"the {split} images of {described.name} cannot be loaded: {said}") from problem
+    shape = (described.channels, described.size, described.size)
+    if not isinstance(images, Tensor) or images.shape[1:] != shape or not images.is_floating_point() or not len(images):
+        got = f"{tuple(images.shape)} {images.dtype}" if isinstance(images, Tensor) else type(images).__name__
+        raise ValueError(f"load of {described.name} must give images (N, {str(shape)[1:-1]}) of floats, got {got}")
+    if not bool(((images >= 0) & (images <= 1)).all()):
+        raise ValueError(f"load of {described.name} must give images between 0 and 1, as a {split} image is not")
+    images = images.float().cpu()
+    if labels is None:
+        return images, _answers(described, images), False
+    labels = torch.as_tensor(labels).long().cpu()
+    if labels.shape != (len(images),) or not 0 <= int(labels.min()) <= int(labels.max()) < len(described.class_names):
+        last = len(described.class_names) - 1
+        raise ValueError(f"load of {described.name} must give one label from 0 to {last} an image, or None for all")
+    return images, labels, True
+
+
+def _answers(described: DataSet, images: Tensor) -> Tensor:
+    """What the first classifier takes unlabelled images for."""
+    with DrawnFrom(torch.Generator().manual_seed(0)):  # as models.of_data_sets makes it
+        classifier = next(iter(described.classifiers.values()))(torch.device("cpu")).eval()
+    with torch.no_grad():
+        return torch.cat([classifier(batch).argmax(-1) for batch in images.split(128)])
 
 
 def _downloaded(described: DataSet, split: str, rows: slice | np.ndarray) -> tuple[Tensor, Tensor]:

@@ -14,7 +14,6 @@ from pathlib import Path
 from urllib.error import HTTPError, URLError
 
 import numpy as np
-from sklearn.datasets import fetch_openml
 
 from pursamere_viz.data.files import write_data_file
 from pursamere_viz.data.records import OpenML, data_set
@@ -27,6 +26,8 @@ FULL = (errno.ENOSPC, errno.EDQUOT)
 
 def fetch(name: str, folder: Path) -> Path:
     """Download a data set and write FOLDER/NAME.npz; scikit-learn's own files stay beside it."""
+    from sklearn.datasets import fetch_openml  # here: most programs need none of it
+
     described, source = data_set(name), _source(name)
     pixels = described.channels * described.size**2
     bunch = fetch_openml(

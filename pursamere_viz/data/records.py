@@ -1,10 +1,16 @@
 """DataSet, the record of all that is known of a data set, and the register of the known ones."""
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
-from torch import Tensor
+import torch
+from torch import Tensor, nn
+
+# What a classifier may have been trained on: clean images, denoised ones too, purified ones too, attacked ones.
+TRAINED_ON = ("standard", "denoised", "purified", "robust")
 
 
 @dataclass(frozen=True)
@@ -21,7 +27,9 @@ class OpenML:
 class DataSet:
     """A data set: its images, the networks trained on it, the defence that is shipped for it, and what is measured of it.
 
-    One record a data set is all there is: nothing else names it.
+    One record a data set is all there is, shipped or your own: nothing else names it. Needed are a name, a title, channels (1 or
+    3), size, class names and a classifier. Without images only uploads are shown; without a denoiser it is attacked only;
+    where `load` gives no labels (y None) the classifier's own answers are taken for them.
     """
 
     name: str
@@ -29,12 +37,18 @@ class DataSet:
     channels: int
     size: int  # pixels a side
     class_names: tuple[str, ...]
-    test_images: int  # official ones; a source may hold fewer
-    load: Callable[[str], tuple[Tensor, Tensor]] | None = None  # split -> x (N, C, H, W) in [0, 1], y (N,); or `openml`
+    test_images: int = 0  # official ones, of which a source may hold fewer; 0: as many as `load` gives
+    # "train", "validation" or "test" -> x (N, C, H, W) float in [0, 1], y (N,) whole numbers or None; or `openml`
+    load: Callable[[str], tuple[Tensor, Tensor | None]] | None = None
     openml: OpenML | None = None
+    # By what they were trained on, one of TRAINED_ON: device -> nn.Module, (B, C, H, W) in [0, 1] -> logits (B, classes)
+    classifiers: Mapping[str, Callable[[torch.device], nn.Module]] = field(default_factory=dict)
+    # device -> callable (x_noisy (B, *), sigma: float) -> (B, *), in units of [0, 1], differentiable in x_noisy
+    denoiser: Callable[[torch.device], Any] | None = None
     recipes: Mapping[str, Any] = field(default_factory=dict)  # role of a network -> models.recipes.Recipe
     denoised_up_to: float = 0.5  # noise up to which a classifier is trained on denoised images
-    defaults: Mapping[str, Any] = field(default_factory=dict)  # fields of DefenceConfig that are not the digits'
+    # Fields of DefenceConfig that are not the digits', and eps, the attack budget that a page opens on.
+    defaults: Mapping[str, Any] = field(default_factory=dict)
     # Of handwriting, as shares of the side: how much of the frame a sign fills, and how wide the pen is; None of other images.
     ink: tuple[float, float] | None = None
     other_rho: float = 1.0  # of the sharpness-aware search that is held against the defence, which has none
@@ -42,6 +56,7 @@ class DataSet:
         default_factory=dict
     )  # the purifier of the purified classifier, if not that
     example: Mapping[str, Any] = field(default_factory=dict)  # fields of Scenario: what its page opens on
+    examples: Path | None = None  # a folder of examples of its own, JSON files as labs.examples reads them
     plan: Any = None  # data_sets.plan.Plan: what is measured for the model card
     search: Any = None  # data_sets.plan.Search: what the defaults were chosen from
 
@@ -55,12 +70,19 @@ DATA_SETS: dict[str, DataSet] = {}
 
 
 def register(described: DataSet) -> DataSet:
-    """Make a data set known everywhere; ValueError where another one has its name, or its images come from nowhere."""
-    if DATA_SETS.get(described.name, described) is not described:
-        raise ValueError(f"there is a data set {described.name!r} already")
-    if (described.load is None) == (described.openml is None):
-        raise ValueError(f"data set {described.name!r} needs its images from either load or openml")
-    DATA_SETS[described.name] = described
+    """Make a data set known everywhere; ValueError where another one has its name, or a part of it cannot be."""
+    name = described.name
+    if DATA_SETS.get(name, described) is not described:
+        raise ValueError(f"there is a data set {name!r} already")
+    if not re.fullmatch(r"[A-Za-z0-9_]+", name):
+        raise ValueError(f"a data set's name has letters, digits and _ only, got {name!r}")
+    if described.load is not None and described.openml is not None:
+        raise ValueError(f"data set {name!r} needs its images from either load or openml")
+    if described.channels not in (1, 3) or described.size < 1 or not described.class_names:
+        raise ValueError(f"data set {name!r} needs 1 or 3 channels, a size of at least 1 pixel, and class names")
+    if not described.classifiers or set(described.classifiers) - set(TRAINED_ON):
+        raise ValueError(f"data set {name!r} needs classifiers by what they were trained on: {', '.join(TRAINED_ON)}")
+    DATA_SETS[name] = described
     return described
 
 

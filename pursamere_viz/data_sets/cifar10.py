@@ -1,7 +1,7 @@
 """CIFAR-10: colour pictures of animals and vehicles, 32x32 (A. Krizhevsky, 2009)."""
 
 from pursamere_viz.data.records import DataSet, OpenML
-from pursamere_viz.data_sets.networks import LARGE, SIGMAS
+from pursamere_viz.data_sets.networks import LARGE, SIGMAS, shipped
 from pursamere_viz.data_sets.plan import CE_DLR, CHANGES, DOUBLED, Plan, Search
 from pursamere_viz.models.objectives import TrainingConfig
 from pursamere_viz.models.recipes import Recipe
@@ -16,6 +16,7 @@ CIFAR10 = DataSet(
     class_names=("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"),
     test_images=10_000,
     openml=OpenML("CIFAR_10", 50_000, (1000,) * 10, megabytes=210),
+    **shipped("cifar10"),
     recipes={
         "classifier": Recipe(
             "conv_classifier",

@@ -5,11 +5,10 @@ from functools import lru_cache
 
 import numpy as np
 import torch
-from sklearn.datasets import load_digits
-from sklearn.model_selection import train_test_split
 from torch import Tensor
 
 from pursamere_viz.data.records import DataSet
+from pursamere_viz.data_sets.networks import shipped
 from pursamere_viz.data_sets.plan import DOUBLED, Plan, Proof
 from pursamere_viz.models.objectives import TrainingConfig
 from pursamere_viz.models.recipes import Recipe
@@ -36,6 +35,9 @@ def load(split: str) -> tuple[Tensor, Tensor]:
 @lru_cache(maxsize=1)
 def _splits() -> dict[str, tuple[Tensor, Tensor]]:
     """scikit-learn's digits (a copy of the UCI optical digits test set), 1077 / 360 / 360 images, stratified."""
+    from sklearn.datasets import load_digits  # here: it takes as long to import as all of the library
+    from sklearn.model_selection import train_test_split
+
     bunch = load_digits()
     index, size = np.arange(len(bunch.target)), TEST_IMAGES
     rest, test = train_test_split(index, test_size=size, stratify=bunch.target, random_state=SPLIT_SEED)
@@ -54,6 +56,8 @@ DIGITS = DataSet(
     class_names=tuple("0123456789"),
     test_images=TEST_IMAGES,
     load=load,
+    **shipped("digits"),
+    example={"image": 37},
     ink=(1.0, 0.16),  # drawn with this pen, ten digits have a mean of .31; the test images have .305
     recipes={
         "classifier": Recipe(

@@ -1,7 +1,7 @@
 """Fashion-MNIST: pictures of clothes, 28x28 (Zalando SE, MIT licence)."""
 
 from pursamere_viz.data.records import DataSet, OpenML
-from pursamere_viz.data_sets.networks import LARGE, SIGMAS
+from pursamere_viz.data_sets.networks import LARGE, SIGMAS, shipped
 from pursamere_viz.data_sets.plan import CE_DLR, CHANGES, DOUBLED, Plan, Search
 from pursamere_viz.models.objectives import TrainingConfig
 from pursamere_viz.models.recipes import Recipe
@@ -19,6 +19,7 @@ FASHION_MNIST = DataSet(
     ),
     test_images=10_000,
     openml=OpenML("Fashion-MNIST", 60_000, (1000,) * 10, megabytes=40),
+    **shipped("fashion_mnist"),
     recipes={
         "classifier": Recipe(
             "conv_classifier",

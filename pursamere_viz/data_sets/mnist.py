@@ -1,7 +1,7 @@
 """MNIST: handwritten digits, 28x28 (Y. LeCun, C. Cortes, C. Burges)."""
 
 from pursamere_viz.data.records import DataSet, OpenML
-from pursamere_viz.data_sets.networks import LARGE, SIGMAS
+from pursamere_viz.data_sets.networks import LARGE, SIGMAS, shipped
 from pursamere_viz.data_sets.plan import CE_DLR, CHANGES, DOUBLED, Plan, Proof, Search
 from pursamere_viz.models.objectives import TrainingConfig
 from pursamere_viz.models.recipes import Recipe
@@ -16,6 +16,7 @@ MNIST = DataSet(
     class_names=tuple("0123456789"),
     test_images=10_000,
     openml=OpenML("mnist_784", 60_000, (980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009), megabytes=15),
+    **shipped("mnist"),
     ink=(20 / 28, 0.085),  # drawn with this pen, ten digits have a mean of .12, and so have the test images
     recipes={
         "classifier": Recipe(

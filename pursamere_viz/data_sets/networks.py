@@ -1,8 +1,16 @@
-"""What the networks of the larger data sets share."""
+"""What the networks of the shipped data sets share."""
 
 from typing import Any
+
+from pursamere_viz.models.of_data_sets import DENOISER, WEIGHTS, Trained
 
 # From .01, where images are almost exact, to 20, where a sampler can start from pure noise; most where purifiers work.
 SIGMAS: dict[str, Any] = {"sigma_low": 0.01, "sigma_high": 20.0, "sigma_median": 0.25, "sigma_spread": 1.2}
 # What one purification step costs grows with the network: fewer steps and noise nodes than for the digits.
 LARGE: dict[str, Any] = {"steps": 6, "pairs": 2}
+
+
+def shipped(name: str) -> dict[str, Any]:
+    """The networks of a shipped data set, as its record has them: what their files in assets hold."""
+    classifiers = {trained_on: Trained(name, role) for trained_on, role in WEIGHTS.items()}
+    return {"classifiers": classifiers, "denoiser": Trained(name, DENOISER)}

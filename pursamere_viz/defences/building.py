@@ -7,11 +7,12 @@ from torch import Tensor, nn
 
 from pursamere_viz.data.loading import load_images
 from pursamere_viz.data.records import data_set
-from pursamere_viz.defences.config import CLASSIFIERS, SCORE_NETWORKS, DefenceConfig
+from pursamere_viz.defences.config import SCORE_NETWORKS, DefenceConfig
 from pursamere_viz.densities import EmpiricalDensity
 from pursamere_viz.models.checkpoints import load_network
 from pursamere_viz.models.device import default_device
 from pursamere_viz.models.objectives import Purify
+from pursamere_viz.models.of_data_sets import classifier_of, denoiser_of
 from pursamere_viz.purification import (
     NoiseRule,
     PurifiedClassifier,
@@ -24,10 +25,19 @@ from pursamere_viz.purification.denoisers import Denoiser
 
 def load_denoiser(name: str, score_model: str, device: torch.device) -> Denoiser:
     """The denoiser of a data set: one of its score networks, or the exact one of the smoothed training set."""
+    return _denoiser(name, score_model, device)[0]
+
+
+def _denoiser(name: str, score_model: str, device: torch.device) -> tuple[Denoiser, list[str]]:
+    """It, and the hash of its weights where it has any."""
     if score_model == "empirical":
         x, y = load_images(name, "train")
-        return TweedieDenoiser(EmpiricalDensity(x, y))
-    return load_network(name, SCORE_NETWORKS[score_model], device)
+        return TweedieDenoiser(EmpiricalDensity(x, y)), []
+    if score_model != "network":  # one that was trained here to show what memorising does
+        network = load_network(name, SCORE_NETWORKS[score_model], device)
+        return network, [str(network.card["sha256"])]  # type: ignore[index]
+    found = denoiser_of(name, device)
+    return found.network, [found.sha256]
 
 
 def make_purifier(config: DefenceConfig, denoiser: Denoiser) -> Purifier:
@@ -70,7 +80,6 @@ def load_defence_of(
 ) -> tuple[PurifiedClassifier, list[str]]:
     """The defence that a config describes, and the hashes of the weights it is made of."""
     where = torch.device(device) if device is not None else default_device()
-    classifier = load_network(config.data_set, CLASSIFIERS[config.classifier], where)
-    denoiser = load_denoiser(config.data_set, config.score_model, where)
-    networks = [network for network in (classifier, denoiser) if isinstance(network, nn.Module)]
-    return assemble(config, classifier, denoiser), [str(network.card["sha256"]) for network in networks]  # type: ignore[index]
+    classifier = classifier_of(config.data_set, config.classifier, where)
+    denoiser, hashes = _denoiser(config.data_set, config.score_model, where)
+    return assemble(config, classifier.network, denoiser), [classifier.sha256, *hashes]

@@ -5,19 +5,14 @@ from typing import Any
 
 import pursamere_viz.data_sets  # noqa: F401  (makes the shipped ones known)
 from pursamere_viz.data.records import DATA_SETS, data_set
+from pursamere_viz.models.of_data_sets import WEIGHTS
 from pursamere_viz.parameters import Described, choice, dependent_defaults, inherit, number
 from pursamere_viz.purification import PurifierConfig
 
 # A score model, and the name of its weights; the exact one has none.
 SCORE_NETWORKS = {"network": "score", "memorised": "memorised_score", "duplicated": "duplicated_score"}
 SCORE_MODELS = ("network", "empirical", "memorised", "duplicated")
-# What a classifier was trained on, and the name of its weights.
-CLASSIFIERS = {
-    "standard": "classifier",
-    "denoised": "denoised_classifier",
-    "purified": "purified_classifier",
-    "robust": "robust_classifier",
-}
+CLASSIFIERS = WEIGHTS  # what a classifier was trained on, and the name of its weights
 PURIFYING = ("method", "steps", "step_size", "rho", "radius", "norm", "step_rule", "decay")
 # The fields that decide the defence of a data set.
 DEFENDING = ("score_model", "classifier", *PURIFYING, "sigma", "pairs", "noise_seed")
@@ -68,8 +63,14 @@ class DefenceConfig(Described):
     @classmethod
     def defaults(cls, **values: Any) -> dict[str, Any]:
         """The defaults of the data set that `values` name."""
-        described = DATA_SETS.get(values.get("data_set", ""))
-        return super().defaults() | (dict(described.defaults) if described else {})
+        described, own = DATA_SETS.get(values.get("data_set", "")), super().defaults()
+        given = dict(described.defaults) if described else {}
+        if unknown := [name for name in given if name not in own and name != "eps"]:
+            raise ValueError(f"defaults of data set {values['data_set']!r} name {unknown[0]!r}, which is no setting")
+        given.pop("eps", None)
+        if described and "classifier" not in given and "standard" not in described.classifiers:
+            given["classifier"] = next(iter(described.classifiers))
+        return own | given
 
     def purifier_config(self) -> PurifierConfig:
         """The purifier's part."""

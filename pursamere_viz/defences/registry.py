@@ -9,11 +9,12 @@ from torch import Tensor
 
 import pursamere_viz.defences.shipped  # noqa: F401  registers them
 from pursamere_viz.attacks.config import MODES
+from pursamere_viz.data.records import data_set as record
 from pursamere_viz.defences.building import load_defence_of, make_purifier
-from pursamere_viz.defences.config import CLASSIFIERS, PURIFYING, DefenceConfig
+from pursamere_viz.defences.config import PURIFYING, DefenceConfig
 from pursamere_viz.defences.kinds import PURIFIERS, PurifierKind
-from pursamere_viz.models.checkpoints import load_network
 from pursamere_viz.models.device import default_device
+from pursamere_viz.models.of_data_sets import classifier_of, denoiser_of
 from pursamere_viz.parameters import parse
 from pursamere_viz.purification import IdentityPurifier, NoiseSource, PurifiedClassifier
 from pursamere_viz.purification.defence import Purifies
@@ -64,6 +65,15 @@ def _settings(name: str) -> tuple[PurifierKind, dict[str, Any]]:
     return kind, values
 
 
+def check_purifier(name: str, data_set: str) -> None:
+    """ValueError where a name is none, or stands for what a data set cannot do: to purify by a denoiser that it lacks."""
+    search_config(name, data_set)
+    kind = _settings(name)[0]
+    if kind.needs_denoiser and record(data_set).denoiser is None:
+        without = ", ".join(other.name for other in PURIFIERS.values() if not other.needs_denoiser)
+        raise ValueError(f"{record(data_set).title} has no denoiser, which {name} needs; these need none: {without}")
+
+
 def fixed_name(name: str) -> str:
     """The name of a randomised purifier with its randomness fixed and known, the same classifier behind it."""
     head, colon, settings = name.partition(":")
@@ -90,12 +100,13 @@ def make_defence(
     where = torch.device(device) if device is not None else default_device()
     kind, settings = _settings(name)
     role = settings.get(CLASSIFIER, DefenceConfig(data_set=data_set).classifier)
-    classifier = load_network(data_set, CLASSIFIERS[role], where)
-    weights = [str(classifier.card["sha256"])]  # type: ignore[index]
+    found = classifier_of(data_set, role, where)
+    classifier, weights = found.network, [found.sha256]
     denoiser: Denoiser = _unasked
     if kind.needs_denoiser:
-        denoiser = score = load_network(data_set, "score", where)
-        weights.append(str(score.card["sha256"]))  # type: ignore[index]
+        score = denoiser_of(data_set, where)
+        denoiser = score.network
+        weights.append(score.sha256)
     defended = classifier if kind.around is None else kind.around(classifier).eval()
     return PurifiedClassifier(defended, make_purifier_named(name, data_set, denoiser, seed)), weights
 

@@ -37,7 +37,7 @@ def add_evaluate(commands: Any) -> None:
         epilog=f"Purifiers: {', '.join(PURIFIERS)}; any field may be changed, as in shipped:radius=0.1,rho=0.3. "
         f"Attacks: {attack_names.GRAMMAR}; kinds: {', '.join(attack_names.known_attacks())}.",
     )
-    parser.add_argument("data_set", help="digits, mnist, fashion_mnist or cifar10")
+    parser.add_argument("data_set", help="digits, mnist, fashion_mnist, cifar10 or one of a plug-in")
     for name in ("purifiers", "attacks"):
         values = getattr(default, name)
         parser.add_argument(f"--{name}", nargs="+", default=values, metavar="NAME", help=f"default: {' '.join(values)}")

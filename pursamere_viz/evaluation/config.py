@@ -12,9 +12,9 @@ import torch
 
 from pursamere_viz.attacks.config import MODES, AttackConfig
 from pursamere_viz.attacks.names import parse_attack
-from pursamere_viz.data.loading import images_hash
+from pursamere_viz.data.loading import images_hash, test_count
 from pursamere_viz.data.records import data_set
-from pursamere_viz.defences.registry import make_defence, search_config, traits
+from pursamere_viz.defences.registry import check_purifier, make_defence, traits
 from pursamere_viz.geometry import check_norm
 from pursamere_viz.models.device import default_device
 from pursamere_viz.parameters import explained
@@ -31,7 +31,7 @@ def _field(default: Any, help: str) -> Any:
 class BenchConfig:
     """Everything that decides the outcome of a run; how many processes compute it does not."""
 
-    data_set: str = _field("digits", "digits, mnist, fashion_mnist or cifar10")
+    data_set: str = _field("digits", "digits, mnist, fashion_mnist, cifar10 or one of a plug-in")
     purifiers: tuple[str, ...] = _field(("none", "shipped"), "purifiers by name, settings after a colon")
     attacks: tuple[str, ...] = _field(("pgd-20:blind", "pgd-20:bpda", "pgd-20:full"), "attacks by name")
     eps: tuple[float, ...] = _field((0.1,), "budgets, on the scale of [0, 1]")
@@ -52,7 +52,7 @@ class BenchConfig:
             if repeated:
                 raise ValueError(f"{name}: {repeated[0]} is given twice")
         for name in self.purifiers:
-            search_config(name, self.data_set)
+            check_purifier(name, self.data_set)
         for name in self.attacks:
             attack = parse_attack(name)
             if attack.target >= len(described.class_names):
@@ -62,7 +62,9 @@ class BenchConfig:
         for eps in self.eps:
             if not 0 < eps <= farthest:
                 raise ValueError(f"eps must be above 0 and at most {farthest:g} in this norm, got {eps:g}")
-        for name, most in (("images", described.test_images), ("draws", 1000), ("batch", 10**6)):
+        if not (count := test_count(self.data_set)):
+            raise ValueError(f"{described.title} has no images of its own: name some, as --images FOLDER")
+        for name, most in (("images", count), ("draws", 1000), ("batch", 10**6)):
             if not 1 <= getattr(self, name) <= most:
                 raise ValueError(f"{name} must be from 1 to {most}, got {getattr(self, name)}")
         if not 0 <= self.seed <= 9999:

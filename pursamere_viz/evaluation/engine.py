@@ -12,10 +12,12 @@ import time
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Protocol
 
 from joblib import Parallel, delayed, parallel_config
 
+from pursamere_viz import plugins
 from pursamere_viz.models.device import default_device
 from pursamere_viz.threads import on_one_thread, use_threads
 
@@ -92,7 +94,7 @@ def measure_pieces(
     if jobs > 1 or scheduler:
         todo.sort(key=costs.__getitem__, reverse=True)
     run = Parallel(return_as="generator_unordered", batch_size=1, pre_dispatch="2*n_jobs")
-    work = delayed(_measured if jobs == 1 and not scheduler else _by_worker)
+    work = delayed(_measured if jobs == 1 and not scheduler else partial(_by_worker, plugins.environment()))
     for piece, made_of, lines in run(work(piece) for piece in todo):
         _refuse_worker(made_of, piece.made_of())
         store.append(lines)
@@ -104,8 +106,9 @@ def _measured(piece: Piece) -> tuple[Piece, dict[str, Any], list[Line]]:
     return piece, piece.made_of(), on_one_thread(type(piece).measure, piece)
 
 
-def _by_worker(piece: Piece) -> tuple[Piece, dict[str, Any], list[Line]]:
+def _by_worker(named: dict[str, str], piece: Piece) -> tuple[Piece, dict[str, Any], list[Line]]:
     use_threads(1)  # for good: the process is there for this run alone
+    plugins.adopt(named)
     return _measured(piece)
 
 

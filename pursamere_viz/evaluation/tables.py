@@ -2,8 +2,8 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-import pandas as pd
 import torch
 from torch import Tensor
 
@@ -12,6 +12,9 @@ from pursamere_viz.evaluation.accuracy import RobustAccuracy
 from pursamere_viz.evaluation.config import CLEAN, BenchConfig, attacks_on, table_cells
 from pursamere_viz.evaluation.pieces import Outcome
 from pursamere_viz.evaluation.results import BenchResults
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 WORST = "worst case"  # the "attack" that is the worst of all
 
@@ -86,7 +89,7 @@ def _under_attack(
     return [*found, Entry(purifier, rule, eps, WORST, RobustAccuracy(worst, len(worst)))]
 
 
-def summary(results: BenchResults) -> pd.DataFrame:
+def summary(results: BenchResults) -> "pd.DataFrame":
     """The table: accuracy in per cent with its Wilson 95 % interval, and what one classification costs in denoiser calls."""
     rows = []
     for entry in entries(results):
@@ -105,4 +108,6 @@ def summary(results: BenchResults) -> pd.DataFrame:
                 "high": round(100 * high, 2),
             }
         )
+    import pandas as pd  # here: it takes as long to import as half of the library
+
     return pd.DataFrame(rows)

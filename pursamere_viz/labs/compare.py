@@ -13,8 +13,9 @@ from torch import Tensor
 
 from pursamere_viz.analysis import Landscape, Plane
 from pursamere_viz.analysis.landscapes import landscape_steps
+from pursamere_viz.data.records import data_set
 from pursamere_viz.labs.image_run import LOADING, MAPPING, PARTS, POINTS_AT_ONCE, Run, arrays, run_steps
-from pursamere_viz.labs.image_scenario import Parts, Scenario, build
+from pursamere_viz.labs.image_scenario import Parts, Scenario, attacks_only, build
 from pursamere_viz.progress import Progress, finish, relay
 from pursamere_viz.purification.memory import batched
 
@@ -78,6 +79,8 @@ def compare_steps(
     """`compare`, yielding Progress with a Comparison as its `result` where something new is known; `parts` if built already."""
     scenarios = [of.scenario if isinstance(of, Run) else of for of in (a, b)]
     changed = differing(*scenarios)
+    if attacks_only(scenarios[0]):
+        raise ValueError(f"{data_set(scenarios[0].data_set).title} has no denoiser: there is no path to compare")
     yield Progress(LOADING, 0.0)
     own = parts[0] or build(scenarios[0], device)
     lanes = [_Lane(letter, of, built, device) for letter, of, built in zip(LANES, (a, b), (own, parts[1]), strict=True)]

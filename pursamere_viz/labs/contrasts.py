@@ -4,10 +4,9 @@ import dataclasses
 from typing import Any
 
 from pursamere_viz.data.records import data_set
-from pursamere_viz.defences.config import CLASSIFIERS
 from pursamere_viz.labs.compare import IMAGE
 from pursamere_viz.labs.image_scenario import Scenario
-from pursamere_viz.models.checkpoints import weights_path
+from pursamere_viz.models.of_data_sets import classifiers_there
 from pursamere_viz.parameters import as_text
 
 # The fields that may differ between two that are compared: not those that say which image, nor how it is measured.
@@ -66,7 +65,7 @@ def contrasts(scenario: Scenario) -> list[Contrast]:
     if scenario.attack != "none":
         found["mode"] = {"mode": "full" if scenario.mode == "blind" else "blind"}
     other = "standard" if scenario.classifier == HARDENED else HARDENED
-    if other in CLASSIFIERS and weights_path(scenario.data_set, CLASSIFIERS[other]).is_file():
+    if other in classifiers_there(scenario.data_set):
         found["classifier"] = {"classifier": other}
     return [Contrast(name, said(dataclasses.replace(scenario, **changes), *changes), changes)
             for name, changes in found.items()]  # fmt: skip

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from pursamere_viz.data import downloads
+from pursamere_viz.data.records import DATA_SETS
 from pursamere_viz.labs.facts import IMAGE, parse_fact
 from pursamere_viz.labs.image_scenario import Scenario
 from pursamere_viz.models.checkpoints import ASSETS
@@ -48,6 +49,7 @@ def load_example(path: Path, *, images: bool | None = None) -> Example:
 
 
 def examples(*, images: bool | None = None) -> dict[str, Example]:
-    """Every example by its title, in the order of the files' names."""
-    loaded = (load_example(path, images=images) for path in sorted(FOLDER.glob("*.json")))
+    """Every example by its title, in the order of the files' names: the shipped ones, then those of other data sets."""
+    folders = [FOLDER, *(described.examples for described in DATA_SETS.values() if described.examples)]
+    loaded = (load_example(path, images=images) for folder in folders for path in sorted(Path(folder).glob("*.json")))
     return {example.title: example for example in loaded}

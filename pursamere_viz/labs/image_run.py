@@ -18,7 +18,7 @@ from pursamere_viz.analysis.refinement import class_map_steps, error_map_steps
 from pursamere_viz.analysis.survival import survival
 from pursamere_viz.attacks import AdversarialExamples
 from pursamere_viz.attacks.adversarial import attack_steps
-from pursamere_viz.labs.image_scenario import Parts, Scenario, build
+from pursamere_viz.labs.image_scenario import Parts, Scenario, attacks_only, build
 from pursamere_viz.progress import Progress, finish, relay
 from pursamere_viz.purification import ReconstructionError, Trajectory, purify
 from pursamere_viz.purification.purifiers import purifying
@@ -69,6 +69,8 @@ def run_steps(
     """
     yield Progress(LOADING, 0.0)
     parts = parts or build(scenario, device)
+    if attacks_only(scenario):
+        return (yield from _attacking_only(parts))
     classifier, error = parts.defence.classifier, parts.defence.purifier.error
     examples = yield from relay("Attacking", attack_steps(parts.defence, parts.x, parts.y, parts.attack))
     with torch.no_grad():
@@ -102,6 +104,22 @@ def run_steps(
     left = survival(parts.defence.purifier, parts.x, examples.x_adv, directions=DIRECTIONS)
     metrics = dataclasses.replace(known.metrics, survival=left.adversarial.cpu(), random_survival=left.random.cpu())
     return dataclasses.replace(known, metrics=metrics)
+
+
+def _attacking_only(parts: Parts) -> Generator[Progress, None, Run]:
+    """The run of a data set without a denoiser: the attack and the classifier's word; all PARTS stay missing."""
+    classifier, scenario = parts.defence.classifier, parts.scenario
+    examples = yield from relay("Attacking", attack_steps(parts.defence, parts.x, parts.y, parts.attack))
+    with torch.no_grad():
+        clean, attacked = (classifier(image).softmax(-1).cpu() for image in (parts.x, examples.x_adv))
+    none = examples.x_adv.new_zeros(0, 1)
+    start = Trajectory(examples.x_adv[None], examples.x_adv[None][:0], none.new_full((1, 1), torch.nan), none)
+    metrics = known_at_once(classifier, None, start, parts.x, sharpness_rho=scenario.sharpness_rho)
+    plain = _unmapped(parts.x, examples.x_adv, start)
+    return Run(
+        scenario, parts.x.cpu(), parts.y.cpu(), parts.class_names, _on_cpu(examples), _on_cpu(start), metrics,
+        clean, attacked, plain, plain, missing=PARTS,
+    )  # fmt: skip
 
 
 def _mapping(

@@ -10,18 +10,19 @@ from torch import Tensor, nn
 
 from pursamere_viz.attacks import AttackConfig
 from pursamere_viz.data import downloads
-from pursamere_viz.data.loading import load_images
-from pursamere_viz.data.records import DATA_SETS, data_set
+from pursamere_viz.data.loading import load_images, test_count
+from pursamere_viz.data.records import DATA_SETS, DataSet, data_set
 from pursamere_viz.data.uploads import unpack_pixels
 from pursamere_viz.defences.building import load_defence_of
-from pursamere_viz.defences.config import CLASSIFIERS, DEFENDING, DefenceConfig
-from pursamere_viz.models.checkpoints import load_network
+from pursamere_viz.defences.config import DEFENDING, DefenceConfig
 from pursamere_viz.models.device import default_device
 from pursamere_viz.models.generated import COUNT, generated_images
+from pursamere_viz.models.of_data_sets import classifier_of, is_shipped
 from pursamere_viz.parameters import Described, choice, dependent_defaults, inherit, number
-from pursamere_viz.purification import PurifiedClassifier, PurifierConfig
+from pursamere_viz.purification import IdentityPurifier, PurifiedClassifier, PurifierConfig
 
 SOURCES = ("test", "generated")
+COARSE = ((96, 13), (48, 17), (9, 25), (0, 33))  # pixels a side from which a landscape has so many points a side
 
 
 @dependent_defaults
@@ -44,7 +45,7 @@ class Scenario(Described):
         default="", metadata={"help": "An uploaded or drawn image, packed; empty for a test image."}
     )
     label: int = number(
-        -1, -1, 9, 1, "True class of an uploaded or drawn image; -1 takes the classifier's own answer for it."
+        -1, -1, 9999, 1, "True class of an uploaded or drawn image; -1 takes the classifier's own answer for it."
     )
     score_model: str = inherit(DefenceConfig, "score_model")
     classifier: str = inherit(DefenceConfig, "classifier")
@@ -80,12 +81,22 @@ class Scenario(Described):
                 f"use Scenario.of({self.data_set!r}, ...) with what shall differ"
             )
         object.__setattr__(self, "replaced", self.data_set)
-        count = COUNT if self.source == "generated" else data_set(self.data_set).test_images
-        if self.image >= count:
-            raise ValueError(f"image must be from 0 to {count - 1}, got {self.image}")
+        self._check_image()
         self.defence_config()
         if self.pixels:
             _unpacked(self)
+
+    def _check_image(self) -> None:
+        described, last = data_set(self.data_set), len(data_set(self.data_set).class_names) - 1
+        for name in ("label", "target"):
+            if getattr(self, name) > last:
+                got = str(getattr(self, name))
+                raise ValueError(f"{name} must be a whole number from -1 to {last}, got {got!r}")
+        if self.source == "generated" and not is_shipped(self.data_set):
+            raise ValueError(f"{described.title} has no generated images: only the shipped score networks draw any")
+        count = COUNT if self.source == "generated" else max(test_count(self.data_set), 1)  # without images: uploads
+        if self.image >= count:
+            raise ValueError(f"image must be from 0 to {count - 1}, got {self.image}")
 
     @classmethod
     def of(cls, data_set: str = "digits", **changes: Any) -> Self:
@@ -97,8 +108,9 @@ class Scenario(Described):
         """The defaults of the data set and of the source that `values` name."""
         first = {"image": 0} if values.get("source") == "generated" else {}
         described = DATA_SETS.get(values.get("data_set", ""))
-        example = dict(described.example) if described else {}
-        return super().defaults() | DefenceConfig.defaults(**values) | example | first
+        return (
+            super().defaults() | DefenceConfig.defaults(**values) | (_opening(described) if described else {}) | first
+        )
 
     def attack_config(self) -> AttackConfig:
         """The attack's part."""
@@ -122,10 +134,17 @@ class Scenario(Described):
         return self.defence_config().purifier_config()
 
 
+def _opening(described: DataSet) -> dict[str, Any]:
+    """What a data set's page opens on: its example, or else its first image, mapped coarsely where a map takes long."""
+    eps = {"eps": described.defaults["eps"]} if "eps" in described.defaults else {}
+    coarse = {"resolution": next(points for size, points in COARSE if described.size >= size)}
+    return {"image": 0} | coarse | eps | dict(described.example)
+
+
 def stand_in(scenario: Scenario) -> Scenario:
     """What is shown where a scenario's test image is not on this machine: the same with a generated image in its place."""
     name = scenario.data_set
-    if scenario.source == "generated" or scenario.pixels or downloads.on_disk(name):
+    if scenario.source == "generated" or scenario.pixels or downloads.on_disk(name) or not is_shipped(name):
         return scenario
     first = scenario.image == Scenario(data_set=name).image
     image = Scenario(data_set=name, source="generated").image if first else scenario.image % COUNT
@@ -144,10 +163,19 @@ class Parts:
     attack: AttackConfig
 
 
+def attacks_only(scenario: Scenario) -> bool:
+    """Whether there is no denoiser, so that an image is attacked and nothing purifies it."""
+    return data_set(scenario.data_set).denoiser is None and scenario.score_model == "network"
+
+
 def build(scenario: Scenario, device: torch.device | str | None = None) -> Parts:
     """Load and wire the parts of a scenario; ValueError in one sentence where it cannot be."""
     where = torch.device(device) if device is not None else default_device()
-    defence, _ = load_defence_of(scenario.defence_config(), where)
+    if attacks_only(scenario):
+        classifier = classifier_of(scenario.data_set, scenario.classifier, where).network
+        defence = PurifiedClassifier(classifier, IdentityPurifier())
+    else:
+        defence, _ = load_defence_of(scenario.defence_config(), where)
     x, y = _image(scenario, defence.classifier, where)
     names = data_set(scenario.data_set).class_names
     return Parts(scenario, x, y, names, defence, scenario.attack_config())
@@ -156,7 +184,7 @@ def build(scenario: Scenario, device: torch.device | str | None = None) -> Parts
 def readings(scenario: Scenario, images: Tensor) -> Tensor:
     """What the scenario's classifier says of images (N, C, H, W) in [0, 1]: probabilities (N, classes)."""
     where = default_device()
-    classifier = load_network(scenario.data_set, CLASSIFIERS[scenario.classifier], where)
+    classifier = classifier_of(scenario.data_set, scenario.classifier, where).network
     with torch.no_grad():
         said: Tensor = classifier(images.to(where)).softmax(-1).cpu()
     return said

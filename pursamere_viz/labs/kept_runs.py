@@ -20,11 +20,13 @@ from torch import Tensor
 from pursamere_viz.analysis import Landscape, Plane, TrajectoryMetrics
 from pursamere_viz.attacks import AdversarialExamples
 from pursamere_viz.data.files import sources
+from pursamere_viz.data.loading import images_hash
 from pursamere_viz.data.records import data_set
 from pursamere_viz.labs.image_run import Run
-from pursamere_viz.labs.image_scenario import Scenario
+from pursamere_viz.labs.image_scenario import Scenario, attacks_only
 from pursamere_viz.models import checkpoints
 from pursamere_viz.models.device import default_device
+from pursamere_viz.models.of_data_sets import classifier_of, denoiser_of, is_shipped
 from pursamere_viz.purification import Trajectory
 
 MOST_BYTES = 512 * 2**20
@@ -147,10 +149,22 @@ def _key(scenario: Scenario) -> str:
     described = data_set(scenario.data_set)
     files = sorted(checkpoints.ASSETS.glob(f"{scenario.data_set}_*.safetensors"))
     files += sources(scenario.data_set, "test") if described.openml else []
-    stamps = [(path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in files]
+    stamps: list[Any] = [(path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in files]
+    if not is_shipped(scenario.data_set):
+        stamps += _own(scenario)
     where = f"{sys.version} {torch.__version__} {np.__version__} {default_device()} {torch.get_num_threads()}"
     values = {field.name: getattr(scenario, field.name) for field in dataclasses.fields(scenario)}
     return hashlib.sha256(json.dumps([values, stamps, where, _code()], sort_keys=True).encode()).hexdigest()
+
+
+def _own(scenario: Scenario) -> list[str]:
+    """The hashes of the networks and of the image of a data set that is not shipped."""
+    found = [classifier_of(scenario.data_set, scenario.classifier).sha256]
+    if not attacks_only(scenario):
+        found += [denoiser_of(scenario.data_set).sha256]
+    if not scenario.pixels:
+        found += [images_hash(scenario.data_set, "test", slice(scenario.image, scenario.image + 1))]
+    return found
 
 
 @cache

@@ -6,6 +6,7 @@ import json
 import os
 from collections.abc import Mapping
 from functools import lru_cache
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,20 @@ from torch import Tensor, nn
 from pursamere_viz.models.networks import make_network
 
 PARTIAL = ".partial-"  # between the name of a file in the making and the number of the process that makes it
-ASSETS = Path(__file__).resolve().parents[2] / "assets"
+
+
+def _folder(name: str) -> Path:
+    """A folder of the installed package, or, in a checkout, the one beside it."""
+    package = Path(str(files("pursamere_viz")))
+    return package / name if (package / name).is_dir() else package.parent / name
+
+
+ASSETS = _folder("assets")
+
+
+def app_folder() -> Path:
+    """Where the app is, installed or in a checkout."""
+    return _folder("app")
 
 
 def weights_path(data_set: str, role: str) -> Path:

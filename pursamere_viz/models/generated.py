@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from pursamere_viz.data.records import data_set
 from pursamere_viz.models.checkpoints import load_network, load_tensors, save_tensors, weights_path
+from pursamere_viz.models.of_data_sets import is_shipped
 from pursamere_viz.models.sampling import sampling
 from pursamere_viz.progress import finish
 
@@ -46,6 +47,8 @@ def generated_images(name: str, count: int = COUNT, *, seed: int = 0) -> Generat
 def generating(name: str, count: int = COUNT, *, seed: int = 0) -> Generator[float, None, GeneratedImages]:
     """The same, yielding the share done."""
     described = data_set(name)
+    if not is_shipped(name):
+        raise ValueError(f"{described.title} has no generated images: only the shipped score networks draw any")
     key = (name, count, seed)
     made = _kept.get(key)
     if made is None:

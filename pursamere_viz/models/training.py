@@ -16,8 +16,8 @@ from pursamere_viz.models.adversarial_training import attacked, budget
 from pursamere_viz.models.augmentation import augment
 from pursamere_viz.models.checkpoints import load_tensors, save_tensors
 from pursamere_viz.models.device import reduced_precision
-from pursamere_viz.models.networks import DrawnFrom
 from pursamere_viz.models.objectives import Objective, TrainingConfig
+from pursamere_viz.randomness import DrawnFrom
 
 
 @dataclass(frozen=True)

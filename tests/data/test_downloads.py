@@ -130,7 +130,7 @@ def answered(monkeypatch):
                 raise answer
             return answer
 
-        monkeypatch.setattr(openml, "fetch_openml", fetch_openml)
+        monkeypatch.setattr("sklearn.datasets.fetch_openml", fetch_openml)
 
     return choose
 

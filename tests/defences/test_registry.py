@@ -8,14 +8,13 @@ from torch import nn
 
 from pursamere_viz import DefenceConfig, load_defence, load_images
 from pursamere_viz.cli import main
-from pursamere_viz.defences import building, registry
 from pursamere_viz.defences.kinds import PURIFIERS, PurifierKind, register_purifier
 from pursamere_viz.defences.registry import Traits, describe, fixed_name, make_defence, search_config, traits
 from pursamere_viz.defences.shipped import CONVERGED
 from pursamere_viz.evaluation import BenchConfig
 from pursamere_viz.evaluation.command import command_words
 from pursamere_viz.evaluation.pieces import pieces
-from pursamere_viz.models import checkpoints, load_network
+from pursamere_viz.models import checkpoints, load_network, of_data_sets
 
 NAMES = tuple(PURIFIERS)
 PLAIN = (
@@ -64,7 +63,7 @@ def test_the_facts_of_a_name_are_known_without_its_weights(name, monkeypatch):
     def refuse(*_: object, **__: object) -> None:
         raise AssertionError("weights were loaded")
 
-    for module in (registry, building, checkpoints):
+    for module in (of_data_sets, checkpoints):
         monkeypatch.setattr(module, "load_network", refuse)
     monkeypatch.setattr(checkpoints, "load_tensors", refuse)
     assert traits(name, "digits") == built

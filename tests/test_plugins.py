@@ -1,0 +1,359 @@
+"""Plug-ins: one file registers what is one's own, and it is then known everywhere."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+from functools import partial
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from plugin_files import MINE, forgotten, write
+from torch import nn
+
+from pursamere_viz import DataSet, Scenario, explain_step, load_images, plugins, register, run
+from pursamere_viz.cards import write_card
+from pursamere_viz.cards.plans import card_cells
+from pursamere_viz.cards.searches import search_cells
+from pursamere_viz.cli import main
+from pursamere_viz.data.loading import labelled
+from pursamere_viz.data.records import DATA_SETS
+from pursamere_viz.defences.registry import make_defence
+from pursamere_viz.evaluation import BenchConfig, BenchResults
+from pursamere_viz.evaluation.config import fingerprint
+from pursamere_viz.labs import image_story, kept_runs
+from pursamere_viz.models import checkpoints
+from pursamere_viz.models.of_data_sets import classifier_of, denoiser_of
+
+COMMAND = ["evaluate", "mine", "--purifiers", "none", "shipped", "--attacks", "fgsm", "pgd-10:full", "--eps", ".1"]
+COMMAND += ["--images", "16"]
+
+
+@pytest.fixture(autouse=True)
+def own(monkeypatch, tmp_path):
+    """Nothing stays registered, and the environment that a command sets is set back; each test works in its own folder."""
+    monkeypatch.chdir(tmp_path)
+    for name in (plugins.FILES, plugins.PARTS):
+        monkeypatch.setenv(name, "")
+        monkeypatch.delenv(name)
+    with forgotten():
+        yield
+
+
+@pytest.fixture
+def mine(tmp_path):
+    path = write(tmp_path)
+    plugins.load(path)
+    return path
+
+
+def sentence(capsys) -> str:
+    [line] = capsys.readouterr().err.strip().splitlines()
+    return line
+
+
+def net(device):
+    return nn.Sequential(nn.Flatten(), nn.Linear(64, 2))
+
+
+def record(**changes) -> DataSet:
+    parts = {
+        "name": "other", "title": "Others", "channels": 1, "size": 8, "class_names": ("left", "right"),
+        "classifiers": {"standard": net},
+    }  # fmt: skip
+    return DataSet(**(parts | changes))
+
+
+def test_the_command_evaluates_what_a_file_registers(tmp_path, capsys):
+    assert main([*COMMAND, "--plugin", str(write(tmp_path)), "--jobs", "1", "--out", "run.jsonl"]) == 0
+    said = capsys.readouterr().out
+    results = BenchResults.load(tmp_path / "run.jsonl")
+    assert len(results.held) == 2 * 3 * 16 and results.fingerprint["config"]["data_set"] == "mine"
+    assert "pgd-10:full" in said and "worst case" in said
+    lines = (tmp_path / "run.jsonl").read_text().splitlines(True)
+    (tmp_path / "run.jsonl").write_text("".join(lines[:40]) + lines[40][:20])  # as a kill leaves it
+    assert main([*COMMAND, "--plugin", "mine.py", "--jobs", "1", "--out", "run.jsonl"]) == 0
+    assert BenchResults.load(tmp_path / "run.jsonl").held == results.held
+
+
+def test_it_appears_wherever_there_is_a_list(mine, capsys):
+    for command in ("evaluate", "card", "search", "benchmark", "app"):
+        with pytest.raises(SystemExit):
+            main([command, "--help"])
+        assert "--plugin" in capsys.readouterr().out
+    scenario = Scenario(data_set="mine")
+    assert (scenario.image, scenario.eps, scenario.sigma, scenario.radius) == (0, 8 / 255, 0.25, 0.1)
+    assert Scenario.from_mapping(scenario.to_mapping()) == (scenario, [])
+    assert BenchConfig(data_set="mine", purifiers=("gentle",), attacks=("greying-3:full",), images=2)
+    cells = list(card_cells("mine", 20)) + list(search_cells("mine"))
+    assert {cell.config.data_set for cell in cells} == {"mine"} and {cell.split for cell in cells} == {
+        "test",
+        "validation",
+    }
+    assert not any("dlr" in name for cell in cells for name in cell.attacks)  # which needs a third class
+
+
+def test_the_image_lab_runs_it_and_keeps_it_for_these_networks_only(mine, tmp_path, monkeypatch):
+    monkeypatch.setenv("PURSAMERE_CACHE", str(tmp_path / "kept"))
+    scenario = Scenario(data_set="mine", steps=2, resolution=9, attack_steps=3)
+    result = run(scenario)
+    assert result.missing == () and result.metrics.log_prob is not None and result.class_names == ("left", "right")
+    assert explain_step(result, 0).denoised.shape == (8, 1, 8, 8)
+    kept_runs.keep(result)
+    assert kept_runs.find(scenario) is not None
+    with forgotten():
+        for register_ in (DATA_SETS, plugins._loaded):
+            register_.pop("mine", None), register_.pop(mine, None)
+        made = MINE.split("register_purifier(P")[0].replace("nn.Linear(128, 2)", "nn.Linear(128, 2, bias=False)")
+        plugins.load(write(tmp_path, made, "other.py"))
+        assert kept_runs.find(scenario) is None
+
+
+def test_weights_enter_the_fingerprint(tmp_path):
+    """Those of the tensors, of whatever holds them, and those of the file that makes them."""
+
+    def weights(text):
+        with forgotten():
+            plugins.load(write(tmp_path, text))
+            return fingerprint(BenchConfig(data_set="mine", purifiers=("none", "shipped"), images=4))["weights"]
+
+    text = MINE.split("register_purifier(P")[0]
+    first = weights(text)
+    assert weights(text) == first and len(first["none"]) == 1 and len(first["shipped"]) == 2
+    assert first["none"][0] == first["shipped"][0]
+    other = weights(text + "# changed\n")
+    assert other["none"] != first["none"] and other["shipped"][1] != first["shipped"][1]
+
+
+@pytest.mark.parametrize("role", ["classifiers", "denoiser"])
+def test_tensors_in_closures_and_attributes_tell_networks_apart(role):
+    """The source is the same for both: what differs is a tensor that a function or an object holds."""
+
+    def made(value, device):
+        held = torch.tensor([value])
+        if role == "denoiser":
+            return lambda x_noisy, sigma: x_noisy * held
+        network = nn.Sequential(nn.Flatten(), nn.Linear(64, 2))
+        network.register_buffer("held", held, persistent=False)
+        return network
+
+    found = []
+    for value in (0.25, 0.25, 0.5):
+        make = partial(made, value)
+        with forgotten():
+            register(record(**{role: make if role == "denoiser" else {"standard": make}}))
+            found.append((denoiser_of("other") if role == "denoiser" else classifier_of("other", "standard")).sha256)
+    assert found[0] == found[1] != found[2]
+
+
+def test_what_is_random_in_a_network_is_the_same_in_every_process(mine):
+    program = (
+        "import sys; from pursamere_viz import plugins; plugins.load(sys.argv[1]); "
+        "from pursamere_viz.defences.registry import make_defence; print(make_defence('shipped', 'mine')[1])"
+    )
+    told = subprocess.run([sys.executable, "-c", program, str(mine)], capture_output=True, text=True, check=True)
+    assert told.stdout.strip() == str(make_defence("shipped", "mine")[1])
+
+
+def test_the_shipped_fingerprints_are_those_of_the_bundled_run():
+    held = BenchResults.load(checkpoints.ASSETS / "bench" / "digits.jsonl")
+    now = fingerprint(held.config)
+    assert now["weights"] == held.fingerprint["weights"] and now["config"] == held.fingerprint["config"]
+
+
+def test_without_a_denoiser_it_is_attacked_only():
+    register(record(load=lambda split: (torch.full((4, 1, 8, 8), 0.5), torch.tensor([0, 1, 0, 1]))))
+    assert BenchConfig(data_set="other", purifiers=("none", "jpeg"), images=4)
+    with pytest.raises(ValueError, match=r"^Others has no denoiser, which shipped needs; these need none: none, jpeg"):
+        BenchConfig(data_set="other", purifiers=("shipped",), images=4)
+    result = run(Scenario(data_set="other", mode="full"))
+    assert "trajectory" in result.missing and result.attacked_probabilities.shape == (1, 2)
+    assert "nothing purifies it" in image_story.headline(result)
+    assert "Others has no denoiser, so it is attacked only." in image_story.facts(result)
+    assert image_story.sentences(result)[0].endswith("attacked only.")
+    with pytest.raises(ValueError, match="has no denoiser"):
+        make_defence("shipped", "other")
+
+
+def test_without_labels_the_classifiers_answers_stand_in(mine):
+    register(record(load=lambda split: (torch.linspace(0, 1, 6)[:, None, None, None].expand(6, 1, 8, 8), None)))
+    x, y = load_images("other")
+    with torch.no_grad():
+        assert torch.equal(y, classifier_of("other", "standard").network(x).argmax(-1))
+    assert not labelled("other") and labelled("mine") and labelled("digits")
+    said = image_story.guessed_class(Scenario(data_set="other"))
+    assert said == "an image without a label"
+
+
+def test_without_images_there_are_uploads():
+    register(record(denoiser=lambda device: lambda x_noisy, sigma: 0.5 * x_noisy))
+    with pytest.raises(ValueError, match=r"^Others has no images of its own: upload one$"):
+        run(Scenario(data_set="other"))
+    packed = Scenario(data_set="other", pixels="A" * 86, steps=1, resolution=9, attack="none")
+    assert run(packed).missing == ()
+    with pytest.raises(ValueError, match="no images of its own"):
+        BenchConfig(data_set="other", purifiers=("none",), images=4)
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"name": "digits"}, "there is a data set 'digits' already"),
+        ({"name": "my images"}, "letters, digits and _ only"),
+        ({"channels": 2}, "1 or 3 channels"),
+        ({"classifiers": {}}, "needs classifiers by what they were trained on: standard"),
+        ({"classifiers": {"vgg": net}}, "needs classifiers by what they were trained on"),
+    ],
+)
+def test_a_record_that_cannot_be_is_refused(changes, said):
+    with pytest.raises(ValueError, match=said):
+        register(record(**changes))
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"load": lambda split: (torch.zeros(2, 1, 9, 9), None)}, r"must give images \(N, 1, 8, 8\) of floats"),
+        ({"load": lambda split: (torch.full((2, 1, 8, 8), 255.0), None)}, "between 0 and 1"),
+        ({"load": lambda split: (torch.zeros(2, 1, 8, 8), torch.tensor([0, 2]))}, "one label from 0 to 1 an image"),
+        ({"load": lambda split: torch.from_file("gone", size=1)}, "cannot be loaded: RuntimeError"),
+        ({"classifiers": {"standard": lambda device: nn.Linear(8, 8)}}, r"shape \(1, 2\).*, got shape \(1, 1, 8, 8\)"),
+        ({"classifiers": {"standard": lambda device: nn.Linear(3, 8)}}, "cannot be used: RuntimeError"),
+        ({"denoiser": lambda device: lambda x_noisy: x_noisy}, "cannot be used: TypeError"),
+        ({"defaults": {"sigmaa": 1}}, "name 'sigmaa', which is no setting"),
+    ],
+)
+def test_a_part_that_does_not_fit_is_said_in_one_sentence(changes, said):
+    parts = {
+        "load": lambda split: (torch.zeros(2, 1, 8, 8), torch.tensor([0, 1])),
+        "denoiser": lambda device: lambda x, s: x,
+    }
+    register(record(**(parts | changes)))
+    with pytest.raises(ValueError, match=said) as refused:
+        run(Scenario(data_set="other"))
+    assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (None, "is not there, or is no Python file"),
+        ("import nonsense_that_is_not", "cannot be loaded: ModuleNotFoundError"),
+        ("x = (", "cannot be loaded: SyntaxError"),
+        ("\n\n1 / 0", "ZeroDivisionError: division by zero (line 3)"),
+        (MINE.replace('name="mine"', 'name="digits"'), "there is a data set 'digits' already"),
+    ],
+)
+def test_a_file_that_cannot_be_loaded_ends_the_command_in_one_sentence(text, said, tmp_path, capsys):
+    if text is not None:
+        write(tmp_path, text)
+    assert main([*COMMAND, "--plugin", "mine.py"]) == 2
+    assert said in sentence(capsys)
+
+
+def test_the_environment_names_plugins_too(tmp_path):
+    """In a process of its own: the library loads them when it is imported."""
+    write(tmp_path)
+    program = "import pursamere_viz as p; print(p.load_images('mine')[0].shape[0], *p.plugins.problems)"
+    for named, told in (("mine.py", "40"), (f"gone.py{os.pathsep}mine.py", None)):
+        answer = subprocess.run(
+            [sys.executable, "-c", program], capture_output=True, text=True, env=os.environ | {plugins.FILES: named}
+        )
+        assert answer.stdout.strip() == told if told else "unknown data set 'mine'" in answer.stderr
+    command = [sys.executable, "-m", "pursamere_viz", "evaluate", "digits"]
+    answer = subprocess.run(command, capture_output=True, text=True, env=os.environ | {plugins.FILES: "gone.py"})
+    assert answer.returncode == 2 and answer.stderr.strip() == "plug-in gone.py is not there, or is no Python file"
+
+
+def test_an_installed_package_names_plugins_as_entry_points(tmp_path):
+    write(tmp_path, name="somebodys.py")
+    (tmp_path / "somebodys-1.dist-info").mkdir()
+    (tmp_path / "somebodys-1.dist-info" / "METADATA").write_text("Metadata-Version: 2.1\nName: somebodys\nVersion: 1\n")
+    (tmp_path / "somebodys-1.dist-info" / "entry_points.txt").write_text("[pursamere_viz.plugins]\nmine = somebodys\n")
+    path = os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])
+    program = "import pursamere_viz as p; print(p.DataSet, p.load_images('mine')[0].shape[0])"
+    answer = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, env=os.environ | {"PYTHONPATH": path}
+    )
+    assert answer.stdout.strip().endswith("40"), answer.stderr
+
+
+def test_images_without_code_from_a_folder_and_from_a_file(tmp_path, capsys):
+    x, y = load_images("digits", "test", slice(0, 6))
+    for number, (image, label) in enumerate(zip(x, y, strict=True)):
+        (tmp_path / "scans" / str(int(label))).mkdir(parents=True, exist_ok=True)
+        pixels = image[0].mul(255).round().to(torch.uint8).numpy()
+        Image.fromarray(pixels).save(tmp_path / "scans" / str(int(label)) / f"{number}.png")
+    np.savez(tmp_path / "more.npz", x=x[:, 0].mul(255).round().to(torch.uint8).numpy(), y=y.numpy())
+    arguments = ["evaluate", "digits", "--purifiers", "none", "--attacks", "fgsm", "--images", "6", "--jobs", "1"]
+    for given, name in (("scans", "digits_scans"), ("more.npz", "digits_more")):
+        assert main([*arguments, "--images", given, "--out", f"{name}.jsonl"]) == 0
+        found = load_images(name)
+        assert torch.allclose(found[0].sum(), x.sum(), atol=0.5) and found[1].sort().values.equal(y.sort().values)
+        assert torch.equal(load_images(name, "validation")[0], load_images("digits", "validation")[0])
+        held = BenchResults.load(tmp_path / f"{name}.jsonl")
+        assert held.config.data_set == name and len(held.held) == 12
+    capsys.readouterr()
+    (tmp_path / "scans" / "kitten").mkdir()
+    assert main(["evaluate", "digits", "--images", "more.npz", "--images", str(tmp_path / "scans" / "kitten")]) == 2
+    assert "no picture" in sentence(capsys)
+    assert main(["evaluate", "letters", "--images", "more.npz"]) == 2
+    assert "of which data set" in sentence(capsys)
+
+
+def test_one_network_of_a_shipped_data_set_may_be_exchanged(tmp_path, capsys):
+    text = "from torch import nn\n\ndef net(device):\n    return nn.Sequential(nn.Flatten(), nn.Linear(64, 10))\n"
+    text += "\ndef half(device):\n    return lambda x_noisy, sigma: 0.5 * x_noisy\n"
+    write(tmp_path, text, "parts.py")
+    arguments = ["evaluate", "digits", "--attacks", "fgsm", "--images", "4", "--jobs", "1", "--out", "run.jsonl"]
+    assert main([*arguments, "--classifier", "parts.py:net", "--denoiser", "parts.py:half"]) == 0
+    held = BenchResults.load(tmp_path / "run.jsonl")
+    shipped = make_defence("shipped", "digits")[1]
+    assert held.config.data_set == "digits_parts_parts"
+    assert not set(held.fingerprint["weights"]["shipped"]) & set(shipped)
+    told = json.loads(os.environ[plugins.PARTS])
+    assert told == [
+        {"data_set": "digits", "classifier": f"{tmp_path}/parts.py:net", "denoiser": f"{tmp_path}/parts.py:half"}
+    ]
+    capsys.readouterr()
+    assert main(["evaluate", "digits", "--classifier", "parts.py:nothing"]) == 2
+    assert "names no function" in sentence(capsys)
+
+
+def test_examples_of_its_own_are_offered(tmp_path):
+    from pursamere_viz.labs.examples import examples
+
+    held = {"title": "Mine", "look": "Look.", "shows": "It shows.", "scenario": {"data_set": "other"}, "facts": []}
+    (tmp_path / "1.json").write_text(json.dumps(held))
+    register(record(load=lambda split: (torch.zeros(2, 1, 8, 8), None), examples=tmp_path))
+    assert examples()["Mine"].scenario == Scenario(data_set="other")
+
+
+@pytest.mark.slow
+def test_a_card_and_a_search_are_written_where_one_works(mine, tmp_path, capsys):
+    assert main(["search", "mine", "--jobs", "1"]) == 0
+    assert main(["card", "mine", "--images", "4", "--jobs", "1"]) == 0
+    card = (tmp_path / "mine.md").read_text()
+    assert "## Accuracy under attack" in card and "## How the defaults were chosen" in card
+    assert classifier_of("mine", "standard").sha256[:16] in card
+    assert write_card("mine", 4).read_text() == card and not (checkpoints.ASSETS / "mine.md").exists()
+
+
+@pytest.mark.slow
+def test_a_killed_run_goes_on_to_the_same_numbers(tmp_path):
+    path = write(tmp_path)
+    command = [sys.executable, "-m", "pursamere_viz", *COMMAND, "--plugin", str(path), "--batch", "2"]
+    subprocess.run([*command, "--out", "whole.jsonl", "--jobs", "1"], check=True, capture_output=True)
+    process = subprocess.Popen([*command, "--out", "cut.jsonl", "--jobs", "2"], stderr=subprocess.DEVNULL)
+    goal, cut = random.Random(1).randint(10, 60), tmp_path / "cut.jsonl"
+    while process.poll() is None and not (cut.exists() and cut.read_bytes().count(b"\n") >= goal):
+        pass
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    subprocess.run([*command, "--out", "cut.jsonl", "--jobs", "2"], check=True, capture_output=True)
+    held, whole = BenchResults.load(cut), BenchResults.load(tmp_path / "whole.jsonl")
+    assert held.held == whole.held and held.fingerprint == whole.fingerprint
