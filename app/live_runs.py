@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pursamere_viz
 from bench_reading import standing
+from pursamere_viz import plugins
 from pursamere_viz.evaluation import BenchConfig, BenchResults
 from pursamere_viz.evaluation.command import command_words, duration
 from pursamere_viz.models.device import default_device
@@ -29,9 +30,14 @@ class LiveRun:
         command += ["--out", str(path), "--jobs", "1", "--stop-with-input"]
         here = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))  # the code that the server runs
         own = {"PYTHONPATH": here, "PURSAMERE_THREADS": "1", "TQDM_DISABLE": "1"}
+        own |= plugins.environment()
         with self._errors.open("wb") as errors:
             self._process = subprocess.Popen(
-                command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=errors, env=os.environ | own
+                command,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.DEVNULL,
+                stderr=errors,
+                env=os.environ | own,
             )
 
     @property

@@ -136,7 +136,13 @@ def _add_plugins(command: argparse.ArgumentParser) -> None:
     for name, (shown, meaning) in PLUGIN_HELP.items():
         group.add_argument(name, metavar=shown, help=meaning)
     if not any("--images" in action.option_strings for action in command._actions):
-        group.add_argument("--images", metavar="PATH", help="a folder with a subfolder a class, or an .npz of x and y")
+        group.add_argument(
+            "--images", metavar="PATH", type=_absent, help="a folder with a subfolder a class, or an .npz of x and y"
+        )
+
+
+def _absent(path: str) -> None:
+    raise argparse.ArgumentTypeError(f"there is no folder and no file {path!r}")
 
 
 def take_plugins(arguments: list[str]) -> list[str]:
@@ -153,7 +159,8 @@ def take_plugins(arguments: list[str]) -> list[str]:
     chosen, left = parser.parse_known_args(arguments)
     for path in chosen.plugin:
         plugins.load(path)
-    numbers = [text for text in chosen.images if not Path(text).exists()]  # of images, or a mistake of the command's
+    # Of images, or what the command shall refuse.
+    numbers = [text for text in chosen.images if text.isdigit() or not Path(text).expanduser().exists()]
     left += [word for number in numbers for word in ("--images", number)]
     parts = {part: [text for text in getattr(chosen, part) if text not in numbers] for part in EXCHANGED}
     if any(parts.values()):
@@ -169,7 +176,13 @@ def _app(chosen: argparse.Namespace) -> None:
         raise ValueError("the app needs Streamlit: pip install 'pursamere_viz[app]'")
     options = {"server.port": chosen.port, "server.address": chosen.address}
     words = [f"--{name}={value}" for name, value in options.items() if value]
-    subprocess.run([sys.executable, "-m", "streamlit", "run", str(app_folder() / "main.py"), *words], check=False)
+    checkout = (
+        app_folder().parent
+    )  # there the settings lie beside the app, in the package in it: Streamlit looks in both
+    there = checkout if (checkout / ".streamlit").is_dir() else None
+    subprocess.run(
+        [sys.executable, "-m", "streamlit", "run", str(app_folder() / "main.py"), *words], check=False, cwd=there
+    )
 
 
 def _warm(chosen: argparse.Namespace) -> None:
@@ -185,7 +198,11 @@ def _warm(chosen: argparse.Namespace) -> None:
 
 def examples() -> dict[str, Scenario]:
     """What `warm` computes, by title: the first page of every data set and the Image lab's examples."""
-    first = {f"the first page of {described.title}": Scenario(data_set=name) for name, described in DATA_SETS.items()}
+    first = {
+        f"the first page of {described.title}": Scenario(data_set=name)
+        for name, described in DATA_SETS.items()
+        if is_shipped(name) or test_count(name)
+    }
     return first | {title: example.scenario for title, example in shipped.examples().items()}
 
 

@@ -103,6 +103,16 @@ def _absolute(spec: str) -> str:
     return f"{Path(path or spec).expanduser().resolve()}{colon}{name}" if path else str(Path(spec).resolve())
 
 
+def said(name: str) -> list[str]:
+    """The words of a command line that stand for a data set: its name, with what was exchanged in it, and the plug-ins."""
+    words = [name]
+    for key, made in _exchanged.items():
+        if made == name:
+            parts = json.loads(key)
+            words = [parts.pop("data_set"), *(word for part, spec in parts.items() for word in (f"--{part}", spec))]
+    return words + [word for path in _loaded for word in ("--plugin", str(path))]
+
+
 def environment() -> dict[str, str]:
     """The variables by which another process knows the same plug-ins as this one."""
     held = {FILES: os.pathsep.join(map(str, _loaded)), PARTS: json.dumps([json.loads(key) for key in _exchanged])}

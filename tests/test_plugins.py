@@ -301,6 +301,9 @@ def test_images_without_code_from_a_folder_and_from_a_file(tmp_path, capsys):
     (tmp_path / "scans" / "kitten").mkdir()
     assert main(["evaluate", "digits", "--images", "more.npz", "--images", str(tmp_path / "scans" / "kitten")]) == 2
     assert "no picture" in sentence(capsys)
+    with pytest.raises(SystemExit):
+        main(["search", "digits", "--images", "gone"])
+    assert "there is no folder and no file 'gone'" in capsys.readouterr().err
     assert main(["evaluate", "letters", "--images", "more.npz"]) == 2
     assert "of which data set" in sentence(capsys)
 

@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 from tqdm import tqdm
 
+from pursamere_viz import plugins
 from pursamere_viz.attacks import names as attack_names
 from pursamere_viz.defences.kinds import PURIFIERS
 from pursamere_viz.defences.registry import describe
@@ -176,7 +177,8 @@ def duration(seconds: float) -> str:
 
 def command_line(config: BenchConfig) -> str:
     """The command that measures this, as typed."""
-    return " ".join(["python -m pursamere_viz", *command_words(config)])
+    command, _, *words = command_words(config)
+    return " ".join(["python -m pursamere_viz", command, *plugins.said(config.data_set), *words])
 
 
 def command_words(config: BenchConfig) -> list[str]:

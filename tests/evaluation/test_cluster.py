@@ -13,6 +13,7 @@ from contextlib import contextmanager
 
 import pandas as pd
 import pytest
+from plugin_files import write
 
 from pursamere_viz.cli import main
 from pursamere_viz.evaluation import BenchConfig, BenchResults, bench, engine, summary
@@ -143,6 +144,32 @@ def test_a_worker_killed_midway_changes_nothing(compute, tmp_path):
     assert results.held == undisturbed.held
     pd.testing.assert_frame_equal(summary(results), summary(undisturbed), check_exact=True)
     assert summary(undisturbed).to_string(index=False) in shown
+
+
+@needs_dask
+@pytest.mark.slow
+def test_workers_are_given_the_plugins_of_the_command(tmp_path):
+    """They were started without any; one of the two is killed."""
+    mine, path = write(tmp_path), tmp_path / "run.jsonl"
+    command = (
+        "evaluate",
+        "mine",
+        "--plugin",
+        str(mine),
+        "--purifiers",
+        "none",
+        "shipped",
+        "--attacks",
+        "fgsm",
+        "pgd-10:full",
+    )
+    command = ("pursamere_viz", *command, "--eps", ".1", "--images", "16", "--batch", "2")
+    killed_midway(tmp_path, path, (*command, "--out", str(path)), goal=12)
+    alone = tmp_path / "alone.jsonl"
+    subprocess.run([sys.executable, "-m", *command, "--out", alone, "--jobs", "1"], check=True, capture_output=True)
+    held, undisturbed = BenchResults.load(path), BenchResults.load(alone)
+    assert held.held == undisturbed.held and len(held.held) == 96
+    assert held.fingerprint == undisturbed.fingerprint
 
 
 CARD = """
