@@ -150,6 +150,7 @@ def test_tensors_in_closures_and_attributes_tell_networks_apart(role):
     assert found[0] == found[1] != found[2]
 
 
+@pytest.mark.slow
 def test_what_is_random_in_a_network_is_the_same_in_every_process(mine):
     program = (
         "import sys; from pursamere_viz import plugins; plugins.load(sys.argv[1]); "
@@ -255,6 +256,7 @@ def test_a_file_that_cannot_be_loaded_ends_the_command_in_one_sentence(text, sai
     assert said in sentence(capsys)
 
 
+@pytest.mark.slow
 def test_the_environment_names_plugins_too(tmp_path):
     """In a process of its own: the library loads them when it is imported."""
     write(tmp_path)
@@ -269,6 +271,7 @@ def test_the_environment_names_plugins_too(tmp_path):
     assert answer.returncode == 2 and answer.stderr.strip() == "plug-in gone.py is not there, or is no Python file"
 
 
+@pytest.mark.slow
 def test_an_installed_package_names_plugins_as_entry_points(tmp_path):
     write(tmp_path, name="somebodys.py")
     (tmp_path / "somebodys-1.dist-info").mkdir()
@@ -302,7 +305,7 @@ def test_images_without_code_from_a_folder_and_from_a_file(tmp_path, capsys):
     assert main(["evaluate", "digits", "--images", "more.npz", "--images", str(tmp_path / "scans" / "kitten")]) == 2
     assert "no picture" in sentence(capsys)
     with pytest.raises(SystemExit):
-        main(["search", "digits", "--images", "gone"])
+        main(["search", "mnist", "--images", "gone"])
     assert "there is no folder and no file 'gone'" in capsys.readouterr().err
     assert main(["evaluate", "letters", "--images", "more.npz"]) == 2
     assert "of which data set" in sentence(capsys)
