@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 from tqdm import tqdm
 
@@ -109,6 +110,13 @@ def command_parser() -> argparse.ArgumentParser:
     timing = commands.add_parser("benchmark", help="print what things cost, as JSON lines")
     timing.add_argument("data_set", nargs="?", choices=sorted(DATA_SETS), default="digits")
     timing.set_defaults(command=_benchmark)
+    _add_app(commands)
+    for command in commands.choices.values():
+        _add_plugins(command)
+    return parser
+
+
+def _add_app(commands: Any) -> None:
     showing = commands.add_parser("app", help="open the explorer in a browser")
     showing.add_argument(
         "data_set", nargs="?", help="the data set whose parts --images, --classifier or --denoiser exchange"
@@ -118,9 +126,6 @@ def command_parser() -> argparse.ArgumentParser:
         "--server.address", "--address", dest="address", default="localhost", help="0.0.0.0: open to others"
     )
     showing.set_defaults(command=_app)
-    for command in commands.choices.values():
-        _add_plugins(command)
-    return parser
 
 
 PLUGIN_HELP = {
