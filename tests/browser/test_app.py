@@ -1,22 +1,19 @@
 """The real app in a real browser: what AppTest cannot see."""
 
 import importlib.util
+import io
 import re
-import shutil
 from pathlib import Path
 
 import pytest
+import torch
 
-from pursamere_viz.benchmark.first_view import BROWSERS, FLAGS
+from pursamere_viz import DensityScenario, run_density
 from pursamere_viz.benchmark.servers import serve
+from pursamere_viz.densities.rows import from_text
+from pursamere_viz.figures import logarithmic
 
-sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-BROWSER = next((path for path in map(shutil.which, BROWSERS) if path), None)
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.browser,
-    pytest.mark.skipif(BROWSER is None, reason="no Chromium is installed"),
-]
+pytestmark = [pytest.mark.slow, pytest.mark.browser]
 
 _axe = importlib.util.find_spec("axe_playwright_python")  # carries Deque's axe-core
 AXE = Path(_axe.origin).with_name("axe.min.js") if _axe and _axe.origin else None
@@ -32,14 +29,6 @@ COVERED = """() => [...document.querySelectorAll('[data-testid="stButtonGroup"] 
 def address():
     with serve(PURSAMERE_CACHE="") as (address, _):
         yield address
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=BROWSER, args=FLAGS)
-        yield browser
-        browser.close()
 
 
 @pytest.mark.parametrize("size", [(1280, 800), (1920, 1080)], ids=lambda size: f"{size[0]}x{size[1]}")
@@ -243,4 +232,108 @@ def test_a_drawing_is_attacked_and_can_be_undone(browser, address) -> None:
     page.wait_for_selector("h1 >> text=Your image, read as 4", timeout=60_000)
     page.get_by_role("button", name="Undo").click()
     page.wait_for_function(f"before => {drawn} === before", arg=corner, timeout=60_000)
+    page.close()
+
+
+def opened(browser, address: str):
+    """A page on which everything is computed and drawn."""
+    page = browser.new_page(viewport={"width": 1280, "height": 800})
+    page.set_default_timeout(120_000)
+    page.goto(address)
+    page.wait_for_selector(".js-plotly-plot .main-svg")
+    page.wait_for_function("() => document.querySelector('.player-waiting').textContent === ''")
+    page.wait_for_selector(IDLE)
+    return page
+
+
+# What is drawn of two runs: the ring on each path, the dots on both lines of each chart, their axes, the pictures.
+TWO = """() => {
+    const drawn = document.querySelector('.player-figure').data;
+    const of = (wanted, look) => drawn.filter(wanted).map(look);
+    return {
+        rings: of(t => /-open$/.test(t.marker?.symbol) && t.marker.size === 26, t => [t.x[0], t.y[0]]),
+        dots: of(t => t.marker?.size === 11 && t.x?.length === 2, t => [t.yaxis, ...t.x, ...t.y]),
+        lines: of(t => /^[AB]: /.test(t.name), t => [t.name.slice(3), t.yaxis]),
+        pictures: of(t => t.type === 'heatmap' && t.z.length === 8, t => t.z.flat()),
+    };
+}"""
+
+
+def test_two_runs_are_compared_under_one_cursor_and_the_address_opens_them_again(browser, address) -> None:
+    page = opened(browser, f"{address}/?image=5&eps=38/255&radius=0.05&steps=4&resolution=9")
+    page.get_by_role("radio", name="one-step Tweedie").click()
+    page.wait_for_function(f"() => ({TWO})().rings.length === 2")
+    page.wait_for_function("() => document.querySelector('.player-waiting').textContent === ''")
+    start = page.evaluate(TWO)
+    scales = {name: {axis for other, axis in start["lines"] if other == name} for name, _ in start["lines"]}
+    assert len(scales) == 4 and all(len(axes) == 1 for axes in scales.values())  # one scale a chart for both
+    assert start["rings"][0] == pytest.approx(start["rings"][1], abs=1e-4)
+    page.locator('[data-go="last"]').click()
+    page.wait_for_function(
+        f"before => ({TWO})().rings.every((at, k) => String(at) !== String(before[k]))", arg=start["rings"]
+    )
+    page.wait_for_function(f"() => ({TWO})().dots.every(([, a, b]) => a === 4 && b === 4)")
+    page.wait_for_function("() => new URLSearchParams(location.search).get('step') === '4'")
+    end, said = page.evaluate(TWO), page.locator("h1").inner_text()
+    other = opened(browser, page.url)
+    other.wait_for_selector("text=step 4 / 4")
+    other.wait_for_function(f"end => JSON.stringify(({TWO})()) === JSON.stringify(end)", arg=end)
+    assert other.locator("h1").inner_text() == said and "step=4" in other.url
+    page.close()
+    other.close()
+
+
+# The map that the Density lab's figure draws, row by row.
+MAP = """() => {
+    const figure = document.querySelector('.player-figure');
+    const k = figure._fullData.findIndex(trace => trace.type === 'contour' && /error$/.test(trace.name));
+    return figure.calcdata[k][0].z.map(row => Array.from(row));
+}"""
+AT_REST = "() => !document.querySelector('.player').matches('.led, .remade')"
+
+
+def chosen(page) -> dict[str, str]:
+    return page.evaluate("Object.fromEntries(new URLSearchParams(location.search))")
+
+
+def test_what_is_dragged_ends_as_if_it_had_been_typed(browser, address) -> None:
+    query = {"resolution": "41", "order": "5", "methods": "error", "steps": "5", "layers": "error"}
+    page = opened(browser, f"{address}/density-lab?{'&'.join(f'{name}={value}' for name, value in query.items())}")
+    before = DensityScenario.from_mapping(query)[0]
+    box = page.locator('[data-key="start"] .editor-reach').bounding_box()
+    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    page.mouse.move(x, y)
+    page.mouse.down()
+    page.mouse.move(x - 60, y + 40, steps=6)
+    page.wait_for_selector(".player.led")  # it follows before it is let go
+    page.mouse.up()
+    page.wait_for_function("() => location.search.includes('start_x')")
+    page.wait_for_function(AT_REST)
+    start = DensityScenario.from_mapping(chosen(page))[0]
+    assert start.start_x < before.start_x and start.start_y < before.start_y
+    page.wait_for_selector(f"text=All start at ({start.start_x:.2f}, {start.start_y:.2f})")
+    page.locator('[data-key="centre-0"]').focus()
+    for _ in range(3):
+        page.keyboard.press("ArrowRight")
+    page.wait_for_function("() => location.search.includes('mixture')")
+    page.wait_for_function(AT_REST)
+    said = chosen(page)
+    moved = from_text(said["mixture"]).means[0] - before.density().means[0]
+    assert moved.tolist() == pytest.approx([0.15, 0.0])
+    maps = run_density(DensityScenario.from_mapping(said)[0]).maps
+    values = maps.error.values
+    drawn = torch.tensor(page.evaluate(MAP), dtype=torch.float64)
+    assert torch.allclose(drawn, values.log10() if logarithmic(maps.error) else values, rtol=1e-5, atol=1e-6)
+    page.close()
+
+
+@pytest.mark.parametrize("path", ["", "density-lab"])
+def test_a_printed_page_is_one_page(browser, address, path: str) -> None:
+    pypdf = pytest.importorskip("pypdf", reason="pypdf is not installed")
+    page = opened(browser, f"{address}/{path}")
+    said = page.locator("h1").inner_text()
+    printed = pypdf.PdfReader(io.BytesIO(page.pdf(format="A4", landscape=True)))
+    assert len(printed.pages) == 1
+    text = " ".join(printed.pages[0].extract_text().split())
+    assert said.split(";")[0] in text and "Take it away" not in text
     page.close()

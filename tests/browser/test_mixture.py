@@ -1,6 +1,5 @@
 """What is dragged in the Density lab: the browser's own maps against the library's, and the mixture in hand, in a real Chromium."""
 
-import shutil
 from importlib.resources import files
 
 import numpy as np
@@ -9,31 +8,16 @@ import pytest
 from pursamere_viz import PRESETS, DensityScenario
 from pursamere_viz.analysis.density_maps import cartesian
 from pursamere_viz.analysis.landscapes import landscape
-from pursamere_viz.benchmark.first_view import BROWSERS, FLAGS
 from pursamere_viz.densities.bayes import class_log_prob
 from pursamere_viz.figures.density_lab.editing import noise_rule, rows
 from pursamere_viz.labs.density_scenario import build_density
 
-sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-BROWSER = next((path for path in map(shutil.which, BROWSERS) if path), None)
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.browser,
-    pytest.mark.skipif(BROWSER is None, reason="no Chromium is installed"),
-]
+pytestmark = [pytest.mark.slow, pytest.mark.browser]
 
 MAPS = """({ rows, sigma, rule, xs, ys }) => ({
     error: Array.from(errorMap(rows, sigma, rule, xs, ys)),
     classes: classLogProbs(rows, 0, xs, ys).map(values => Array.from(values)),
 })"""
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=BROWSER, args=FLAGS)
-        yield browser
-        browser.close()
 
 
 def test_the_browsers_maps_are_the_librarys(browser) -> None:

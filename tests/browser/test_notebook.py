@@ -2,7 +2,6 @@
 
 import base64
 import re
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,17 +10,10 @@ import numpy as np
 import pytest
 
 from pursamere_viz import PRESETS
-from pursamere_viz.benchmark.first_view import BROWSERS, FLAGS
 from pursamere_viz.benchmark.servers import serve
 from pursamere_viz.notebook_widgets import explore
 
-sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-BROWSER = next((path for path in map(shutil.which, BROWSERS) if path), None)
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.browser,
-    pytest.mark.skipif(BROWSER is None, reason="no Chromium is installed"),
-]
+pytestmark = [pytest.mark.slow, pytest.mark.browser]
 NOTEBOOK = Path(__file__).resolve().parents[2] / "notebooks" / "03_mode_recovery_2d.ipynb"
 WAIT = 300_000  # ms, for a kernel to start on a busy machine
 # JupyterLab's own object, which --expose-app-in-browser lets a page see: its kernel is there and has nothing to do.
@@ -72,16 +64,14 @@ def address(tmp_path: Path) -> Iterator[str]:
 
 
 @pytest.fixture
-def page(address: str):
-    with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=BROWSER, args=FLAGS)
-        page = browser.new_page(viewport={"width": 1280, "height": 1800})
-        page.set_default_timeout(WAIT)
-        page.goto(address)
-        page.wait_for_function(IDLE)
-        page.wait_for_timeout(3000)  # a kernel says idle once before it has said what it is
-        yield page
-        browser.close()
+def page(browser, address: str):
+    page = browser.new_page(viewport={"width": 1280, "height": 1800})
+    page.set_default_timeout(WAIT)
+    page.goto(address)
+    page.wait_for_function(IDLE)
+    page.wait_for_timeout(3000)  # a kernel says idle once before it has said what it is
+    yield page
+    page.close()
 
 
 def settled(page) -> dict:
