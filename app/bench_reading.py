@@ -208,7 +208,8 @@ def case(config: BenchConfig, purifier: str, attack: str, eps: float, image: int
 def _difference(config: BenchConfig, purifier: str, attack: AttackConfig) -> str:
     """What the Image lab shows otherwise than the run measured, in a sentence; empty where it is the very case."""
     if purifier == "none":
-        return "It is this attack on the bare classifier, which the Image lab then lets the shipped purifier answer."
+        return "It is this attack on the bare classifier, which the Image lab then lets the default purifier answer."
     if search_config(purifier, config.data_set) is None:
-        return f"The Image lab has no purifier {purifier}: it shows the attack blind, on the shipped one."
+        lacking = wording.named("purifier", purifier)
+        return f"The Image lab does not have {lacking}: it shows the attack blind, on the default purifier."
     return f"The Image lab attacks one draw, not the mean of {attack.eot}." if attack.eot > 1 else ""

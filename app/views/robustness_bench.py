@@ -12,8 +12,8 @@ import bench_images
 import compute
 import memorised_images
 from bench_reading import Reading, finished, left_over, overall, pivot
-from markup import escaped, plain_text, titled
-from pursamere_viz import figures
+from markup import escaped, notify, plain_text, titled
+from pursamere_viz import figures, wording
 from pursamere_viz.data.records import DATA_SETS
 from pursamere_viz.evaluation import Check
 from pursamere_viz.evaluation.checklist import POINTS
@@ -51,8 +51,7 @@ def page() -> None:
     with top:
         if controls.NOTICE in st.session_state:
             notices.append(st.session_state.pop(controls.NOTICE))
-        if notices:
-            st.warning("\n".join(f"- {escaped(notice)}" for notice in notices), icon=":material/link_off:")
+        notify(notices, "link_off")
         if path is not None and shown is not None:
             _follow(path, shown)
 
@@ -112,7 +111,7 @@ def _listed(checks: Sequence[Check]) -> str:
     lines = []
     for check in checks:
         mark, colour = MARKS[check.verdict]
-        name, sentence = html.escape(check.heading), html.escape(check.sentence)
+        name, sentence = (html.escape(text).replace(" %", "&nbsp;%") for text in (check.heading, check.sentence))
         lines.append(
             f'<li class="bench-{check.verdict}"><span style="background:{colour};color:{theme.on(colour)}" '
             f'title="{check.verdict}">{mark}</span>'
@@ -153,16 +152,21 @@ def _left_over(numbers: Numbers) -> None:
 
 
 def _chart(figure: Any, key: str) -> None:
+    """A figure under what it says, as text of the page, which finds its lines on a telephone too."""
     plain_text(key)
-    st.plotly_chart(figure, key=key, config=BARE, alt=figure.layout.title.text.replace("<br>", " "))
+    said = figures.untitled(figure)
+    st.markdown(f"**{escaped(said)}**")
+    with st.container(key=f"wide_{key}"):  # where the page is too narrow it is panned: see style.css
+        st.plotly_chart(figure, key=key, config=BARE, alt=said)
 
 
 def facts(reading: Reading) -> str:
     """What was measured, on what, with what."""
     config, versions = reading.results.config, reading.results.fingerprint["versions"]
+    norm = wording.named("norm", config.norm)
     randomised = f", {config.draws} draws of a randomised purifier" if reading.table["judged by"].any() else ""
     said = (
-        f"{DATA_SETS[config.data_set].title}, the first {config.images} test images{randomised}, attacks in {config.norm}, "
+        f"{DATA_SETS[config.data_set].title}, the first {config.images} test images{randomised}, attacks in {norm}, "
         f"seed {config.seed}, torch {versions.get('torch', '?')}. Bands: Wilson 95 %. A randomised purifier is judged by one draw. "
         f"Beyond chance: a paired sign test below {SURE:g}. A check holds where a difference of {POINTS} is ruled out "
         f"(exact bounds, {100 * (1 - RISK):.0f} %)."

@@ -35,19 +35,19 @@ def _without(name: str, about: str, make: type, **rest: object) -> None:
 
 
 _without("none", "the classifier alone", IdentityPurifier)
-register_purifier(PurifierKind("shipped", "the shipped purifier", lambda shipped: {}))
+register_purifier(PurifierKind("shipped", "the default purifier", lambda shipped: {}))
 register_purifier(PurifierKind("descent", "plain descent on the error, rho = 0", lambda shipped: {"rho": 0.0}))
 register_purifier(
     PurifierKind(
         "sam",
-        "sharpness-aware descent, the plan's other rho",
+        "sharpness-aware descent, with the rho that the default is compared with",
         lambda shipped: {"rho": data_set(shipped.data_set).other_rho},
     )
 )
 register_purifier(
     PurifierKind(
         "converged",
-        "the shipped purifier with twice the steps, none shortened",
+        "the default purifier with twice the steps, none shortened",
         lambda shipped: {"steps": CONVERGED * shipped.steps, "decay": "none"},
     )
 )

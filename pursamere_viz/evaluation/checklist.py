@@ -315,7 +315,7 @@ def _convergence(evidence: Evidence) -> Check:
     other = gather(evidence.results, "converged")
     common = [attack for attack in evidence.attacks(mode="full") if (attack, evidence.eps) in other.held]
     if not common:
-        return _open(name, "the purifier named converged under the same attack")
+        return _open(name, "the default purifier with twice the steps (converged) under the same attack")
     here, there = evidence.standing(common), other.standing(common)
     sentence = (
         f"With the default steps {percent(here)} stand, with {CONVERGED} times as many at full size {percent(there)}"

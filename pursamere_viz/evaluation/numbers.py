@@ -16,7 +16,7 @@ from pursamere_viz.evaluation.results import BenchResults
 from pursamere_viz.evaluation.tables import WORST, entries, rules
 
 BARE = "none"
-LETTERS = 16  # of a line under a bar
+LETTERS = 22  # of a line under a bar
 Key = tuple[str, str, float, str]
 
 

@@ -4,12 +4,14 @@ from pursamere_viz.figures.density_lab.editing import marks as density_marks
 from pursamere_viz.figures.density_lab.figure import density_lab
 from pursamere_viz.figures.density_lab.film import density_film
 from pursamere_viz.figures.density_lab.inside import inside_film
+from pursamere_viz.figures.density_lab.layers import logarithmic
 from pursamere_viz.figures.density_lab.sigma_sweep import sigma_sweep_figure, sweep_film
 from pursamere_viz.figures.evaluation.accuracy import accuracy_curves, effort_lines, radius_lines
 from pursamere_viz.figures.evaluation.bars import mode_bars, randomness_bars
 from pursamere_viz.figures.evaluation.gradients import jacobian_lines, loss_curves, slice_lines
 from pursamere_viz.figures.evaluation.memorised import capture_lines, cost_lines, count_lines, spectrum_lines
 from pursamere_viz.figures.evaluation.sheet import bench_sheet, fates
+from pursamere_viz.figures.evaluation.style import untitled
 from pursamere_viz.figures.export import to_html
 from pursamere_viz.figures.gallery import Sheet, gallery
 from pursamere_viz.figures.image_lab.comparison import comparison_figure
@@ -46,6 +48,7 @@ __all__ = [
     "inside_film",
     "inside_html",
     "jacobian_lines",
+    "logarithmic",
     "loss_curves",
     "mode_bars",
     "panels_of",
@@ -65,4 +68,5 @@ __all__ = [
     "to_html",
     "to_image",
     "to_mp4",
+    "untitled",
 ]

@@ -151,6 +151,8 @@ def test_randomness_known_costs_the_randomised_purifier_alone(make) -> None:
     assert "diffusion falls from 90 % to 30 % once its noise is fixed and known" in said
     assert "the default purifier draws nothing and stays at 80 %" in said
     bars = {trace.name: list(trace.y) for trace in figure.data if trace.type == "bar"}
+    shapes = [trace.marker.pattern.shape for trace in figure.data if trace.type == "bar"]
+    assert len(set(shapes)) == len(shapes)  # known without their colours
     assert bars == {
         "fresh, one draw": [0.9, 0.8], "fresh, worst of 2": [0.85, 0.8], "fresh, vote of 2": [0.9, 0.8],
         "fixed and known": [0.3, 0.8],
@@ -177,10 +179,12 @@ def probe(rise: float, norms: list[float]) -> dict:
 
 def test_slices_and_jacobians_say_what_an_attacker_sees(make) -> None:
     numbers = make({}, probes=[probe(0.25, [0.9, 1.1])])
-    assert "loss of shipped by 0.25; without the purifier the same step raises it by 1" in title(
+    assert "loss of the default purifier by 0.25; without the purifier the same step raises it by 1" in title(
         figures.slice_lines(numbers, "shipped")
     )
-    assert "every step hands the gradient on (norms 0.9 to 1.1)" in title(figures.jacobian_lines(numbers, "shipped"))
+    lines = figures.jacobian_lines(numbers, "shipped")
+    assert "The default purifier: every step hands the gradient on (norms 0.9 to 1.1)" in title(lines)
+    assert lines.layout.xaxis.dtick == 1  # there are no half steps
     hidden = make({}, probes=[probe(0.0, [0.9, 1e-5])])
     assert "an attacker sees nothing" in title(figures.slice_lines(hidden, "shipped"))
     assert "step 2 lets almost nothing through" in title(figures.jacobian_lines(hidden, "shipped"))

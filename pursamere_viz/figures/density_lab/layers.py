@@ -50,10 +50,15 @@ def axes_of(land: Landscape) -> dict:
     return {"x": packed(land.a), "y": packed(land.b)}
 
 
+def logarithmic(land: Landscape) -> bool:
+    """Whether lines of equal value are those of its logarithm: it is positive and spans more than two decades."""
+    return theme.is_log(land.values.flatten().tolist())
+
+
 def lines(land: Landscape, name: str, colour: str, dash: str, *, log: bool, labels: bool = False) -> go.Contour:
     """Lines of equal value; of their logarithm (base 10) if that is asked for and they span more than two decades."""
     values = land.values
-    if log and theme.is_log(values.flatten().tolist()):
+    if log and logarithmic(land):
         values, name = values.log10(), f"log10 {name}"
     look = {"coloring": "lines", "showlabels": labels, "labelfont": {"size": theme.TEXT}}
     return go.Contour(

@@ -15,7 +15,7 @@ from pursamere_viz.evaluation.numbers import BARE, Numbers, called, effort, perc
 from pursamere_viz.evaluation.tables import WORST
 from pursamere_viz.evaluation.verdicts import curves_verdict, effort_verdict, radius_verdict
 from pursamere_viz.figures import theme
-from pursamere_viz.figures.evaluation.style import DASHES, SYMBOLS, faint, finished, hover, looks, spread
+from pursamere_viz.figures.evaluation.style import DASHES, LEGEND, SYMBOLS, faint, finished, hover, looks, spread
 
 LINES = 6  # purifiers that can be told apart as lines between two budgets
 ROW = 28  # px of a bar that lies
@@ -62,7 +62,7 @@ def _ranking(numbers: Numbers, focus: str, eps: float) -> go.Figure:
     title = f"images still right at eps {numbers.budget(eps)}, worst of all attacks"
     height = 110 + ROW * len(order)
     figure = finished(figure, curves_verdict(numbers, focus, eps), shares=False, height=height)
-    figure.update_layout(showlegend=False)
+    figure.update_layout(showlegend=False, margin_t=figure.layout.margin.t - LEGEND)
     figure.update_xaxes(title_text=title, range=[0, 1.03], **theme.SHARES)
     return figure
 
@@ -87,7 +87,7 @@ def effort_lines(numbers: Numbers, focus: str, eps: float) -> go.Figure | None:
             line={"color": style.colour, "width": 5 if purifier == focus else 2.5, "dash": style.dash},
             marker={"size": 11, "symbol": style.symbol, "color": style.colour},
             error_y=spread(found.values()) | {"visible": purifier == focus},
-            hovertext=[hover(f"{purifier}, {name}", a) for name, a in found.items()], hoverinfo="text",
+            hovertext=[hover(f"{called(purifier)}, {name}", a) for name, a in found.items()], hoverinfo="text",
         )  # fmt: skip
     title = f"attacks in full mode by gradient steps x restarts, eps {numbers.budget(eps)}"
     figure.update_xaxes(title_text=title, categoryorder="array", categoryarray=order)

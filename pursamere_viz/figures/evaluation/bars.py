@@ -10,7 +10,7 @@ import plotly.graph_objects as go
 from pursamere_viz.attacks import AttackConfig
 from pursamere_viz.defences.registry import traits
 from pursamere_viz.evaluation.accuracy import RobustAccuracy
-from pursamere_viz.evaluation.numbers import BARE, Numbers, effort, percent
+from pursamere_viz.evaluation.numbers import BARE, Numbers, called, effort, percent
 from pursamere_viz.evaluation.verdicts import FIXED, FRESH, Bars, Held, misleading, modes_verdict, randomness_verdict
 from pursamere_viz.figures import theme
 from pursamere_viz.figures.evaluation.style import GAP, LINE, finished, hover, spread
@@ -20,6 +20,7 @@ TOP = 1.14  # of the axis: room for a number above a full bar
 MOST = 4  # purifiers of which all modes are shown
 MODE_COLOURS = {"blind": theme.BLUE, "bpda": theme.ORANGE, "full": theme.VERMILLION}
 HOW_COLOURS = (theme.SKY, theme.ORANGE, theme.PURPLE, theme.VERMILLION)
+SHAPES = ("", "/", "x", ".")  # of the pattern on the bars, in the order of their legend
 
 
 def mode_bars(numbers: Numbers, focus: str, eps: float) -> go.Figure | None:
@@ -29,13 +30,14 @@ def mode_bars(numbers: Numbers, focus: str, eps: float) -> go.Figure | None:
     if not bars:
         return None
     figure, shown = go.Figure(), _telling(bars, focus)
-    for mode, colour in MODE_COLOURS.items():
+    for (mode, colour), shape in zip(MODE_COLOURS.items(), SHAPES, strict=False):
         # A bare classifier has no purifier to be known: its one number is no mode, but what all others are held against.
         drawn = [(p, bars[p][mode]) for p in shown if mode in bars[p]]
         figure.add_bar(
-            x=[numbers.name(p) for p, _ in drawn], y=[a.accuracy for _, (_, a) in drawn], name=mode, marker_color=colour,
+            x=[numbers.name(p) for p, _ in drawn], y=[a.accuracy for _, (_, a) in drawn], name=mode,
+            marker=patterned(colour, shape),
             error_y=spread(a for _, (_, a) in drawn), text=[percent(a) for _, (_, a) in drawn], textposition="none",
-            hovertext=[hover(f"{p}, {attack}", a) for p, (attack, a) in drawn], hoverinfo="text",
+            hovertext=[hover(f"{called(p)}, {attack}", a) for p, (attack, a) in drawn], hoverinfo="text",
         )  # fmt: skip
     if BARE in bars:
         add_bare(figure, bars[BARE]["full"][1])
@@ -43,6 +45,11 @@ def mode_bars(numbers: Numbers, focus: str, eps: float) -> go.Figure | None:
     some = f"; {left} more in the table" if left else ""
     figure.update_xaxes(title_text=f"purifier with its denoiser calls, eps {numbers.budget(eps)}{some}")
     return numbered(finished(figure, modes_verdict(bars, focus)))
+
+
+def patterned(colour: str, shape: str) -> dict:
+    """A bar's look: its colour, and a pattern by which it is known without the colour."""
+    return {"color": colour, "pattern": {"shape": shape, "fgcolor": theme.WHITE, "size": 9, "solidity": 0.3}}
 
 
 def numbered(figure: go.Figure) -> go.Figure:
@@ -98,12 +105,14 @@ def randomness_bars(numbers: Numbers, eps: float) -> go.Figure | None:
         return None
     bars: Bars = {name: _judged(numbers, name, common, eps) for name in shown if name not in fixed}
     figure = go.Figure()
-    for how, colour in zip(dict.fromkeys(how for found in bars.values() for how in found), HOW_COLOURS, strict=False):
+    ways = dict.fromkeys(how for found in bars.values() for how in found)
+    for how, colour, shape in zip(ways, HOW_COLOURS, SHAPES, strict=False):
         found = [(name, judged[how]) for name, judged in bars.items() if how in judged]
         figure.add_bar(
-            x=[numbers.name(name) for name, _ in found], y=[a.accuracy for _, a in found], name=how, marker_color=colour,
+            x=[numbers.name(name) for name, _ in found], y=[a.accuracy for _, a in found], name=how,
+            marker=patterned(colour, shape),
             error_y=spread(a for _, a in found), text=[percent(a) for _, a in found], textposition="none", hoverinfo="text",
-            hovertext=[hover(f"{name}, {how}", a) for name, a in found],
+            hovertext=[hover(f"{called(name)}, {how}", a) for name, a in found],
         )  # fmt: skip
     if all(numbers.of(BARE, name, eps) is not None for name in common):
         add_bare(figure, numbers.standing(BARE, common, eps))

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
+from pursamere_viz import wording
 from pursamere_viz.evaluation.numbers import BARE, Numbers, called
 from pursamere_viz.figures import theme
 from pursamere_viz.figures.evaluation.style import Look, faint, finished, looks
+from pursamere_viz.wording import sentence_case
 
 LINES = (theme.VERMILLION, theme.BLUE, theme.ORANGE, theme.GREEN, theme.PURPLE, theme.SKY)
 WALKS = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
 STILL = 0.2  # share of the rise in the last half of the iterations above which the loss is still rising
+MOST_TICKS = 12
 LOST, GROWN = 0.01, 2.0  # norms of a step's Jacobian below and above which its gradient is in trouble
 
 
@@ -42,7 +46,7 @@ def losses_verdict(purifier: str, attack: str, losses: np.ndarray) -> str:
     """Whether the median loss still rises in the last half of the iterations; losses (n, P)."""
     median = np.median(losses, 0)
     rise, late = median[-1] - median[0], median[-1] - median[len(median) // 2]
-    name = called(purifier)
+    name = sentence_case(called(purifier))
     if rise <= 1e-6:
         return f"{name}: the median loss under {attack} does not rise at all, so the attack follows nothing"
     if late <= 0:
@@ -84,12 +88,14 @@ def jacobian_lines(numbers: Numbers, focus: str) -> go.Figure | None:
     for purifier, probe in held.items():
         style = look[purifier]
         figure.add_scatter(
-            x=list(range(1, len(probe["jacobian"]) + 1)), y=probe["jacobian"], mode="lines+markers", name=purifier,
+            x=list(range(1, len(probe["jacobian"]) + 1)), y=probe["jacobian"], mode="lines+markers",
+            name=wording.named("purifier", purifier),
             line={"color": style.colour, "width": 5 if purifier == focus else 2.5, "dash": style.dash},
             marker={"size": 11, "symbol": style.symbol}, hovertemplate="step %{x}: %{y:.3g}<extra></extra>",
         )  # fmt: skip
     figure.add_hline(y=1, line={"color": theme.GREY, "width": 2, "dash": "dash"})
-    figure.update_xaxes(title_text="purification step", tickformat="d")
+    last = max(len(probe["jacobian"]) for probe in held.values())
+    figure.update_xaxes(title_text="purification step", dtick=math.ceil(last / MOST_TICKS))  # there are no half steps
     figure.update_yaxes(title_text="norm of its Jacobian", rangemode="tozero")
     shown = focus if focus in held else next(iter(held))
     return finished(figure, jacobian_verdict(shown, held[shown]["jacobian"]), shares=False)
@@ -97,12 +103,12 @@ def jacobian_lines(numbers: Numbers, focus: str) -> go.Figure | None:
 
 def jacobian_verdict(purifier: str, norms: list[float]) -> str:
     """Whether every step hands the gradient on."""
-    least, most = min(norms), max(norms)
+    least, most, name = min(norms), max(norms), sentence_case(called(purifier))
     if least < LOST:
-        return f"{purifier}: step {norms.index(least) + 1} lets almost nothing through (norm {theme.short(least)})"
+        return f"{name}: step {norms.index(least) + 1} lets almost nothing through (norm {theme.short(least)})"
     if most > GROWN:
-        return f"{purifier}: step {norms.index(most) + 1} magnifies what it is given {theme.short(most)} times"
-    return f"{purifier}: every step hands the gradient on (norms {theme.short(least)} to {theme.short(most)})"
+        return f"{name}: step {norms.index(most) + 1} magnifies what it is given {theme.short(most)} times"
+    return f"{name}: every step hands the gradient on (norms {theme.short(least)} to {theme.short(most)})"
 
 
 def slice_lines(numbers: Numbers, purifier: str) -> go.Figure | None:
@@ -125,7 +131,7 @@ def slice_lines(numbers: Numbers, purifier: str) -> go.Figure | None:
         figure.update_xaxes(title_text=f"distance in eps = {numbers.budget(probe['eps'])}", row=1, col=col)
     figure.update_yaxes(title_text="loss, median of images", row=1, col=1)
     figure.update_annotations(font_size=theme.LABEL)
-    return finished(figure, slices_verdict(purifier, slices), top=76, shares=False)
+    return finished(figure, slices_verdict(purifier, slices), heads=26, shares=False)
 
 
 def slices_verdict(purifier: str, slices: dict[str, Any]) -> str:
@@ -138,9 +144,9 @@ def slices_verdict(purifier: str, slices: dict[str, Any]) -> str:
         return float(median[there] - median[here])
 
     if np.ptp(np.array(slices["gradient_purified"]), 0).max() < 1e-9:
-        return f"{purifier}: the loss is flat wherever its gradient points, so an attacker sees nothing"
+        return f"{sentence_case(called(purifier))}: the loss is flat wherever its gradient points, so an attacker sees nothing"
     bare, purified = rise("gradient_bare"), rise("gradient_purified")
     if purifier == BARE:
         return f"One eps along the gradient raises the bare classifier's loss by {theme.short(bare)}"
-    after = f"One eps along its gradient raises the loss of {purifier} by {theme.short(purified)}"
+    after = f"One eps along its gradient raises the loss of {called(purifier)} by {theme.short(purified)}"
     return f"{after}; without the purifier the same step raises it by {theme.short(bare)}"

@@ -15,6 +15,7 @@ from pursamere_viz.figures import theme
 
 HEIGHT = 390  # px
 LINE = 98  # letters of a title that fit a line beside the app's sidebar on a 1280 px screen
+TITLED, LEGEND = 42, 32  # px of a title of one line, and of the legend under it
 GAP = 0.25  # between two groups of bars, of the width of a group
 PALETTE = (theme.VERMILLION, theme.BLUE, theme.ORANGE, theme.PURPLE, theme.SKY)
 SYMBOLS = ("square", "diamond", "triangle-up", "cross", "x")
@@ -69,16 +70,19 @@ def faint(colour: str, opacity: float) -> str:
     return f"rgba({red},{green},{blue},{opacity})"
 
 
-def finished(figure: go.Figure, verdict: str, *, top: int = 50, shares: bool = True, height: int = HEIGHT) -> go.Figure:
-    """The figure under its verdict in words, the legend at its right; with `shares` y is an accuracy."""
+def finished(
+    figure: go.Figure, verdict: str, *, heads: int = 0, shares: bool = True, height: int = HEIGHT
+) -> go.Figure:
+    """The figure under its verdict in words and its legend; `heads` px are its panels' own; with `shares` y is an accuracy."""
     lines = textwrap.wrap(verdict.replace(" %", "\N{NO-BREAK SPACE}%"), LINE)
     title = {"text": "<br>".join(lines), "x": 0, "xref": "container", "xanchor": "left", "yref": "container"}
     extra = 24 * (len(lines) - 1)
     title |= {"yanchor": "top", "y": 1 - 12 / (height + extra), "font": {"size": theme.TITLE}}
     figure.update_layout(**theme.base_layout(height + extra) | {"showlegend": True})
     figure.update_layout(
-        title=title, margin={"l": 8, "r": 8, "t": top + extra, "b": 8}, barmode="group", bargap=GAP,
-        legend={"font": {"size": theme.LABEL}, "bgcolor": theme.TRANSPARENT, "y": 1, "yanchor": "top"},
+        title=title, margin={"l": 8, "r": 8, "t": TITLED + LEGEND + heads + extra, "b": 8}, barmode="group", bargap=GAP,
+        legend={"orientation": "h", "x": 0, "y": 1 + (6 + heads) / (HEIGHT - 150), "yanchor": "bottom"}
+        | {"font": {"size": theme.LABEL}, "bgcolor": theme.TRANSPARENT},
     )  # fmt: skip
     look: dict[str, Any] = {"fixedrange": True, "zeroline": False, "automargin": True}
     look |= {"tickfont": {"size": theme.TEXT}, "title_font": {"size": theme.LABEL}}
@@ -88,3 +92,12 @@ def finished(figure: go.Figure, verdict: str, *, top: int = 50, shares: bool = T
         ticks = theme.SHARES
         figure.update_yaxes(range=[-0.03, 1.06], title_text="images still right", **ticks)
     return figure
+
+
+def untitled(figure: go.Figure) -> str:
+    """Take the verdict off a figure, for a page that says it above in its own type, and return it."""
+    said = figure.layout.title.text
+    room = TITLED + 24 * said.count("<br>")
+    margin = {"t": max(figure.layout.margin.t - room, 8)}
+    figure.update_layout(title={"text": None}, height=figure.layout.height - room, margin=margin)
+    return said.replace("<br>", " ")
