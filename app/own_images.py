@@ -19,10 +19,10 @@ def controls() -> None:
     """Upload, draw, and what can be said about the image once it is there."""
     described = DATA_SETS[st.session_state["data_set"]]
     left, right = st.columns(2, gap="small")
-    with left.popover("Upload", icon=":material/upload:", width="stretch"):
+    with left.popover("Upload", width="stretch"):
         _upload(described)
     if described.ink is not None:
-        with right.popover("Draw", icon=":material/draw:", width="stretch"), st.container(width=SHEET):
+        with right.popover("Draw", width="stretch"), st.container(width=SHEET):
             _draw(described)
     if st.session_state["pixels"]:
         choices = {-1: "what the classifier says", **dict(enumerate(described.class_names))}

@@ -21,7 +21,7 @@ SIZES = {  # inches; another one is typed
 OWN = "Another size"
 DPI = {"png": 200, "gif": 90, "mp4": 120}  # px in an inch
 PANELS = {
-    "": "the whole figure", "images": "the images", "plane": "the map", "error": "error", "sharpness": "sharpness and curvature",
+    "": "the whole figure", "images": "the images", "plane": "the map", "error": "error", "sharpness": "sharpness",
     "mode": "nearness to the mode", "confidence": "confidence", "log_prob": "log p", "mode_distance": "L2 to the nearest mode",
 }  # fmt: skip
 TITLES = {"png": "PNG", "svg": "SVG", "pdf": "PDF", "gif": "GIF", "mp4": "MP4"}
@@ -40,7 +40,7 @@ class Offer:
     name: str  # of the files
     film: Callable[[], Film]
     arrays: tuple[str, Callable[[], bytes]]  # title and what makes the .npz
-    table: Callable[[], str] | None  # CSV
+    table: Callable[[], str]  # CSV
     page: Callable[[], str]  # HTML
     code: str  # Python
 
@@ -55,8 +55,7 @@ def take_away(offer: Offer, panels: tuple[str, ...], last: int) -> None:
             with st.container(horizontal=True):
                 title, arrays = offer.arrays
                 _file(title, arrays, f"{offer.name}.npz")
-                if offer.table is not None:
-                    _file("Step by step (.csv)", offer.table, f"{offer.name}.csv", "text/csv")
+                _file("Step by step (.csv)", offer.table, f"{offer.name}.csv", "text/csv")
                 _file("Linked figure (.html)", offer.page, f"{offer.name}.html", "text/html")
             st.write("This recomputes exactly what is on the screen:")
             st.code(offer.code, language="python")

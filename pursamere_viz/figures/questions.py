@@ -12,11 +12,12 @@ from pursamere_viz.labs.glossary import GLOSSARY
 LETTERS = 52  # of a line
 
 
-def explain(figure: go.Figure, row: int, col: int, names: tuple[str, ...], *, left: bool = False) -> None:
-    """Put a "?" above the right end of a subplot, or left of its title, that explains these entries of the glossary."""
+def explain(figure: go.Figure, row: int, col: int, names: tuple[str, ...], *, beside: bool = False) -> None:
+    """Put a "?" left of a chart's title, or `beside` the right end of a map, that explains these entries of the glossary."""
+    place = {"x": 1, "xshift": 5, "xanchor": "left", "yanchor": "top"}
     figure.add_annotation(
-        x=0 if left else 1, y=1, xshift=-6 if left else 0, yshift=3, xref="x domain", yref="y domain", xanchor="right",
-        yanchor="bottom", showarrow=False, text="\N{NO-BREAK SPACE}<b>?</b>\N{NO-BREAK SPACE}",
+        **place if beside else {"x": 0, "xshift": -6, "yshift": 3, "xanchor": "right", "yanchor": "bottom"},
+        y=1, xref="x domain", yref="y domain", showarrow=False, text="\N{NO-BREAK SPACE}<b>?</b>\N{NO-BREAK SPACE}",
         bordercolor=theme.GREY, borderwidth=1, borderpad=1, font={"size": theme.TEXT}, row=row, col=col,
         hovertext="<br><br>".join(said(name) for name in names),
         hoverlabel={"font": {"size": theme.TEXT}},

@@ -121,7 +121,7 @@ def facts(run: Run) -> str:
     attack = (
         "No attack."
         if scenario.attack == "none"
-        else f"Attack: {scenario.attack.upper()}, {scenario.attack_norm}, eps {255 * scenario.eps:.4g}/255; "
+        else f"Attack: {_attack(scenario)}, eps {255 * scenario.eps:.4g}/255 in {wording.named('norm', scenario.attack_norm)}; "
         f"it {_knowing(scenario)}. Measured: Linf {255 * float(examples.linf):.1f}/255, L2 {float(examples.l2):.2f}."
     )
     if why := _unpurified(scenario):
@@ -161,6 +161,10 @@ def _with_article(name: str) -> str:
     return f"{'An' if name[0] in 'AEIOUaeiou8' else 'A'} {name}"
 
 
+def _attack(scenario: Scenario) -> str:
+    return wording.named("attack", scenario.attack).partition(":")[0]
+
+
 def _knowing(scenario: Scenario) -> str:
     if not KINDS[scenario.attack].needs_gradient:
         asked = "the classifier" if scenario.mode == "blind" else "the whole defence"
@@ -171,5 +175,7 @@ def _knowing(scenario: Scenario) -> str:
 def _moved(run: Run) -> str:
     scenario = run.scenario
     distance = float(length(run.trajectory.purified - run.examples.x_adv, scenario.norm))
-    moved = f"{wording.named('method', scenario.method)}, moved {distance:.2f} in {scenario.norm}"
+    moved = (
+        f"{wording.named('method', scenario.method)}, moved {distance:.2f} in {wording.named('norm', scenario.norm)}"
+    )
     return moved if scenario.method == "tweedie" else f"{moved} of a radius of {scenario.radius:g}"

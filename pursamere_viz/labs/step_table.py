@@ -7,6 +7,9 @@ from collections.abc import Iterator
 
 from torch import Tensor
 
+from pursamere_viz.analysis import Plane
+from pursamere_viz.labs.compare import LANES, Comparison
+from pursamere_viz.labs.compare_story import distances
 from pursamere_viz.labs.density_run import DensityRun
 from pursamere_viz.labs.image_run import Run
 
@@ -14,14 +17,16 @@ Row = dict[str, object]  # column -> value
 LAST = ("survival", "random_survival")  # columns that came later, and so stand at the end
 
 
-def to_csv(run: Run | DensityRun) -> str:
-    """A row a step of a Run, a row a step and purifier of a DensityRun; columns are named as the fields of the result.
+def to_csv(run: Run | DensityRun | Comparison) -> str:
+    """A row a step of a Run, a row a step and purifier of a DensityRun, a row a step and lane (A, B) of a Comparison.
+
+    Columns are named as the fields of the result; l2_apart of a Comparison is between the two images at that step of the cursor.
 
     Distances are in units of [0, 1] in the Image lab; what is not known is empty; where mode_settled is 0, mode_distance is
     none to a mode; gradient_norm is of the move from this step to the next; survival and random_survival are the shares that are
     left of the attack's change and of random ones of its length.
     """
-    rows = list(_image_rows(run) if isinstance(run, Run) else _density_rows(run))
+    rows = list(_rows(run))
     held = io.StringIO()
     writer = csv.DictWriter(held, list(dict.fromkeys(name for row in rows for name in row)), lineterminator="\n")
     writer.writeheader()
@@ -29,7 +34,19 @@ def to_csv(run: Run | DensityRun) -> str:
     return held.getvalue()
 
 
-def _image_rows(run: Run) -> Iterator[Row]:
+def _rows(run: Run | DensityRun | Comparison) -> Iterator[Row]:
+    if isinstance(run, DensityRun):
+        yield from _density_rows(run)
+    elif isinstance(run, Run):
+        yield from _image_rows(run, run.landscape.plane)
+    else:
+        apart = distances(run)
+        for lane, each in zip(LANES, run.runs, strict=True):
+            rows = _image_rows(each, run.landscape.plane)  # the one map that both are drawn on
+            yield from ({"lane": lane} | row | {"l2_apart": apart[step]} for step, row in enumerate(rows))
+
+
+def _image_rows(run: Run, plane: Plane) -> Iterator[Row]:
     of = run.metrics
     measured = {field.name: getattr(of, field.name) for field in dataclasses.fields(of)}
     along = {
@@ -37,7 +54,7 @@ def _image_rows(run: Run) -> Iterator[Row]:
         for name, values in measured.items()
         if isinstance(values, Tensor) and name not in ("probabilities", *LAST)
     }
-    places = run.landscape.plane.coordinates(run.trajectory.points[:, 0])
+    places = plane.coordinates(run.trajectory.points[:, 0])
     gradient, last = run.trajectory.gradient_norm[:, 0], len(of.error) - 1
     for step, shares in enumerate(of.probabilities[:, 0]):
         row: Row = {"step": step, "class": run.class_names[int(shares.argmax())]}

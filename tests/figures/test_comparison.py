@@ -1,19 +1,23 @@
 """The figure of a comparison against the numbers of its two runs."""
 
+import csv
 import dataclasses
+import io
 import itertools
 import json
+from itertools import chain
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from pursamere_viz import Scenario, compare, compare_steps
-from pursamere_viz.figures import comparison_figure, comparison_film, theme, to_html
+from pursamere_viz.figures import comparison_figure, comparison_film, theme, to_csv, to_html, to_image
 from pursamere_viz.figures.image_lab.comparison import COLOURS, DASHES, chart_lines
 
 PLAIN = Scenario(image=5, eps=38 / 255, radius=0.05, steps=4, attack_steps=4, resolution=9)
-EVERY_CHART = ("error", "sharpness", "L2 to the mode", "confidence in 3")
+EVERY_CHART = ("reconstruction error", "sharpness", "L2 to the mode", "confidence in 3")
 
 
 @pytest.fixture(scope="module")
@@ -101,6 +105,39 @@ def test_every_stage_can_be_drawn_and_the_page_stands_alone(result) -> None:
         assert len(text) < 1_000_000 and "nan" not in json.dumps(data["table"])
     page = to_html(comparison_film(result), title="Two", caption="A caption")
     assert "A purified so far" in page and 'src="http' not in page
+
+
+def test_every_chart_and_the_map_has_its_question(figure) -> None:
+    asked = [note for note in figure.layout.annotations if "?" in note.text]
+    assert len({(note.xref, note.yref) for note in asked}) == 5
+    assert all("<b>Sharpness</b>" in note.hovertext for note in asked if note.xref.startswith("x8"))
+
+
+def test_every_panel_can_be_had_alone(result) -> None:
+    film, sizes = comparison_film(result), set()
+    used = {trace.xaxis or "x" for trace in film.figure.data}
+    assert set(chain.from_iterable(film.panels.values())) == used == {"x", *(f"x{k}" for k in range(2, 11))}
+    for panel in film.panels:
+        with Image.open(io.BytesIO(to_image(film, panel=panel, size=(6.0, 4.0), dpi=50))) as picture:
+            assert picture.size == (300, 200) and len(picture.getcolors(60_000)) > 10
+            sizes.add(picture.tobytes())
+    assert len(sizes) == len(film.panels)  # no two are the same
+
+
+def test_the_table_has_a_row_a_step_and_lane(result) -> None:
+    rows = list(csv.DictReader(io.StringIO(to_csv(result))))
+    assert [(row["lane"], row["step"]) for row in rows] == [("A", str(k)) for k in range(5)] + [
+        ("B", str(k)) for k in range(3)
+    ]
+    ends = [run.trajectory.points[:, 0] for run in result.runs]
+    for lane, run in enumerate(result.runs):
+        own = [row for row in rows if row["lane"] == "AB"[lane]]
+        assert [float(row["error"]) for row in own] == run.metrics.error[:, 0].tolist()
+        places = result.landscape.plane.coordinates(ends[lane])
+        assert [float(row["plane_a"]) for row in own] == pytest.approx(places[:, 0].tolist(), abs=1e-5)
+        for step, row in enumerate(own):
+            apart = ends[0][step] - ends[1][min(step, 2)]
+            assert float(row["l2_apart"]) == pytest.approx(float(apart.norm()), abs=1e-5)
 
 
 def test_the_panels_of_a_narrow_page_do_not_meet(result) -> None:

@@ -45,7 +45,7 @@ def density_lab(run: DensityRun, *, slider: bool = True) -> go.Figure:
     """
     last = max((len(path.points) for path in run.paths), default=1) - 1
     figure = make_subplots(
-        rows=3, cols=2, column_widths=[0.56, 0.44], horizontal_spacing=0.09, vertical_spacing=0.12,
+        rows=3, cols=2, column_widths=[0.6, 0.4], horizontal_spacing=0.09, vertical_spacing=0.12,
         specs=[[{"rowspan": 3}, {}], [None, {}], [None, {}]],
     )  # fmt: skip
     figure.update_layout(**theme.base_layout(HEIGHT), margin={"l": 8, "r": 16 + SIDE, "t": 28, "b": 84, "pad": 0})
@@ -175,7 +175,7 @@ def style(figure: go.Figure, run: DensityRun, last: int) -> None:
     look = {"constrain": "domain", "showgrid": False, "zeroline": False, "row": 1, "col": 1}
     figure.update_xaxes(range=[x0, x1], **look)
     figure.update_yaxes(range=[y0, y1], scaleanchor="x", constraintoward="top", **look)
-    explain(figure, 1, 1, ("error", "reached"))
+    explain(figure, 1, 1, ("error", "reached"), beside=True)
     for row, (name, _) in enumerate(CHARTS, start=1):
         explain(figure, row, 2, (name,))
         series = {path.method: getattr(path, name).tolist() for path in run.paths}

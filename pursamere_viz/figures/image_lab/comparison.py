@@ -29,6 +29,7 @@ from pursamere_viz.figures.image_lab.panels import (
 )
 from pursamere_viz.figures.image_lab.step_charts import SYMBOLS, Line, axis_range, dots, step_range
 from pursamere_viz.figures.layers import Layer, add_layers, add_slider
+from pursamere_viz.figures.questions import explain
 from pursamere_viz.labs.compare import LANES
 from pursamere_viz.labs.compare_story import distances, whose
 
@@ -40,7 +41,9 @@ HEIGHT = 730  # px
 IMAGES = 5  # panels in the first row
 PLANE = (2, 1)
 CELLS = {"error": (2, 4), "sharpness": (2, 5), "mode": (3, 4), "confidence": (3, 5)}
-TITLES = {"error": "error", "sharpness": "sharpness", "mode": "L2 to the mode"}
+TITLES = {"error": "reconstruction error", "sharpness": "sharpness", "mode": "L2 to the mode"}
+# The entries of the glossary behind a chart's "?".
+ASKED = {"error": "error", "sharpness": "sharpness", "mode": "mode_distance", "confidence": "confidence"}
 COLOURS, DASHES = (theme.FIRST_LINE, theme.SECOND_LINE), ("solid", "dash")  # of A and of B, everywhere
 
 LETTER = 0.027  # of the window's width: a bold letter of a name, about
@@ -67,6 +70,7 @@ def comparison_figure(result: Comparison, *, slider: bool = True) -> go.Figure:
     _style_images(figure, result)
     _style_plane(figure, result)
     _style_charts(figure, result)
+    explain(figure, *PLANE, ("error", "slice"), beside=True)
     look = {"gridcolor": theme.GRID, "fixedrange": True, "tickfont_size": theme.TEXT, "title_font_size": theme.TEXT}
     figure.update_xaxes(**look)
     figure.update_yaxes(**look)
@@ -349,6 +353,7 @@ def _style_charts(figure: go.Figure, result: Comparison) -> None:
     for chart, lines in chart_lines(result).items():
         (row, col), ((low, high), log) = CELLS[chart], axis_range(chart, lines, secondary=False)
         lower = row == 3
+        explain(figure, row, col, (ASKED[chart],))
         figure.update_xaxes(
             range=step_range(end), nticks=5, tickvals=list(range(end + 1)) if end < 5 else None, zeroline=False,
             showticklabels=lower, title_text="step" if lower else None, title_standoff=4, row=row, col=col,

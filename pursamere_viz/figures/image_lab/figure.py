@@ -43,8 +43,8 @@ def image_lab(run: Run, *, slider: bool = True) -> go.Figure:
     style_chart_axes(axes, run)
     axes.apply(gridcolor=theme.GRID, fixedrange=True, tickfont_size=theme.TEXT, title_font_size=theme.TEXT)
     for chart, names in ASKED.items():
-        explain(figure, *CELLS[chart], names, left=True)
-    explain(figure, 2, 1, ("error", "slice"))
+        explain(figure, *CELLS[chart], names)
+    explain(figure, 2, 1, ("error", "slice"), beside=True)
     if slider:
         add_slider(figure)
     return figure

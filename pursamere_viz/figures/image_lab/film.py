@@ -48,8 +48,8 @@ def image_film(run: Run) -> Film:
 
 def _large(figure: go.Figure) -> go.Layout:
     """The layout of the large view: a third of the height for the images, and room for larger words between the rows."""
-    layout, taken = relaid(figure), 0.35
-    between, low = 0.13, (1 - taken - 2 * 0.13) / 2
+    layout, taken, under, between = relaid(figure), 0.32, 0.17, 0.13
+    low = (1 - taken - under - between) / 2
     rows = {
         (1 - taken, 1.0): ("", "2", "3", "4"),
         (low + between, 2 * low + between): ("6", "7", "8"),
@@ -58,7 +58,7 @@ def _large(figure: go.Figure) -> go.Layout:
     for domain, axes in rows.items():
         for axis in axes:
             layout[f"yaxis{axis}"].domain = domain
-    layout.yaxis5.domain = (0.0, 1 - taken - between)
+    layout.yaxis5.domain = (0.0, 1 - taken - under)
     return layout
 
 

@@ -74,7 +74,7 @@ def chart_lines(run: Run) -> dict[str, list[Line]]:
         "error": [Line("reconstruction error", values("error"), first)],
         "sharpness": [
             Line("sharpness", values("sharpness"), first),
-            Line("curvature λ (right axis)", values("curvature"), second, "dash", secondary=True),
+            Line("curvature λ (right)", values("curvature"), second, "dash", secondary=True),
         ],
         "mode": [
             Line("score σ‖s‖", values("score_norm"), first),
