@@ -29,7 +29,7 @@ LAYER_TITLES = {
 
 
 def sidebar() -> None:
-    """All controls of the Density lab but the layers and the table."""
+    """All controls of the Density lab but the table."""
     with st.sidebar:
         st.selectbox(
             "Density", list(PRESETS), key=page.key("preset"), format_func=lambda name: PRESETS[name].title,
@@ -38,6 +38,7 @@ def sidebar() -> None:
         if page["mixture"]:
             st.button("Back to the preset", on_click=lambda: page.put(mixture=""), width="stretch")
         control("sigma", "Noise level sigma", page=page)
+        _layers()
         control("score_model", "Score model", page=page)
         with st.expander("Start", icon=":material/my_location:", expanded=True), st.container(horizontal=True):
             control("start_x", "x", page=page, typed=True)
@@ -73,11 +74,9 @@ def take_preset() -> None:
     page.put(mixture="", **{name: getattr(chosen, name) for name in TOLD})
 
 
-def layers() -> None:
-    """Which layers the picture has."""
+def _layers() -> None:
     st.pills(
-        "Layers", LAYERS, selection_mode="multi", key=page.key("layers"), format_func=LAYER_TITLES.__getitem__,
-        label_visibility="collapsed",
+        "What is drawn", LAYERS, selection_mode="multi", key=page.key("layers"), format_func=LAYER_TITLES.__getitem__,
     )  # fmt: skip
 
 

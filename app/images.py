@@ -8,6 +8,7 @@ import streamlit as st
 
 import compute
 import own_images
+from markup import notify
 from pursamere_viz.data import downloads
 from pursamere_viz.data.loading import test_count
 from pursamere_viz.data.records import DATA_SETS
@@ -71,7 +72,7 @@ def notice() -> None:
     """What became of the last upload or draw, shown once."""
     if "_notice" in st.session_state:
         accepted, sentence = st.session_state.pop("_notice")
-        (st.info if accepted else st.error)(sentence)
+        notify([sentence], "image" if accepted else "error")
 
 
 def _draw() -> None:

@@ -1,10 +1,13 @@
 """Words and styles that Streamlit would otherwise read or colour in its own way."""
 
 import re
+from collections.abc import Sequence
 
 import streamlit as st
 
 from pursamere_viz.labs.glossary import CHARTS, described, groups
+
+NOTICED = 20  # seconds that a notice stays, unless it is closed
 
 
 def plain_text(chart_key: str) -> None:
@@ -17,6 +20,13 @@ def plain_text(chart_key: str) -> None:
 def titled(said: str, page: str) -> None:
     """Give the browser's tab a title of its own: what the page says, without Markdown, and which page it is."""
     st.set_page_config(page_title=f"{said.replace('**', '')} · {page} · PurSAMERE Explorer")
+
+
+def notify(notices: Sequence[str], icon: str) -> None:
+    """Say what is said once over the page's corner: above the page it would push everything down, and up again."""
+    if notices:
+        said = "\n".join(f"{'- ' * (len(notices) > 1)}{escaped(notice)}" for notice in notices)
+        st.toast(said, icon=f":material/{icon}:", duration=NOTICED)
 
 
 def escaped(text: str) -> str:

@@ -28,8 +28,9 @@ class BenchChoice(Described):
 
 
 Kind = TypeVar("Kind", bound=Described)
+STEP = "step"  # in the address: where the player stands, which it writes there itself
 INSIDE = "inside"  # in the address: which step is opened
-BESIDES = (INSIDE,)  # what the address has beside the scenario
+BESIDES = (STEP, INSIDE)  # what the address has beside the scenario
 
 
 class PageState(Generic[Kind]):

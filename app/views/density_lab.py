@@ -7,12 +7,13 @@ import streamlit as st
 import compute
 import density_controls
 from inside import look_inside
-from markup import escaped, titled, what_the_charts_show
+from markup import escaped, notify, titled, what_the_charts_show
 from player import follow, play
+from pursamere_viz import wording
 from pursamere_viz.analysis import Minimisers
 from pursamere_viz.analysis.sigma_sweep import SigmaSweep
 from pursamere_viz.densities.presets import PRESETS, PRESETS_1D
-from pursamere_viz.figures import density_film, density_marks, inside_film, sweep_film, to_csv, to_html
+from pursamere_viz.figures import density_film, density_marks, inside_film, logarithmic, sweep_film, to_csv, to_html
 from pursamere_viz.labs.density_run import (
     EFFORTS,
     DensityRun,
@@ -22,6 +23,7 @@ from pursamere_viz.labs.density_run import (
     density_snippet,
 )
 from pursamere_viz.labs.density_scenario import METHOD_TITLES, DensityScenario, tells_its_story
+from state import STEP
 from state import density_lab as state
 from take_away import Offer, embedded, take_away
 
@@ -31,6 +33,8 @@ WORDS = {
     "story": ":small[**{title}.** {story}]",
     "edited": "An edited mixture. It began as “{title}”.",
     "changed": "This began as “{title}”; something was changed since.",
+    "hold": "Drag the start, or click where it should be; drag a component or the ends of its axes; a double click adds one.",
+    "log": "The grey lines are at equal steps of log10 of the error, which spans more than two decades. ",
 }
 
 
@@ -41,12 +45,9 @@ def page() -> None:
     st.session_state.pop(density_controls.WISH, None)  # a film answers whatever was asked
     if not embedded():
         density_controls.sidebar()
-    if notices:
-        st.warning("\n".join(f"- {escaped(notice)}" for notice in notices), icon=":material/link_off:")
+    notify(notices, "link_off")
     try:
         scenario = state.current()
-        if not embedded():
-            density_controls.layers()
         result = compute.density_run(scenario)
     except ValueError as problem:
         st.error(str(problem))
@@ -59,7 +60,7 @@ def page() -> None:
     _plane(result)
     if embedded():
         return
-    st.caption(facts(result))
+    st.caption(f"{WORDS['hold']} {facts(result)}")
     look_inside(max((len(path.points) for path in result.paths), default=1) - 1, lambda k: _inside(result, k))
     with st.expander("Where the paths end", icon=":material/table:", expanded=True):
         st.dataframe(ends(result), hide_index=True)
@@ -83,7 +84,7 @@ def _plane(result: DensityRun) -> None:
     wish, take = st.session_state.pop(density_controls.WISH, None), density_controls.take_wish
     answer = st.session_state.get(density_controls.ANSWER, 0)
     if wish is None:
-        play(density_film(result, headline_text(result)), CHART, on_edit=take, answer=answer)
+        play(density_film(result, headline_text(result)), CHART, on_edit=take, answer=answer, address=STEP)
     elif wish["final"]:
         st.rerun()
     else:
@@ -125,12 +126,14 @@ def headline(result: DensityRun) -> str:
 def facts(result: DensityRun) -> str:
     """What the numbers on the page mean."""
     scenario, maps = result.scenario, result.maps
+    norm = wording.named("norm", scenario.norm)
     score = "exact" if scenario.score_model == "exact" else "learned from samples"
-    bodies = (
-        f"Click the picture to start somewhere else. A purifier has reached a mode if it ends closer to it than sigma / 2. "
+    bodies = WORDS["log"] if "error" in scenario.shown() and logarithmic(maps.error) else ""
+    bodies += (
+        f"A purifier has reached a mode if it ends closer to it than sigma / 2. "
         f"Score model: {score}. Noise: {scenario.order}² nodes of a trapezoid rule. "
         f"p has {len(maps.modes.points)} modes, p smoothed with sigma {scenario.sigma:g} has {len(maps.smoothed_modes.points)}, "
-        f"the error {minima(maps.minimisers)}. Purified within {scenario.norm} {scenario.radius:g} of the start, "
+        f"the error {minima(maps.minimisers)}. Purified within {norm} {scenario.radius:g} of the start, "
         f"{scenario.steps} steps, {scenario.step_rule} with step size {scenario.step_size:g}, decay {scenario.decay}."
     )
     for group in coinciding(result):
@@ -158,7 +161,7 @@ def attack_story(result: DensityRun) -> str:
     if result.attack is None:
         return ""
     worst, scenario = result.attack.worst, result.scenario
-    ball = f"the {scenario.attack_norm} ball of eps {scenario.eps:g} around the start"
+    ball = f"the {wording.named('norm', scenario.attack_norm)} ball of eps {scenario.eps:g} around the start"
     title = METHOD_TITLES[scenario.defended]
     if not worst.correct[0]:
         return f"Attack: {title} leads the start itself to another class than its own; nothing is left to attack."
@@ -224,9 +227,9 @@ def _inside(result: DensityRun, k: int) -> None:
 
 
 def _robustness(scenario: DensityScenario) -> None:
-    effort = EFFORTS[scenario.score_model]
+    effort, norm = EFFORTS[scenario.score_model], wording.named("norm", scenario.attack_norm)
     st.write(
-        f"Every point of the {scenario.attack_norm} ball of eps {scenario.eps:g} around {effort.samples} samples is purified with "
+        f"Every point of the {norm} ball of eps {scenario.eps:g} around {effort.samples} samples is purified with "
         f"{METHOD_TITLES[scenario.defended]} and classified; the attacks then try to find what is known to be there, PGD "
         f"in {effort.steps} steps from {effort.restarts} random points of the ball."
     )

@@ -11,7 +11,7 @@ import data_sets
 import images
 import second_lane
 from inside import look_inside
-from markup import escaped, titled, what_the_charts_show
+from markup import escaped, notify, titled, what_the_charts_show
 from player import play
 from pursamere_viz.figures import BLANK, Film, comparison_film, image_film, inside_html, surface_film, to_csv, to_html
 from pursamere_viz.labs import compare_story
@@ -19,6 +19,7 @@ from pursamere_viz.labs.compare import Comparison, comparison_npz, comparison_sn
 from pursamere_viz.labs.image_run import Run, snippet, to_npz
 from pursamere_viz.labs.image_scenario import Scenario
 from pursamere_viz.labs.image_story import facts, headline, headline_text
+from state import STEP
 from state import image_lab as state
 from take_away import Offer, embedded, take_away
 
@@ -41,10 +42,8 @@ def page() -> None:
     replaced = data_sets.stand_in()
     if not embedded():
         controls.sidebar(second_lane.controls)
-    if notices:
-        st.warning("\n".join(f"- {escaped(notice)}" for notice in notices), icon=":material/link_off:")
-    if replaced:
-        st.info(replaced, icon=":material/image_not_supported:")
+    notify(notices, "link_off")
+    notify([replaced] if replaced else [], "image_not_supported")
     images.notice()
     try:
         scenario = state.current()
@@ -123,7 +122,7 @@ def _draw(run: compute.UnderWay) -> None:
     if not embedded():
         st.markdown(f"# {said}")
     titled(said, "Image lab")
-    play(film, CHART)
+    play(film, CHART, address=STEP)
     if not embedded():
         st.caption(meaning)
 
@@ -162,11 +161,12 @@ def _comparison_downloads(result: Comparison) -> None:
         name=f"pursamere-{result.first.scenario.data_set}-comparison",
         film=lambda: comparison_film(result),
         arrays=("Both trajectories (.npz)", lambda: comparison_npz(result)),
-        table=None,
+        table=lambda: to_csv(result),
         page=lambda: to_html(comparison_film(result), title=said, caption=meaning),
         code=comparison_snippet(result),
     )
-    take_away(offer, (), result.steps)
+    take_away(offer, IMAGE_PANELS, result.steps)
+    what_the_charts_show()
 
 
 page()

@@ -4,7 +4,8 @@
  *   root   an element that holds the markup of player.html
  *   onPick called with [x, y] where the plane was clicked, if the film picks
  *   onEdit, follow: see mixture_editor.js, for a film that can be edited
- *   film   { figure: { data, layout, narrow, large }, frames, said, table, waiting, picks, edits, name, cursor, counts }; see figures/player.py
+ *   film   { figure: { data, layout, narrow, large }, frames, said, table, waiting, picks, edits, name, cursor, counts }; see figures/player.py;
+ *          and from a host whose address may bear the step, under which name: { address }
  *
  * A new film takes the place of the old one in the same element: step, size and presenter mode stay, nothing is built anew.
  */
@@ -20,6 +21,7 @@ function mountPlayer(root, Plotly, onPick = () => {}, onEdit = null) {
   let inked = {}; // the film's figure in the page's colours, and in which
   let drawing = false, again = false, gone = false;
   let offered = false; // whether Play has had the focus
+  let listening = false;
   let camera = null; // of a surface, once the viewer has turned it
   let spoken = 0; // when the live region last spoke
 
@@ -97,6 +99,15 @@ function mountPlayer(root, Plotly, onPick = () => {}, onEdit = null) {
     for (const layer of graph.querySelectorAll(".main-svg")) layer.setAttribute("viewBox", `0 0 ${width} ${height}`);
   }
 
+  /* The number on a contour that a name lies over is left out: the name can be read, and other numbers remain. */
+  function clearNames() {
+    const boxes = (selector) => [...player.querySelectorAll(selector)].map((node) => [node, node.getBoundingClientRect()]);
+    const names = [...boxes(".textpoint text"), ...boxes(".editor-dot")].filter(([, box]) => box.width > 0);
+    const meet = (a, b) => a.left < b.right && b.left < a.right && a.top < b.bottom && b.top < a.bottom;
+    for (const [label, box] of boxes(".contourlabels text"))
+      label.style.visibility = names.some(([, name]) => meet(name, box)) ? "hidden" : "";
+  }
+
   /* A surface stays as the viewer has turned it; Plotly would draw it as the layout first said. */
   function keepCamera() {
     const now = graph._fullLayout?.scene?._scene?.getCamera(), given = graph.layout?.scene?.camera; // no public way to ask
@@ -114,14 +125,28 @@ function mountPlayer(root, Plotly, onPick = () => {}, onEdit = null) {
         again = false;
         keepCamera();
         if (graph.clientWidth > 0) {
+          reserve();
           await Plotly.react(graph, at(step()));
+          if (!listening) graph.on("plotly_afterplot", clearNames); // there is no such listener before the first drawing
+          listening = true;
           fitPaper();
           editor.place();
+          clearNames();
         }
       }
     } finally {
       drawing = false;
     }
+  }
+
+  /* The longest sentence has its room from the start: the figure does not move with the words. */
+  function reserve() {
+    const longest = (film.said ?? []).reduce((a, b) => (b.length > a.length ? b : a), "");
+    const probe = Object.assign(line.cloneNode(), { textContent: longest });
+    probe.style.cssText = `position: absolute; visibility: hidden; width: ${line.parentElement.clientWidth}px`;
+    line.parentElement.append(probe);
+    line.style.minHeight = `${probe.offsetHeight}px`;
+    probe.remove();
   }
 
   function say(instead) {
@@ -159,6 +184,20 @@ function mountPlayer(root, Plotly, onPick = () => {}, onEdit = null) {
     if (document.fullscreenElement) await document.exitFullscreen();
     else if (presenting()) toggle("presenting", false); // where a browser has no full screen, as on a telephone
     else { toggle("presenting", true); await player.requestFullscreen?.().catch(() => {}); }
+  }
+
+  const stepSaid = (name) => Math.max(Math.trunc(Number(new URLSearchParams(window.location.search).get(name))) || 0, 0);
+
+  /* The step in the address, so that a copy of it opens there; the first one is not said. */
+  function note() {
+    clearTimeout(note.later);
+    note.later = setTimeout(() => {
+      if (!film?.address || gone || !player.isConnected || bar.wished() < 0) return;
+      const here = new URL(window.location.href), wished = bar.wished();
+      if (wished > 0) here.searchParams.set(film.address, wished);
+      else here.searchParams.delete(film.address);
+      if (here.href !== window.location.href) window.history.replaceState(window.history.state, "", here.href);
+    }, 400); // browsers refuse many of these in a short time
   }
 
   const more = {
@@ -200,7 +239,7 @@ function mountPlayer(root, Plotly, onPick = () => {}, onEdit = null) {
   const words = (at, last) => film?.counts?.[at] ?? `step ${at} / ${last}`;
   const bar = mountTransport(root, () => (graph._transitionData?._frames?.length ? graph : null), { Plotly, words, before: keepCamera });
   const editor = mountEditor(player, graph, { step, say, onEdit });
-  const steps = new MutationObserver(() => say());
+  const steps = new MutationObserver(() => { say(); note(); });
   steps.observe(find(".transport"), { attributes: true, attributeFilter: ["data-step"] });
   watch.observe(graph);
   window.addEventListener("resize", draw);
@@ -212,6 +251,7 @@ function mountPlayer(root, Plotly, onPick = () => {}, onEdit = null) {
 
   return {
     update(next) {
+      if (!film && next.address) bar.wish(stepSaid(next.address));
       film = next;
       editor.show(film);
       player.setAttribute("aria-label", film.name);
@@ -223,6 +263,7 @@ function mountPlayer(root, Plotly, onPick = () => {}, onEdit = null) {
       graph.classList.toggle("picks", Boolean(film.picks));
       fillTable();
       say();
+      note(); // the host may have written its address anew
       // The first thing that can be played is at hand: space plays it, unless the viewer is at something else.
       if (!offered && film.frames.length > 1) {
         offered = true;
@@ -233,6 +274,7 @@ function mountPlayer(root, Plotly, onPick = () => {}, onEdit = null) {
     follow: editor.follow,
     destroy() {
       gone = true;
+      clearTimeout(note.later);
       editor.destroy();
       bar.destroy();
       steps.disconnect();

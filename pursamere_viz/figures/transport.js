@@ -1,10 +1,11 @@
 /* The transport bar: drives the frames of a Plotly figure on the page, without asking a server.
  *
- * mountTransport(root, findGraph, { Plotly, before, words }) -> { render(), leads(), destroy() }
+ * mountTransport(root, findGraph, { Plotly, before, words }) -> { render(), leads(), wish(step), wished(), destroy() }
  *   root       an element or shadow root that holds the bar of player.html
  *   findGraph  () => the figure's graph div, or null while there is none
  *   before     called before a step is drawn
  *   words      (step, last) => what the counter says
+ *   wish       a step to begin at, before there is a figure; wished: the step that the viewer asked for last, -1 for none yet
  *
  * Frame k is named "k"; the figure says in layout.meta.step which one it shows. Bars of one page whose data-cursor is the same
  * move together: a step of one is a step of all, and they play as one.
@@ -218,6 +219,8 @@ function mountTransport(root, findGraph, { Plotly, before, words }) {
   return {
     render,
     leads,
+    wish(wanted) { if (wished < 0) wished = wanted; },
+    wished: () => (wished === Infinity ? last : wished),
     destroy() {
       clearInterval(watch);
       clearTimeout(timer);

@@ -39,7 +39,7 @@ def url(app) -> dict[str, str]:
 
 def test_it_opens_on_a_finished_example(open_lab) -> None:
     app = open_lab()
-    assert not app.exception and not app.error and not app.warning
+    assert not app.exception and not app.error and not app.toast
     assert "ends **" in headline(app) and "reach one" in headline(app)
     assert url(app) == {}
 
@@ -70,7 +70,7 @@ def test_the_url_is_the_state(open_lab) -> None:
         eps=0.3, attack_norm="linf", resolution=21, seed=2,
     )  # fmt: skip
     app = open_lab(**wanted.to_mapping())
-    assert not app.exception and not app.warning and not app.error
+    assert not app.exception and not app.toast and not app.error
     assert url(app) == wanted.to_mapping()
     app.number_input(key="density_start_x").set_value(0.4).run()
     assert url(app)["start_x"] == "0.4"
@@ -94,8 +94,8 @@ def test_every_layer_and_the_learned_model_are_drawn(open_lab) -> None:
 def test_nonsense_in_the_url_is_ignored_with_a_notice(open_lab, name: str, value: str) -> None:
     app = open_lab(**{name: value})
     assert not app.exception and not app.error
-    [warning] = app.warning
-    assert "Ignored" in warning.value and name not in app.query_params
+    [notice] = app.toast
+    assert "Ignored" in notice.value and name not in app.query_params
 
 
 @pytest.mark.slow

@@ -47,7 +47,7 @@ def png(array: np.ndarray) -> bytes:
 
 def test_it_opens_on_a_finished_example_that_tells_the_story(open_app) -> None:
     app = open_app()
-    assert not app.exception and not app.error and not app.warning
+    assert not app.exception and not app.error and not app.toast
     assert "attacked, reads as" in headline(app) and "purified, as" in headline(app)
     assert url(app) == {}
 
@@ -86,13 +86,20 @@ def test_an_example_that_was_changed_claims_nothing_and_can_be_had_back(open_app
 @pytest.mark.slow
 def test_the_url_is_the_state(open_app) -> None:
     app = open_app(image="3", eps="12/255", sigma="0.25", mode="full", attack_steps="5", noise_seed="7")
-    assert not app.exception and not app.warning
+    assert not app.exception and not app.toast
     assert app.slider(key="eps").value == 12 and app.slider(key="sigma").value == 0.25
     app.slider(key="steps").set_value(3).run()
     written = url(app)
     assert written["steps"] == "3" and written["eps"] == "12/255"
     again = open_app(**written)
     assert headline(again) == headline(app)
+
+
+def test_the_step_in_the_url_is_the_players_and_stays(open_app) -> None:
+    app = open_app(image="3", step="2", resolution="9")
+    assert not app.exception and not app.toast and url(app) == {"image": "3", "step": "2", "resolution": "9"}
+    app.slider(key="eps").set_value(12).run()
+    assert url(app)["step"] == "2" and url(app)["eps"] == "12/255"
 
 
 def test_every_field_but_the_data_sets_can_travel_in_the_url(open_app) -> None:
@@ -105,7 +112,7 @@ def test_every_field_but_the_data_sets_can_travel_in_the_url(open_app) -> None:
     untouched = {field.name for field in dataclasses.fields(Scenario) if getattr(changed, field.name) == field.default}
     assert untouched <= {"data_set", "source", "pixels", "label", "classifier"}
     app = open_app(**changed.to_mapping())
-    assert not app.exception and not app.warning and not app.error
+    assert not app.exception and not app.toast and not app.error
     assert url(app) == changed.to_mapping()
 
 
@@ -121,8 +128,8 @@ NONSENSE = [
 def test_nonsense_in_the_url_is_ignored_with_a_notice(open_app, name: str, value: str) -> None:
     app = open_app(**{name: value})
     assert not app.exception and not app.error
-    [warning] = app.warning
-    assert name in warning.value and "Ignored" in warning.value
+    [notice] = app.toast
+    assert name in notice.value and "Ignored" in notice.value
     assert name not in app.query_params
 
 
@@ -200,7 +207,7 @@ def test_of_a_black_drawing_on_nothing_something_is_left(open_app) -> None:
     app = open_app(attack="none", resolution="9")
     app.file_uploader(key="_file_digits").set_value(("seven.png", png(layers), "image/png")).run()
     assert url(app)["pixels"] == pack_pixels(decode_image(png(seven(0, 255)), channels=1, size=8).image)
-    assert any("light and dark swapped" in info.value for info in app.info)
+    assert any("light and dark swapped" in notice.value for notice in app.toast)
 
 
 @pytest.mark.slow
@@ -218,8 +225,8 @@ def test_a_bad_upload_is_refused_and_nothing_is_lost(open_app) -> None:
     app = open_app(eps="12/255")
     before = headline(app)
     app.file_uploader(key="_file_digits").set_value(("one.png", b"not an image", "image/png")).run()
-    [error] = app.error
-    assert not app.exception and "\n" not in error.value
+    [notice] = app.toast
+    assert not app.exception and "\n" not in notice.value and notice.icon == ":material/error:"
     assert headline(app) == before and url(app)["eps"] == "12/255"
 
 
@@ -262,7 +269,7 @@ def test_a_click_compares_and_the_same_click_again_does_not(open_app) -> None:
     app = open_app(steps="3", resolution="9", image="5", eps="38/255", radius="0.05")
     alone = headline(app)
     compared(app).set_value("tweedie").run()
-    assert not app.exception and not app.error and not app.warning
+    assert not app.exception and not app.error and not app.toast
     assert "**A** (descent on the error) and **B** (one-step Tweedie) part at step 1" in headline(app)
     assert any("a flat slice through the attacked image" in caption.value for caption in app.caption)
     assert url(app)["b_method"] == "tweedie" and app.selectbox(key="b_method").value == "tweedie"
@@ -297,8 +304,8 @@ def test_anything_can_differ_and_both_runs_are_then_held(open_app, monkeypatch) 
 
 def test_nonsense_about_the_second_run_is_ignored_with_a_notice(open_app) -> None:
     app = open_app(steps="3", resolution="9", b_sigma="9", b_image="3", b_rho="0.2")
-    [warning] = app.warning
-    assert "b\\_sigma must be" in warning.value and "b\\_image" in warning.value
+    [notice] = app.toast
+    assert "b\\_sigma must be" in notice.value and "b\\_image" in notice.value
     assert "B** (rho 0.2)" in headline(app)
     assert {name for name in url(app) if name.startswith("b_")} == {"b_rho"}
 

@@ -97,7 +97,7 @@ def test_without_a_run_it_says_so_and_offers_to_start_one(open_bench) -> None:
 
 def test_it_opens_on_the_bundled_run_with_its_checklist_table_and_images(open_bench, measured) -> None:
     app = open_bench()
-    assert not app.exception and not app.error and not app.warning and url(app) == {}
+    assert not app.exception and not app.error and not app.toast and url(app) == {}
     assert "Can we trust this test of rounding? No:" in headline(app)
     assert any("The exact gradient" in str(block.proto) or "gradient" in str(block.proto) for block in app.get("html"))
     [frame] = app.dataframe
@@ -114,7 +114,7 @@ def test_what_is_chosen_is_in_the_url_and_a_link_brings_it_back(open_bench) -> N
     app.selectbox(key="bench_purifier").set_value("none").run()
     app.selectbox(key="bench_budget").set_value("0.3").run()
     app.selectbox(key="bench_under").set_value("square-4").run()
-    assert not app.exception and not app.warning
+    assert not app.exception and not app.toast
     wanted = {"purifier": "none", "budget": "0.3", "under": "square-4"}
     assert {name: value for name, value in url(app).items() if name != "under"} == {"purifier": "none", "budget": "0.3"}
     again = open_bench(**wanted)
@@ -127,8 +127,8 @@ def test_what_is_chosen_is_in_the_url_and_a_link_brings_it_back(open_bench) -> N
 def test_nonsense_in_the_url_is_ignored_with_a_notice(open_bench, name: str) -> None:
     app = open_bench(**{name: "abacus"})
     assert not app.exception and not app.error and "No:" in headline(app)
-    [warning] = app.warning
-    assert "Ignored" in warning.value and name not in url(app)
+    [notice] = app.toast
+    assert "Ignored" in notice.value and name not in url(app)
 
 
 @pytest.mark.slow
@@ -180,14 +180,14 @@ def start(app, **values):
 def test_a_run_is_shown_before_its_first_number(open_bench, monkeypatch) -> None:
     monkeypatch.setattr(LiveRuns, "start", lambda self, config, path: None)
     app = start(open_bench())
-    assert not app.exception and not app.error and not app.warning
+    assert not app.exception and not app.error and not app.toast
     assert "Nothing is measured yet" in headline(app) and "started here" in url(app)["run"]
 
 
 @pytest.mark.slow
 def test_a_small_run_is_measured_here(open_bench) -> None:
     app = ended(start(open_bench(bundled=False)))
-    assert not app.exception and not app.error and not app.warning
+    assert not app.exception and not app.error and not app.toast
     assert "bare classifier" in headline(app) and "started here" in app.selectbox(key="bench_run").value
     assert app.selectbox(key="bench_budget").options == ["0.1", "51/255"]
     config = bench_reading.live_config("digits", ["none"], ["fgsm"], "0.1 51/255", "linf", 6, 0)
@@ -207,9 +207,9 @@ def test_a_small_run_is_measured_here(open_bench) -> None:
 )
 def test_what_cannot_be_run_is_one_sentence(open_bench, shelf, values: dict, said: str) -> None:
     app = start(open_bench(), **values)
-    [warning] = app.warning
-    assert not app.exception and "Not started" in warning.value.replace("\\", "")
-    assert said in warning.value.replace("\\", "") and "No:" in headline(app)
+    [notice] = app.toast
+    assert not app.exception and "Not started" in notice.value.replace("\\", "")
+    assert said in notice.value.replace("\\", "") and "No:" in headline(app)
     assert not list(shelf.parent.glob("live/*"))
 
 
@@ -227,7 +227,7 @@ def test_a_run_survives_a_reload_is_stopped_and_goes_on(open_bench) -> None:
     run = live()
     assert not app.exception and run.running and button(app, "Stop") and not button(app, "Go on")
     again = open_bench(bundled=False, **url(app))  # a session that knows nothing but the address
-    assert not again.exception and not again.warning and "started here" in again.selectbox(key="bench_run").value
+    assert not again.exception and not again.toast and "started here" in again.selectbox(key="bench_run").value
     button(again, "Stop").click().run()
     assert not again.exception and not run.running and run.failure == ""
     again.run()
@@ -263,8 +263,8 @@ def test_the_same_run_of_two_sessions_is_one_process_and_a_third_other_one_waits
     start(open_bench(bundled=False), **LONG, images=7)
     assert live() is not first and live().running
     refused = start(open_bench(bundled=False), **LONG, images=8)
-    [warning] = refused.warning
-    assert not refused.exception and "2 other runs are under way" in warning.value
+    [notice] = refused.toast
+    assert not refused.exception and "2 other runs are under way" in notice.value
     assert not app.run().exception and first.running  # a full rerun, as any changed control makes, stops nothing
     first.stop()
     start(refused, **LONG, images=8)

@@ -179,6 +179,24 @@ def test_sweep_in_the_plane_counts_minima_and_modes():
     assert len(figure.frames) == 2
 
 
+def test_the_lines_of_a_sweep_are_alike_at_all_levels_and_say_what_they_are():
+    density, area = PRESETS["triangle"].density, ((-2.5, 2.5), (-2.5, 2.5))
+    sweep = finish(sigma_sweep(density, [0.2, 1.0], area, resolution=21))
+    flat, steep = (
+        dataclasses.replace(sweep, slices=tuple(dataclasses.replace(part, error=error) for part, error in
+                                                zip(sweep.slices, errors, strict=True)))
+        for grid in [torch.linspace(1, 10, 441, dtype=torch.float64).reshape(21, 21)]
+        for errors in ((grid, 2 * grid), (grid, grid**3))
+    )  # fmt: skip
+    for shown, name in ((flat, "error"), (steep, "log10 error")):
+        figure = sigma_sweep_figure(shown)
+        [contour] = [trace for trace in figure.data if trace.type == "contour"]
+        assert contour.name == name
+        for step, part in enumerate(shown.slices):
+            [lines] = [change for trace, change in moving(figure, step) if trace is contour]
+            assert np.allclose(lines.z, part.error.log10() if shown is steep else part.error, rtol=1e-3)
+
+
 def test_minima_that_are_not_certified_are_marked_in_the_sweep():
     sweep = finish(sigma_sweep(PRESETS["triangle"].density, [0.2, 1.0], ((-2.5, 2.5), (-2.5, 2.5)), resolution=21))
     assert all(part.minimisers.certified for part in sweep.slices)

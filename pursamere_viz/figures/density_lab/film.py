@@ -23,7 +23,7 @@ def density_film(run: DensityRun, about: str) -> Film:
     """A run for the player; its mixture and its start can be dragged."""
     figure = density_lab(run, slider=False)
     panels = {("x" + axis, "y" + axis): row for axis, row in zip(("", "2", "3", "4"), ROWS, strict=True)}
-    narrow = stacked(figure, NARROW_HEIGHT, panels, right=16)
+    narrow = stacked(figure, NARROW_HEIGHT, panels, right=28)
     for axis in ("2", "3", "4"):
         narrow[f"xaxis{axis}"].domain = (0, 1 - SIDE / WIDTH)
     narrow.legend.update(y=1 - LEGEND / NARROW_HEIGHT)
@@ -39,9 +39,11 @@ def sentences(run: DensityRun) -> list[str]:
     away = f"{float(run.paths[0].mode_distance[0]):.2g} from the nearest mode"
     said = [f"All start at ({start}), {away}. Play (or space) lets them go."]
     for step in range(1, last + 1):
-        each = (f"{path.title} {float(path.mode_distance[min(step, len(path.points) - 1)]):.2g}" for path in run.paths)
+        distances = [float(path.mode_distance[min(step, len(path.points) - 1)]) for path in run.paths]
+        write = wording.alike(distances)
+        each = [f"{path.title} {write(distance)}" for path, distance in zip(run.paths, distances, strict=True)]
         said.append(
-            f"{'The end' if step == last else f'Step {step}'}: distance to the nearest mode is {', '.join(each)}."
+            f"{'The end' if step == last else f'Step {step}'}, distance to the nearest mode: {'; '.join(each)}."
         )
     return said
 

@@ -111,17 +111,19 @@ def line_layers(sweep: SigmaSweep) -> list[Layer]:
 def plane_layers(sweep: SigmaSweep) -> list[Layer]:
     """Lines of equal error in the plane, the minima, and the modes of p_s and of p."""
     xs, ys = (packed(axis) for axis in sweep.axes)
+    log = any(theme.is_log(part.error.flatten().tolist()) for part in sweep.slices)  # alike at all noise levels
 
     def lines(step: int) -> dict:
         values = sweep.slices[step].error
-        values = values.log10() if theme.is_log(values.flatten().tolist()) else values
+        values = values.log10() if log else values
         low, high = (float(end) for end in values.aminmax())
         size = (high - low) / LINES or 1.0
         # Said anew for every sigma: Plotly keeps the levels that it once chose.
         return {"z": theme.numbers(values), "contours": {"coloring": "lines", "start": low, "end": high, "size": size}}
 
     contour = go.Contour(
-        x=xs, y=ys, showscale=False, hoverinfo="skip", line={"width": 1.5}, name="error", showlegend=True,
+        x=xs, y=ys, showscale=False, hoverinfo="skip", line={"width": 1.5}, name="log10 error" if log else "error",
+        showlegend=True,
         colorscale=[[0, theme.GREY], [1, theme.GREY]],
     )  # fmt: skip
 
