@@ -3,10 +3,13 @@
 import re
 from collections.abc import Sequence
 
+import plotly.graph_objects as go
 import streamlit as st
 
+from pursamere_viz import figures
 from pursamere_viz.labs.glossary import CHARTS, described, groups
 
+BARE = {"displaylogo": False, "displayModeBar": False}
 NOTICED = 20  # seconds that a notice stays, unless it is closed
 
 
@@ -15,6 +18,15 @@ def plain_text(chart_key: str) -> None:
     st.html(
         f"<style>.st-key-{chart_key} .js-plotly-plot text:not(.bartext) {{ fill: currentColor !important }}</style>"
     )
+
+
+def chart(figure: go.Figure, key: str) -> None:
+    """A chart of the bench under its verdict, as text of the page, which finds its lines on a telephone too."""
+    plain_text(key)
+    said = figures.untitled(figure)
+    st.markdown(f"**{escaped(said)}**")
+    with st.container(key=f"wide_{key}"):  # where the page is too narrow it is panned: see style.css
+        st.plotly_chart(figure, key=key, config=BARE, alt=said)
 
 
 def titled(said: str, page: str) -> None:

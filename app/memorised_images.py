@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from markup import plain_text
+from markup import chart
 from pursamere_viz import figures
 from pursamere_viz.cards import memorised
 
@@ -36,11 +36,6 @@ def _figures() -> None:
         st.info(str(problem), icon=":material/info:")
         return
     for number, figure in enumerate(drawn):
-        key = f"memorised_{number}"
-        plain_text(key)
-        st.plotly_chart(
-            figure, key=key, config={"displaylogo": False, "displayModeBar": False},
-            alt=figure.layout.title.text.replace("<br>", " "),
-        )  # fmt: skip
+        chart(figure, f"memorised_{number}")
     st.caption(WORDS["again"])
     st.code("python -m pursamere_viz experiment memorised --again", language="bash")

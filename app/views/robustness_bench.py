@@ -3,7 +3,6 @@
 import html
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import streamlit as st
 
@@ -12,7 +11,7 @@ import bench_images
 import compute
 import memorised_images
 from bench_reading import Reading, finished, left_over, overall, pivot
-from markup import escaped, notify, plain_text, titled
+from markup import chart, escaped, notify, titled
 from pursamere_viz import figures, wording
 from pursamere_viz.data.records import DATA_SETS
 from pursamere_viz.evaluation import Check
@@ -23,7 +22,6 @@ from pursamere_viz.evaluation.numbers import Numbers, called
 from pursamere_viz.figures import theme
 from state import robustness_bench as state
 
-BARE = {"displaylogo": False, "displayModeBar": False}
 WORDS = {
     "empty_tab": "This run holds nothing for this tab at this eps. What would fill it: {needs}. Start such a run in the sidebar.",
     "left_over": "The share of a change that is left after purification, in L2, median over the probed images: of one step of "
@@ -80,7 +78,7 @@ def _show(path: Path) -> int:
         controls.publish(numbers, eps)
         st.caption("No number is finished yet.")
         return done
-    _chart(figures.accuracy_curves(numbers, purifier, eps), "bench_curves")
+    chart(figures.accuracy_curves(numbers, purifier, eps), "bench_curves")
     st.html(checklist_html(checks))
     st.caption(facts(reading))
     st.dataframe(pivot(numbers, reading.table, eps), hide_index=True)
@@ -136,7 +134,7 @@ def _diagnostics(numbers: Numbers, purifier: str, eps: float) -> None:
             with tab:
                 shown = [figure for figure in drawn[name]() if figure is not None]
                 for k, figure in enumerate(shown):
-                    _chart(figure, f"bench_{name.split()[-1].lower()}_{k}")
+                    chart(figure, f"bench_{name.split()[-1].lower()}_{k}")
                 if not shown:
                     st.caption(WORDS["empty_tab"].format(needs=needs))
                 if name == "Gradient":
@@ -149,15 +147,6 @@ def _left_over(numbers: Numbers) -> None:
     if not table.empty:
         st.dataframe(table, hide_index=True)
         st.caption(WORDS["left_over"])
-
-
-def _chart(figure: Any, key: str) -> None:
-    """A figure under what it says, as text of the page, which finds its lines on a telephone too."""
-    plain_text(key)
-    said = figures.untitled(figure)
-    st.markdown(f"**{escaped(said)}**")
-    with st.container(key=f"wide_{key}"):  # where the page is too narrow it is panned: see style.css
-        st.plotly_chart(figure, key=key, config=BARE, alt=said)
 
 
 def facts(reading: Reading) -> str:

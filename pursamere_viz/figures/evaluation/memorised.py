@@ -26,16 +26,15 @@ def capture_lines(found: Findings) -> go.Figure:
     figure = go.Figure()
     ends = [found.ends(memorised.starts(rho)) for rho in RHOS]
     cleans = [found.accuracy(memorised.clean(rho)) for rho in RHOS]
-    _shares(figure, RHOS, [of.captured for of in ends], "captured by a<br>memorised image", CAPTURED)
+    _shares(figure, RHOS, [of.captured for of in ends], "captured by a memorised image", CAPTURED)
     _shares(figure, RHOS, [of.right for of in ends], "read as the digit", RIGHT)
-    _shares(figure, RHOS, cleans, "clean digits,<br>read right", CLEAN)
+    _shares(figure, RHOS, cleans, "clean digits, read right", CLEAN)
     figure.update_xaxes(title_text="rho (SAM)", tickvals=list(RHOS))
     at, sharp = ends[0], ends[RHOS.index(SHARP)]
     return finished(
         figure,
         f"Between a memorised image and a digit, plain descent is captured from {_percent(at.captured)} of the starts, "
         f"with rho {SHARP:g} from {_percent(sharp.captured)}; right are {_percent(at.right)} and {_percent(sharp.right)}",
-        top=76,
     )
 
 
@@ -49,7 +48,7 @@ def count_lines(found: Findings) -> go.Figure:
         f"An image that was seen {'once' if few == 1 else f'{few} times'} captures {_percent(counts[few])} of the starts on the "
         f"way to it, one that was seen {many} times {_percent(counts[many])}"
     )
-    figure = finished(figure, verdict, top=76)
+    figure = finished(figure, verdict)
     figure.update_layout(showlegend=False)
     return figure
 
@@ -78,7 +77,7 @@ def spectrum_lines(found: Findings) -> go.Figure:
         f"The well of a memorised image is steep in every direction (eigenvalues: mean {mean}, smallest {least}); "
         f"that of a digit has flat ones (mean {other}, smallest {flat})"
     )
-    return finished(figure, verdict, top=76, shares=False)
+    return finished(figure, verdict, shares=False)
 
 
 def cost_lines(found: Findings) -> go.Figure:
@@ -86,10 +85,10 @@ def cost_lines(found: Findings) -> go.Figure:
     figure = go.Figure()
     held = [found.accuracy(memorised.cost(rho)) for rho in COST_RHOS]
     along, random = ([one[kind].numpy() for one in map(found.left, COST_RHOS)] for kind in (0, 1))
-    _shares(figure, COST_RHOS, held, "right under the<br>full attack", RIGHT)
+    _shares(figure, COST_RHOS, held, "right under the full attack", RIGHT)
     for values, name, look in (
-        (along, "left of the<br>attack's change", CAPTURED),
-        (random, "left of<br>random changes", RANDOM),
+        (along, "left of the attack's change", CAPTURED),
+        (random, "left of random changes", RANDOM),
     ):
         middle = [float(one.mean()) for one in values]
         error = [1.96 * float(one.std(ddof=1)) / len(one) ** 0.5 for one in values]
@@ -100,7 +99,7 @@ def cost_lines(found: Findings) -> go.Figure:
         f"change instead of {wording.percent(float(along[0].mean()))}, and {wording.percent(held[-1].accuracy)} of the digits "
         f"right instead of {wording.percent(held[0].accuracy)}"
     )
-    figure = finished(figure, verdict, top=76)
+    figure = finished(figure, verdict)
     figure.update_yaxes(title_text="share")
     return figure
 
@@ -129,5 +128,5 @@ def _line(
         marker={"size": 11, "symbol": look.symbol, "color": look.colour},
         error_y={"type": "data", "symmetric": False, "array": above, "arrayminus": below, "thickness": 2, "width": 5,
                  "color": theme.GREY},
-        text=text, hovertemplate=f"{name.replace('<br>', ' ')}, %{{x}}: %{{text}}<extra></extra>",
+        text=text, hovertemplate=f"{name}, %{{x}}: %{{text}}<extra></extra>",
     )  # fmt: skip
