@@ -6,8 +6,8 @@ from itertools import product
 from typing import Self
 
 import numpy as np
+import scipy
 import torch
-from scipy.signal import wiener
 from torch import Tensor
 
 from pursamere_viz.purification import Denoiser
@@ -55,7 +55,7 @@ class LocalWiener:
         margin = self.window // 2
         images = x_noisy.detach().to("cpu", torch.float64).numpy()
         mirrored = np.pad(images, [(0, 0), (0, 0), (margin, margin), (margin, margin)], mode="symmetric")
-        found = wiener(mirrored, (1, 1, self.window, self.window), noise=sigma**2)
+        found = scipy.signal.wiener(mirrored, (1, 1, self.window, self.window), noise=sigma**2)
         height, width = images.shape[-2:]
         return torch.from_numpy(found[..., margin : margin + height, margin : margin + width]).to(x_noisy)
 

@@ -5,8 +5,8 @@ from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 
 import numpy as np
+import scipy
 import torch
-from scipy.stats import binomtest, norm
 from torch import Tensor, nn
 
 from pursamere_viz.progress import finish
@@ -103,7 +103,7 @@ def certify_steps(
         yield (place + 1) / len(x)
     bound = torch.tensor(lower, dtype=torch.float64)
     known, most = bound > 0.5, torch.stack(chosen)
-    radius = sigma * torch.from_numpy(norm.ppf(bound.numpy()))
+    radius = sigma * torch.from_numpy(scipy.stats.norm.ppf(bound.numpy()))
     return Certificates(
         torch.where(known, most, torch.full_like(most, ABSTAINS)),
         torch.where(known, radius, torch.full_like(radius, math.nan)),
@@ -117,7 +117,7 @@ def certify_steps(
 
 def lower_bound(hits: int, draws: int, alpha: float) -> float:
     """The exact lower bound of a probability of which `hits` of `draws` were seen: too high with probability alpha at most."""
-    return float(binomtest(hits, draws, alternative="greater").proportion_ci(1 - alpha, method="exact").low)
+    return float(scipy.stats.binomtest(hits, draws, alternative="greater").proportion_ci(1 - alpha, method="exact").low)
 
 
 def _votes(model: nn.Module, image: Tensor, sigma: float, draws: int, key: tuple[int, ...], batch: int) -> Tensor:

@@ -4,8 +4,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import scipy
 import torch
-from scipy import stats
 from torch import Tensor
 
 from pursamere_viz.analysis.recovery import FLAT, match, minimise
@@ -188,6 +188,6 @@ def fit_rate(sigmas: Tensor, distances: Tensor) -> Rate:
     usable = distances.isfinite() & (distances > ROUNDING)
     if int(usable.sum()) < 3:
         return Rate(math.nan, math.nan, math.nan, math.nan)
-    fit = stats.linregress(sigmas[usable].log().numpy(), distances[usable].log().numpy())
-    half = float(stats.t.ppf(0.975, int(usable.sum()) - 2)) * float(fit.stderr)
+    fit = scipy.stats.linregress(sigmas[usable].log().numpy(), distances[usable].log().numpy())
+    half = float(scipy.stats.t.ppf(0.975, int(usable.sum()) - 2)) * float(fit.stderr)
     return Rate(float(fit.slope), float(fit.slope) - half, float(fit.slope) + half, math.exp(float(fit.intercept)))

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import scipy
 import torch
-from scipy.stats import binomtest, t
 from torch import Tensor
 
 from pursamere_viz.attacks.config import MODES
@@ -109,7 +109,9 @@ class OverWells:
     @property
     def interval(self) -> tuple[float, float]:
         """Student's interval of the mean, 95 %."""
-        spread = float(self.shares.std()) / len(self.shares) ** 0.5 * float(t.ppf(0.975, len(self.shares) - 1))
+        spread = (
+            float(self.shares.std()) / len(self.shares) ** 0.5 * float(scipy.stats.t.ppf(0.975, len(self.shares) - 1))
+        )
         return self.mean - spread, self.mean + spread
 
 
@@ -141,7 +143,11 @@ class Paired:
     @property
     def p(self) -> float:
         """The p-value."""
-        return float(binomtest(self.only, self.only + self.instead).pvalue) if self.only + self.instead else 1.0
+        return (
+            float(scipy.stats.binomtest(self.only, self.only + self.instead).pvalue)
+            if self.only + self.instead
+            else 1.0
+        )
 
 
 def paired(one: RobustAccuracy, other: RobustAccuracy) -> Paired:

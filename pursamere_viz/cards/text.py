@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from scipy.stats import binomtest
+import scipy
 
 from pursamere_viz.analysis.contact_sheets import contact_sheet
 from pursamere_viz.analysis.denoising import denoising_psnr
@@ -221,7 +221,7 @@ def _against(journal: Journal, one: Row, other: Row, images: int) -> str:
 
 
 def _sign_test(only: int, instead: int) -> float:
-    return float(binomtest(only, only + instead).pvalue) if only + instead else 1.0
+    return float(scipy.stats.binomtest(only, only + instead).pvalue) if only + instead else 1.0
 
 
 def _paired(journal: Journal, one: Row, other: Row, images: int) -> list[tuple[Budget, int, int, int]]:

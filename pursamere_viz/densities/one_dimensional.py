@@ -5,8 +5,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
 import numpy as np
+import scipy
 import torch
-from scipy import stats
 from torch import Tensor
 
 from pursamere_viz.densities.quadrature import FAR, NEAR, SmoothedDerivative, around
@@ -148,7 +148,7 @@ class Gumbel(LineDensity):
 
     def frozen(self) -> Any:
         """Return the same distribution in scipy.stats."""
-        return stats.gumbel_r()
+        return scipy.stats.gumbel_r()
 
 
 @dataclass(frozen=True)
@@ -198,7 +198,7 @@ class Gamma(LineDensity):
 
     def frozen(self) -> Any:
         """Return the same distribution in scipy.stats."""
-        return stats.gamma(self.k)
+        return scipy.stats.gamma(self.k)
 
 
 @dataclass(frozen=True)
@@ -222,7 +222,7 @@ class StudentT(LineDensity):
 
     def frozen(self) -> Any:
         """Return the same distribution in scipy.stats."""
-        return stats.t(self.nu)
+        return scipy.stats.t(self.nu)
 
 
 @dataclass(frozen=True)
@@ -255,4 +255,4 @@ class Laplace(LineDensity):
 
     def frozen(self) -> Any:
         """Return the same distribution in scipy.stats."""
-        return stats.laplace(scale=self.scale)
+        return scipy.stats.laplace(scale=self.scale)

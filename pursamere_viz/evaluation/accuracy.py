@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
+import scipy
 import torch
-from scipy.stats import binomtest
 from torch import Tensor, nn
 
 from pursamere_viz.attacks import AttackConfig, attack
@@ -26,7 +26,7 @@ class RobustAccuracy:
     @property
     def interval(self) -> tuple[float, float]:
         """Wilson 95 % interval of the accuracy."""
-        estimate = binomtest(int(self.robust.sum()), len(self.robust)).proportion_ci(0.95, "wilson")
+        estimate = scipy.stats.binomtest(int(self.robust.sum()), len(self.robust)).proportion_ci(0.95, "wilson")
         return float(estimate.low), float(estimate.high)
 
 

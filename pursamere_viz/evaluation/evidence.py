@@ -3,8 +3,8 @@
 from dataclasses import dataclass, replace
 
 import numpy as np
+import scipy
 import torch
-from scipy.stats import beta, binom
 from torch import Tensor
 
 from pursamere_viz.attacks import AttackConfig
@@ -106,7 +106,7 @@ def most_more(only_a: Count, only_b: Count, n: Count, risk: float = RISK) -> np.
 def at_most(count: Count, n: Count, risk: float = RISK) -> np.ndarray:
     """Exact one-sided upper confidence bound of a probability of which `count` of n were seen."""
     others = np.subtract(n, count)
-    return np.where(others > 0, beta.ppf(1 - risk, np.add(count, 1), np.maximum(others, 1)), 1.0)
+    return np.where(others > 0, scipy.stats.beta.ppf(1 - risk, np.add(count, 1), np.maximum(others, 1)), 1.0)
 
 
 def _discordant(a: Tensor, b: Tensor) -> tuple[int, int]:
@@ -115,7 +115,9 @@ def _discordant(a: Tensor, b: Tensor) -> tuple[int, int]:
 
 
 def _sure(only_a: Count, only_b: Count) -> np.ndarray:
-    return np.greater(only_a, only_b) & (binom.sf(np.subtract(only_a, 1), np.add(only_a, only_b), 0.5) < SURE)
+    return np.greater(only_a, only_b) & (
+        scipy.stats.binom.sf(np.subtract(only_a, 1), np.add(only_a, only_b), 0.5) < SURE
+    )
 
 
 def _sizes(flags: Tensor) -> np.ndarray:
