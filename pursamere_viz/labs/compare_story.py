@@ -78,14 +78,14 @@ def sentences(result: Comparison) -> list[str]:
 
 
 def table(result: Comparison) -> tuple[list[str], list[list[str]]]:
-    """The numbers along both paths as text: heads, and one row a step of the cursor."""
+    """The numbers along both paths as text: heads, and one row a step of the cursor; what one of the two has not is a dash."""
     tables = [image_story.table(run) for run in result.runs]
-    head = ["step", *(f"{column}: {lane}" for column in tables[0][0][1:] for lane in LANES), "A to B, L2"]
+    columns = list(dict.fromkeys(column for head, _ in tables for column in head[1:]))
+    head = ["step", *(f"{column}: {lane}" for column in columns for lane in LANES), "A to B, L2"]
     rows = []
     for step, away in enumerate(distances(result)):
-        first, second = (rows[min(step, len(rows) - 1)] for _, rows in tables)
-        pairs = [value for both in zip(first[1:], second[1:], strict=True) for value in both]
-        rows.append([str(step), *pairs, f"{away:.4g}"])
+        now = [dict(zip(head, rows[min(step, len(rows) - 1)], strict=True)) for head, rows in tables]
+        rows.append([str(step), *(lane.get(column, "–") for column in columns for lane in now), f"{away:.4g}"])
     return head, rows
 
 

@@ -140,6 +140,19 @@ def test_the_table_has_a_row_a_step_and_lane(result) -> None:
             assert float(row["l2_apart"]) == pytest.approx(float(apart.norm()), abs=1e-5)
 
 
+def test_a_run_that_measures_less_can_be_compared(result) -> None:
+    unattacked = compare(result.first, dataclasses.replace(PLAIN, attack="none"))
+    head, rows = comparison_film(unattacked).table
+    left = [(row[head.index("left of the attack: A")], row[head.index("left of the attack: B")]) for row in rows]
+    assert left[0][0] == "1.00" and {second for _, second in left} == {"–"}
+    assert len(to_csv(unattacked).splitlines()) == 11
+    for progress in compare_steps(
+        result.first, dataclasses.replace(PLAIN, sigma=0.4)
+    ):  # one is known, the other not yet
+        if progress.result is not None:
+            assert len(comparison_film(progress.result).table[1]) == 5
+
+
 def test_the_panels_of_a_narrow_page_do_not_meet(result) -> None:
     layout = comparison_film(result).narrow
     rows = sorted({tuple(layout[f"yaxis{name}"].domain) for name in ("", *range(2, 11))})
