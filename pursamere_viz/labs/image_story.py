@@ -101,13 +101,13 @@ def table(run: Run) -> tuple[list[str], list[list[str]]]:
     if of.survival is not None and of.random_survival is not None:
         columns |= {"left of the attack": of.survival, "left of random changes": of.random_survival}
     writers = [wording.alike(values[:, 0].tolist()) for values in columns.values()]
-    settled = of.mode_settled[:, 0].tolist()
+    settled, unknown = of.mode_settled[:, 0].tolist(), "…" if run.missing else "–"
     rows = []
     for step, shares in enumerate(of.probabilities[:, 0]):
         numbers = [write(float(values[step, 0])) for values, write in zip(columns.values(), writers, strict=True)]
         if not settled[step]:
             numbers[4] = "not settled"
-        known = ["…" if number == "nan" or (name == "L2 to the mode" and "modes" in run.missing) else number
+        known = [unknown if number == "nan" or (name == "L2 to the mode" and "modes" in run.missing) else number
                  for name, number in zip(columns, numbers, strict=True)]  # fmt: skip
         rows.append([str(step), _read(run, shares), *known])
     return ["step", "reads as", *columns], rows
