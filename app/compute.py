@@ -48,6 +48,7 @@ from pursamere_viz.labs.examples import Example
 from pursamere_viz.labs.explain_step import ExplainedStep, explain_step
 from pursamere_viz.labs.image_run import LOADING, Run, run_steps
 from pursamere_viz.labs.image_scenario import Scenario, build
+from pursamere_viz.lessons import Lesson, lesson_files, read_lesson
 from pursamere_viz.models.generated import GeneratedImages, generating
 from pursamere_viz.progress import Progress, relay
 from pursamere_viz.purification.denoisers import Denoiser
@@ -159,14 +160,23 @@ def _pathless(result: Any) -> bool:
     return result is None or "trajectory" in result.missing
 
 
-def under_way(scenario: Scenario, second: Scenario | None = None) -> UnderWay:
-    """This session's run of the scenario, or both runs where there is a second; what it was waiting for before is given up."""
-    held = st.session_state.get("_under_way")
-    if held is None or (held.scenario, getattr(held, "second", None)) != (scenario, second):
+AT_HAND, AHEAD = "_under_way", "_ahead"  # of a session: the run that is shown, and the one that is made ready meanwhile
+
+
+def under_way(scenario: Scenario, second: Scenario | None = None, *, place: str = AT_HAND) -> UnderWay:
+    """This session's run of the scenario, or both runs where there is a second; what it was waiting for before is given up.
+
+    With `place=AHEAD` it is a run that will be asked for next: it is found where it is then shown.
+    """
+    there = (st.session_state.get(name) for name in (AT_HAND, AHEAD))
+    held = next(
+        (one for one in there if one and (one.scenario, getattr(one, "second", None)) == (scenario, second)), None
+    )
+    if held is None:
         if scenario.source == "generated" and not scenario.pixels:
             generated(scenario.data_set)  # with progress of its own; building the run finds them made
         held = UnderWay(scenario) if second is None else BothUnderWay(scenario, second)
-        st.session_state["_under_way"] = held
+    st.session_state[place] = held
     return held
 
 
@@ -317,6 +327,41 @@ def examples() -> dict[str, Example]:
 @st.cache_data
 def _examples(here: tuple[str, ...]) -> dict[str, Example]:
     return shipped.examples()
+
+
+@dataclasses.dataclass(frozen=True)
+class Library:
+    """The lessons by their names in the address, and one sentence for each file that is none."""
+
+    lessons: dict[str, Lesson]
+    mistakes: tuple[str, ...]
+
+
+def library() -> Library:
+    """Every lesson, read anew where a file has changed."""
+    try:
+        files = lesson_files()
+    except ValueError as problem:
+        return Library({}, (str(problem),))
+    return _library(tuple((path, path.stat().st_mtime_ns) for path in files))
+
+
+@st.cache_data(max_entries=4)
+def _library(files: tuple[tuple[Path, int], ...]) -> Library:
+    held, mistakes = {}, []
+    for path, _ in files:
+        try:
+            lesson = read_lesson(path)
+        except ValueError as problem:
+            mistakes.append(str(problem))
+            continue
+        if lesson.name in held:
+            mistakes.append(
+                f"{path.name} is not shown: {held[lesson.name].path.name} has the same name in the address."
+            )
+        else:
+            held[lesson.name] = lesson
+    return Library(held, tuple(mistakes))
 
 
 @st.cache_resource

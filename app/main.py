@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 import streamlit as st
 
 from pursamere_viz import plugins
+from state import LEFT
 
 ABOUT = """PurSAMERE Explorer. The idea is of Hoang, Krumscheid, Rauhut and Tempone (arXiv 2602.06269);
 the README says what is theirs and what is chosen here."""
@@ -18,8 +19,10 @@ st.html(Path(__file__).with_name("style.css"))
 for problem in plugins.problems:  # named where the server was started; an address names none
     st.error(problem, icon=":material/extension_off:")
 
+LESSONS = st.Page("views/lessons.py", title="Lessons", icon=":material/school:", url_path="lessons")
 IMAGE_LAB = st.Page("views/image_lab.py", title="Image lab", icon=":material/image_search:", default=True)
 PAGES = {
+    "lessons": LESSONS,
     "density-lab": st.Page(
         "views/density_lab.py", title="Density lab", icon=":material/scatter_plot:", url_path="density-lab"
     ),
@@ -50,5 +53,18 @@ def lost() -> list[st.Page]:
     return [st.Page(lead, title=name, url_path=name, visibility="hidden")]
 
 
+def back_to_the_lesson() -> None:
+    """Where a lesson's state was opened in its lab, the way back to the step."""
+    left = st.session_state.get(LEFT)
+    if left is not None and not st.context.is_embedded:
+        where = {"lesson": left.name, "step": str(left.step)}
+        said = f"Back to “{left.title}”, step {left.step}"
+        st.sidebar.page_link(LESSONS, label=said, icon=":material/undo:", query_params=where)
+
+
 placed: Literal["hidden", "sidebar"] = "hidden" if st.context.is_embedded else "sidebar"
-st.navigation([IMAGE_LAB, *PAGES.values(), *lost()], position=placed).run()
+others = [page for page in PAGES.values() if page is not LESSONS]
+shown = st.navigation([LESSONS, IMAGE_LAB, *others, *lost()], position=placed)
+if shown is not LESSONS:
+    back_to_the_lesson()
+shown.run()

@@ -8,7 +8,7 @@ import streamlit as st
 from pursamere_viz.labs.contrasts import CHANGEABLE
 from pursamere_viz.labs.density_scenario import DensityScenario
 from pursamere_viz.labs.image_scenario import Scenario
-from pursamere_viz.parameters import Described, as_text, parse
+from pursamere_viz.parameters import Described, as_text, number, parse
 
 
 def _free(help: str) -> Any:
@@ -25,6 +25,26 @@ class BenchChoice(Described):
     budget: str = _free("The attacker's budget eps in the table and the diagnostics.")
     under: str = _free("The attack whose images are shown.")
     tab: str = _free("The diagnostic that is open.")
+
+
+@dataclasses.dataclass(frozen=True)
+class LessonChoice(Described):
+    """A step of a lesson; which lessons there are depends on the folders."""
+
+    lesson: str = _free("A lesson, by the name of its file; empty for the first.")
+    step: int = number(1, 1, 99, 1, "The step.")
+
+
+LEFT = "_lesson_left"  # session state: the step that was left for a lab
+
+
+@dataclasses.dataclass(frozen=True)
+class Left:
+    """A step of a lesson that was left for a lab."""
+
+    name: str  # of the lesson
+    title: str
+    step: int
 
 
 Kind = TypeVar("Kind", bound=Described)
@@ -195,4 +215,5 @@ class ImageLabState(PageState[Scenario]):
 image_lab = ImageLabState(Scenario)
 density_lab = PageState(DensityScenario, "density_")
 robustness_bench = PageState(BenchChoice, "bench_")
-PAGES: tuple[PageState[Any], ...] = (image_lab, density_lab, robustness_bench)
+lessons = PageState(LessonChoice, "lesson_")
+PAGES: tuple[PageState[Any], ...] = (image_lab, density_lab, robustness_bench, lessons)

@@ -1,7 +1,5 @@
 """Robustness bench: what a purifier is really worth, and whether the evaluation that says so is to be believed."""
 
-import html
-from collections.abc import Sequence
 from pathlib import Path
 
 import streamlit as st
@@ -10,16 +8,15 @@ import bench_controls as controls
 import bench_images
 import compute
 import memorised_images
+from bench_checklist import checklist_html
 from bench_reading import Reading, finished, left_over, overall, pivot
 from markup import chart, escaped, notify, titled
 from pursamere_viz import figures, wording
 from pursamere_viz.data.records import DATA_SETS
-from pursamere_viz.evaluation import Check
 from pursamere_viz.evaluation.checklist import POINTS
 from pursamere_viz.evaluation.command import command_line
 from pursamere_viz.evaluation.evidence import RISK, SURE
 from pursamere_viz.evaluation.numbers import Numbers, called
-from pursamere_viz.figures import theme
 from state import robustness_bench as state
 
 WORDS = {
@@ -28,7 +25,6 @@ WORDS = {
     "length eps along the defence's gradient, and of random changes of the same length. A purifier that takes away less along "
     "the gradient than elsewhere leaves the attacker a way.",
 }
-MARKS = {"fail": ("✗", theme.VERMILLION), "pass": ("✓", theme.GREEN), "open": ("?", theme.GREY)}
 
 
 def page() -> None:
@@ -94,28 +90,6 @@ def _show(path: Path) -> int:
     controls.publish(numbers, eps)
     _downloads(reading, path)
     return done
-
-
-def checklist_html(checks: Sequence[Check]) -> str:
-    """The checks as a list: those that fail, those that are open, and folded away those that pass."""
-    passed = [check for check in checks if check.verdict == "pass"]
-    others = sorted((check for check in checks if check.verdict != "pass"), key=lambda check: check.verdict != "fail")
-    count = f"{len(passed)} of {len(checks)} checks pass"
-    folded = f"<details{'' if others else ' open'}><summary>{count}</summary>{_listed(passed)}</details>"
-    return _listed(others) + (folded if passed else "")
-
-
-def _listed(checks: Sequence[Check]) -> str:
-    lines = []
-    for check in checks:
-        mark, colour = MARKS[check.verdict]
-        name, sentence = (html.escape(text).replace(" %", "&nbsp;%") for text in (check.heading, check.sentence))
-        lines.append(
-            f'<li class="bench-{check.verdict}"><span style="background:{colour};color:{theme.on(colour)}" '
-            f'title="{check.verdict}">{mark}</span>'
-            f"<div><b>{name}</b> {sentence}</div></li>"
-        )
-    return f'<ul class="bench-checks">{"".join(lines)}</ul>' if lines else ""
 
 
 def _diagnostics(numbers: Numbers, purifier: str, eps: float) -> None:

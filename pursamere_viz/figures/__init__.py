@@ -22,6 +22,7 @@ from pursamere_viz.figures.image_lab.inside import inside_html
 from pursamere_viz.figures.image_lab.panels import picture_source
 from pursamere_viz.figures.image_lab.surface import surface, surface_film
 from pursamere_viz.figures.player import BLANK, Film, player_source, plotly_bundle
+from pursamere_viz.figures.pointing import guessed, lit
 from pursamere_viz.figures.printed.files import has_ffmpeg, panels_of, to_gif, to_image, to_mp4
 from pursamere_viz.labs.step_table import to_csv
 
@@ -42,12 +43,14 @@ __all__ = [
     "effort_lines",
     "fates",
     "gallery",
+    "guessed",
     "has_ffmpeg",
     "image_film",
     "image_lab",
     "inside_film",
     "inside_html",
     "jacobian_lines",
+    "lit",
     "logarithmic",
     "loss_curves",
     "mode_bars",

@@ -4,7 +4,8 @@
  *   root   an element that holds the markup of player.html
  *   onPick called with [x, y] where the plane was clicked, if the film picks
  *   onEdit, follow: see mixture_editor.js, for a film that can be edited
- *   film   { figure: { data, layout, narrow, large }, frames, said, table, waiting, picks, edits, name, cursor, counts }; see figures/player.py;
+ *   film   { figure: { data, layout, narrow, large }, frames, said, table, waiting, picks, edits, name, cursor, counts, story,
+ *          opens }; see figures/player.py;
  *          and from a host whose address may bear the step, under which name: { address }
  *
  * A new film takes the place of the old one in the same element: step, size and presenter mode stay, nothing is built anew.
@@ -252,7 +253,9 @@ function mountPlayer(root, Plotly, onPick = () => {}, onEdit = null) {
   return {
     update(next) {
       if (!film && next.address) bar.wish(stepSaid(next.address));
+      const another = next.story && next.story !== film?.story;
       film = next;
+      if (another) bar.restart(next.opens, Math.max(next.frames.length, 1));
       editor.show(film);
       player.setAttribute("aria-label", film.name);
       find(".transport").dataset.cursor = film.cursor ?? "";

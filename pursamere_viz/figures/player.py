@@ -32,6 +32,10 @@ class Film:
     edits: Mapping[str, Any] | None = None  # what can be taken hold of there: density_lab/editing.py
     name: str = "Player"  # what a screen reader calls it; of several players on a page each has its own
     cursor: str = ""  # players of one page with the same word here step together
+    story: str = (
+        ""  # a film of another story opens at its own step; of the same one, or of none, at the step that is shown
+    )
+    opens: int = 0  # that step; -1 is the last
     counts: list[str] | None = None  # what the bar's counter says at each frame, where that is not "step k / T"
 
     def as_data(self) -> dict[str, Any]:
@@ -50,6 +54,8 @@ class Film:
             "name": self.name,
             "cursor": self.cursor,
             "counts": self.counts,
+            "story": self.story,
+            "opens": self.opens,
         }
         for name, layout in (("narrow", self.narrow), ("large", self.large)):
             if layout is not None:

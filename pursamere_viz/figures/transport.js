@@ -1,6 +1,6 @@
 /* The transport bar: drives the frames of a Plotly figure on the page, without asking a server.
  *
- * mountTransport(root, findGraph, { Plotly, before, words }) -> { render(), leads(), wish(step), wished(), destroy() }
+ * mountTransport(root, findGraph, { Plotly, before, words }) -> { render(), leads(), wish(step), wished(), restart(step, count), destroy() }
  *   root       an element or shadow root that holds the bar of player.html
  *   findGraph  () => the figure's graph div, or null while there is none
  *   before     called before a step is drawn
@@ -216,11 +216,22 @@ function mountTransport(root, findGraph, { Plotly, before, words }) {
   render();
   follow();
 
+  /* Another story begins, at this step of so many (-1 is the last), whatever the viewer asked for in the one before. */
+  function restart(to, count) {
+    clearTimeout(timer);
+    timer = null;
+    last = count - 1;
+    step = to < 0 ? last : Math.min(to, last);
+    wished = to < 0 ? Infinity : step;
+    render();
+  }
+
   return {
     render,
     leads,
     wish(wanted) { if (wished < 0) wished = wanted; },
     wished: () => (wished === Infinity ? last : wished),
+    restart,
     destroy() {
       clearInterval(watch);
       clearTimeout(timer);

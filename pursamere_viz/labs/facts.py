@@ -6,6 +6,8 @@ purified_class = true_class              or it is held against another quantity
 distance of sam > distance of error      in the plane a quantity may be that of one purifier, by its code
 apart of sam, error >= 0.5               or of two
 with method=tweedie: purified_class = 8  the same with one thing changed (or several, with commas)
+
+What the labs show has its words here, IMAGE and PLANE; whoever shows something else (`lessons`) brings words of its own.
 """
 
 import dataclasses
@@ -17,19 +19,24 @@ from typing import Any
 
 import torch
 
+from pursamere_viz.analysis.survival import Survival, survival
+from pursamere_viz.densities.newton import derivatives, flatten_slope, merged
 from pursamere_viz.geometry import length
-from pursamere_viz.labs.density_run import DensityRun, MethodPath, run_density
+from pursamere_viz.labs.density_run import DensityRun, MethodPath, StartAttack, run_density
 from pursamere_viz.labs.density_scenario import METHODS, DensityScenario
 from pursamere_viz.labs.image_run import Run, run_steps
-from pursamere_viz.labs.image_scenario import Scenario
+from pursamere_viz.labs.image_scenario import Scenario, build
 
 RELATIONS: dict[str, Callable[[Any, Any], bool]] = {
     "<=": operator.le, ">=": operator.ge, "!=": operator.ne, "<": operator.lt, ">": operator.gt, "=": operator.eq,
 }  # fmt: skip
 FACT = re.compile(
-    r"(?:with (?P<changes>[^:]*): *)?(?P<left>\w+(?: of [a-z_, ]+?)?) *(?P<relation><=|>=|!=|<|>|=) *(?P<right>.+)"
+    r"(?:with (?P<changes>[^:]*): *)?(?P<left>\w+(?: of [\w ,.:-]+?)?) *(?P<relation><=|>=|!=|<|>|=) *(?P<right>.+)"
 )
-QUANTITY = re.compile(r"(?P<name>\w+)(?: of (?P<of>[a-z_, ]+))?")
+QUANTITY = re.compile(r"(?P<name>\w+)(?: of (?P<of>[\w ,.:-]+))?")
+
+# How critical points are told: starts along each side; the length of the score, and the curvature, in units of the plane.
+CRITICAL_GRID, CRITICAL_FLAT, CRITICAL_CURVED, CRITICAL_APART = 17, 1e-8, 1e-3, 1e-3
 
 Value = float | str  # a number, or the name of a class
 
@@ -41,7 +48,8 @@ class Quantity:
     about: str
     of: Callable[..., Value]  # of the result, and of the paths that are named after "of"
     needs: str = "trajectory"  # the part of an image's run that must be known
-    paths: int = 0  # how many purifiers must be named
+    paths: int = 0  # how many purifiers (or other things) must be named
+    among: tuple[str, ...] = METHODS  # which of them there are; empty where that is known only once it is measured
     name: bool = False  # whether it is the name of a class
 
 
@@ -92,6 +100,10 @@ def _left(name: str) -> Callable[[Run], float]:
     return share
 
 
+def _survival(result: Run) -> Survival:
+    return survival(build(result.scenario, "cpu").defence.purifier, result.x, result.examples.x_adv)
+
+
 IMAGE: dict[str, Quantity] = {
     "true_class": Quantity("the image's true class", lambda r: r.class_names[int(r.y)], name=True),
     "clean_class": Quantity(
@@ -125,14 +137,28 @@ IMAGE: dict[str, Quantity] = {
         "how far purification moves, in the norm of its neighbourhood",
         lambda r: float(length(r.trajectory.purified - r.examples.x_adv, r.scenario.norm)),
     ),
+    "attack_linf": Quantity("how far the attack moves, in Linf", lambda r: float(r.examples.linf)),
+    "attack_l2": Quantity("how far the attack moves, in L2", lambda r: float(r.examples.l2)),
+    "survives": Quantity(
+        "what purification leaves of the attack, as a share: the distance of the purified attacked image to the purified "
+        "clean one over that of the two before",
+        lambda r: float(_survival(r).adversarial[-1]),
+    ),
+    "survives_random": Quantity(
+        "the same of random noise of the attack's length", lambda r: float(_survival(r).random[-1])
+    ),
     "slice_share": Quantity("the share of the path that the flat slice shows", lambda r: r.landscape.explained),
     "sharpness_left": Quantity(
         "the sharpness at the end as a share of that at the start", _left("sharpness"), "sharpness"
     ),
+    "curvature_start": Quantity("the curvature at the attacked image", _series("curvature", 0), "curvature"),
     "curvature_left": Quantity(
         "the curvature at the end as a share of that at the start", _left("curvature"), "curvature"
     ),
     "curvature_end": Quantity("the curvature at the purified image", _series("curvature", -1), "curvature"),
+    "mode_distance_start": Quantity("L2 from the attacked image to its mode", _series("mode_distance", 0), "modes"),
+    "score_start": Quantity("sigma times the length of the score at the attacked image", _series("score_norm", 0)),
+    "score_end": Quantity("the same at the purified image", _series("score_norm", -1)),
     "mode_distance_end": Quantity("L2 from the purified image to its mode", _series("mode_distance", -1), "modes"),
 }  # fmt: skip
 
@@ -156,11 +182,31 @@ def _displaced(result: DensityRun) -> torch.Tensor:
     return torch.cdist(result.maps.modes.points, result.maps.minimisers.points).amin(1)
 
 
+def _critical(result: DensityRun) -> int:
+    """How many critical points of the smoothed density a descent on the length of the score finds from a grid."""
+    x0, x1, y0, y1 = result.maps.window
+    lines = [torch.linspace(low, high, CRITICAL_GRID, dtype=torch.float64) for low, high in ((x0, x1), (y0, y1))]
+    smoothed = result.density.smoothed(result.scenario.sigma)
+    found = flatten_slope(smoothed.log_prob, torch.cartesian_prod(*lines), largest=0.1 * (x1 - x0))
+    value, slope, curved = derivatives(smoothed.log_prob, found)
+    sharp = torch.linalg.eigvalsh(curved).abs().amin(1) > CRITICAL_CURVED
+    x, y = found.T
+    there = (x > x0) & (x < x1) & (y > y0) & (y < y1) & (slope.norm(dim=1) < CRITICAL_FLAT) & sharp & value.isfinite()
+    return len(merged(found[there], CRITICAL_APART))
+
+
+def _attack(result: DensityRun) -> StartAttack:
+    if result.attack is None:
+        raise ValueError("a fact speaks of the attack on the start, which is not among the layers of the state")
+    return result.attack
+
+
 PLANE: dict[str, Quantity] = {
     "modes": Quantity("how many modes p has", lambda r: float(len(r.maps.modes.points))),
     "smoothed_modes": Quantity(
         "how many modes p has once it is smoothed", lambda r: float(len(r.maps.smoothed_modes.points))
     ),
+    "critical_points": Quantity("at how many places the score of the smoothed p is 0", lambda r: float(_critical(r))),
     "minima": Quantity("how many minima the error has", lambda r: float(len(r.maps.minimisers.points))),
     "nearest_minimum": Quantity(
         "the smallest distance of a minimum to a mode of p", lambda r: float(_displaced(r).min())
@@ -176,6 +222,28 @@ PLANE: dict[str, Quantity] = {
     "reached": Quantity(
         "how many of the purifiers end within sigma / 2 of a mode of p",
         lambda r: float(sum(float(path.mode_distance[-1]) < r.scenario.sigma / 2 for path in r.paths)),
+    ),
+    "breakable": Quantity(
+        "1 where a point of the attack's ball is misclassified behind the purifier that is aimed at, 0 where none that was "
+        "tried is",
+        lambda r: float(bool(_attack(r).worst.broken[0])),
+    ),
+    "attacks_that_find": Quantity(
+        "how many of the attacks find such a point", lambda r: float(sum(bool(h.broken[0]) for h in _attack(r).hits))
+    ),
+    "attacks_that_miss": Quantity(
+        "how many of the attacks miss it", lambda r: float(sum(not bool(h.broken[0]) for h in _attack(r).hits))
+    ),
+    "error_start": Quantity("the error at the start", lambda r: float(r.paths[0].error[0])),
+    "log_prob_rise": Quantity(
+        "by how much log p rises from the start to a path's end",
+        lambda r, path: float(path.log_prob[-1] - path.log_prob[0]),
+        paths=1,
+    ),
+    "way": Quantity(
+        "the distance of a path's end from the start",
+        lambda r, path: float((path.points[-1] - path.points[0]).norm()),
+        paths=1,
     ),
     "start_class": Quantity("the class of the start", lambda r: _label(r.paths[0], 0), name=True),
     "end_class": Quantity("the class of a path's end", lambda r, path: _label(path, -1), paths=1, name=True),
@@ -227,9 +295,10 @@ def _term(words: str, vocabulary: Mapping[str, Quantity], text: str) -> Term:
     if found is None or found["name"] not in vocabulary:
         raise ValueError(f"a fact speaks of one of {', '.join(vocabulary)}, got {text!r}")
     of = tuple(part.strip() for part in (found["of"] or "").split(",") if part.strip())
-    if len(of) != vocabulary[found["name"]].paths or any(name not in METHODS for name in of):
-        needed = vocabulary[found["name"]].paths
-        raise ValueError(f"{found['name']} is of {needed} of the purifiers {', '.join(METHODS)}, got {text!r}")
+    quantity = vocabulary[found["name"]]
+    if len(of) != quantity.paths or any(name not in (quantity.among or of) for name in of):
+        listed = f" of the purifiers {', '.join(quantity.among)}" if quantity.among else ""
+        raise ValueError(f"{found['name']} is of {quantity.paths}{listed}, got {text!r}")
     return Term(found["name"], of)
 
 

@@ -145,6 +145,23 @@ def _unmapped(x: Tensor, x_adv: Tensor, trajectory: Trajectory) -> Landscape:
     return Landscape(torch.full((2, 2), torch.nan), a, b, plane, plane.explained(path.cpu()))
 
 
+def unpurified(result: Run) -> Run:
+    """The run as it was known before the purification: what a question hides until it is answered."""
+    given = result.trajectory
+    start = dataclasses.replace(
+        given,
+        points=given.points[:1],
+        ascent=given.ascent[:0],
+        error=given.error[:1],
+        gradient_norm=given.gradient_norm[:0],
+    )
+    values = {field.name: getattr(result.metrics, field.name) for field in dataclasses.fields(result.metrics)}
+    first = {name: value[:1] for name, value in values.items() if isinstance(value, Tensor)}
+    plain = _unmapped(result.x, result.examples.x_adv, start)
+    metrics = dataclasses.replace(result.metrics, **first)
+    return dataclasses.replace(result, trajectory=start, metrics=metrics, landscape=plain, regions=plain, missing=PARTS)
+
+
 def _unknown(metrics: TrajectoryMetrics) -> tuple[str, ...]:
     """Which of the parts that are measured along the path are not known."""
     first = {"sharpness": metrics.sharpness, "curvature": metrics.curvature, "modes": metrics.mode_distance}

@@ -1,0 +1,157 @@
+"""The figure of a lesson's step: the state of a lab in the player, with what is lit, hidden or guessed, and the next one ready."""
+
+import contextlib
+import dataclasses
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import streamlit as st
+
+import compute
+from bench_checklist import checklist_html
+from bench_reading import bundled
+from markup import escaped, plain_text
+from player import play
+from pursamere_viz.figures import (
+    BLANK,
+    Film,
+    accuracy_curves,
+    comparison_film,
+    density_film,
+    guessed,
+    image_film,
+    lit,
+    sweep_film,
+)
+from pursamere_viz.labs.compare import Comparison
+from pursamere_viz.labs.density_scenario import DensityScenario
+from pursamere_viz.labs.image_run import Run, unpurified
+from pursamere_viz.labs.image_scenario import Scenario
+from pursamere_viz.lessons import BenchView, State, Step
+
+CHART = "lesson_chart"
+FILM = "_lesson_film"  # the last film, which stays while the next is computed
+ANSWERS = "_lesson_answers"  # by a step's address, what was answered
+CLICKED = "_lesson_clicked"  # whether a place was just clicked
+ASKED = "_lesson_asked"  # the run of which the player has asked for more
+AHEAD = 0.3  # seconds of computing ahead between two looks at whether the page has been left
+
+Place = tuple[float, float]
+
+
+@dataclass(frozen=True)
+class Told:
+    """A step and how far its question is answered."""
+
+    story: str  # its address
+    step: Step
+    answered: bool
+    guess: Place | None
+
+
+@st.fragment
+def figure(told: Told, following: Step | None) -> None:
+    """Draw the step's state; then make that of the following step ready."""
+    if st.session_state.pop(CLICKED, False):
+        st.rerun()  # the answer stands beside the figure
+    shown, scenario = st.container(), told.step.state.scenario
+    with st.container(key="lesson_ahead"):  # what is computed meanwhile says so to nobody: it would move the page
+        try:
+            film, done = _image(scenario, told) if isinstance(scenario, Scenario) else (_plane(told), True)
+        except ValueError as problem:
+            shown.error(escaped(str(problem)))
+            return
+        st.session_state[FILM] = film
+        with shown:
+            play(film, CHART, on_pick=_pick(told))
+        if done and following is not None and not math.isinf(compute.BETWEEN):
+            with contextlib.suppress(ValueError):  # it is said where the step is shown
+                _prepare(following.state)
+
+
+def _pick(told: Told) -> Callable[[Place], None]:
+    def picked(place: Place) -> None:
+        st.session_state.setdefault(ANSWERS, {}).setdefault(told.story, place)
+        st.session_state[CLICKED] = True
+
+    return picked
+
+
+def _image(scenario: Scenario, told: Told) -> tuple[Film, bool]:
+    """The film of a run, or of two, as far as they are known, and whether that is all."""
+    run = compute.under_way(scenario, told.step.state.second)
+    # An empty page is drawn before anything is computed: it loads the player.
+    if FILM in st.session_state or math.isinf(compute.BETWEEN):
+        run.advance(compute.BETWEEN)
+    film = st.session_state.get(FILM, BLANK)
+    if run.result is not None:
+        film = _told(_run_film(run.result, told), told)
+    if not run.done:
+        st.session_state[ASKED] = st.session_state.get(ASKED, 0) + 1
+        waiting = f"{run.progress.stage}: {100 * run.progress.share:.0f} %"
+        return dataclasses.replace(film, waiting=waiting, more=st.session_state[ASKED]), False
+    return film, True
+
+
+def _run_film(result: Run | Comparison, told: Told) -> Film:
+    if isinstance(result, Comparison):
+        return comparison_film(result)
+    if told.step.hidden and not told.answered:
+        film = image_film(unpurified(result))
+        return dataclasses.replace(film, waiting="", said=["Answer first: then the purification is shown."])
+    return image_film(result)
+
+
+def _plane(told: Told) -> Film:
+    """The film of a density in the plane, or of one on the line over the noise level."""
+    scenario = told.step.state.scenario
+    if not isinstance(scenario, DensityScenario):
+        return _told(sweep_film(compute.sweep(scenario.density, None)), told)
+    result = compute.density_run(scenario)
+    asked = told.step.question
+    if told.step.hidden and not told.answered:
+        film = density_film(dataclasses.replace(result, paths=()), told.step.title)
+        predicts = asked is not None and asked.predict
+        said = (
+            "Click the plane where you think the path ends." if predicts else "Answer first: then the paths are shown."
+        )
+        return _told(dataclasses.replace(film, said=[said], edits=None, picks="xy" if predicts else ""), told)
+    film = dataclasses.replace(density_film(result, told.step.title), edits=None, picks="")
+    film = _told(film, told)
+    return guessed(film, told.guess) if told.guess else film
+
+
+def _told(film: Film, told: Told) -> Film:
+    """The film as this step tells it."""
+    look = told.step.look
+    film = lit(film, look) if look in film.panels else film
+    return dataclasses.replace(film, story=told.story, opens=-1 if told.step.at_end else 0, cursor="")
+
+
+def _prepare(state: State) -> None:
+    """Compute what will be shown next; each drawing in between is where a click on the page ends it."""
+    if isinstance(state.scenario, Scenario):
+        run, place = compute.under_way(state.scenario, state.second, place=compute.AHEAD), st.empty()
+        while not run.done:
+            run.advance(AHEAD)
+            place.empty()
+    elif isinstance(state.scenario, DensityScenario):
+        compute.density_run(state.scenario)
+    elif state.lab == "sigma_sweep":
+        compute.sweep(state.scenario.density, None)  # type: ignore[union-attr]
+
+
+def bench(view: BenchView) -> None:
+    """The curves and the checklist of a finished run, of one purifier."""
+    path = bundled().get(view.run)
+    if path is None:
+        raise ValueError(f"there is no bundled run {view.run!r}")
+    numbers = compute.bench_reading(path).numbers
+    budgets = {numbers.budget(eps): eps for eps in numbers.config.eps}
+    eps = budgets.get(view.budget, numbers.config.eps[0])
+    curves = accuracy_curves(numbers, view.purifier, eps)
+    plain_text("lesson_curves")
+    alt = curves.layout.title.text.replace("<br>", " ")
+    st.plotly_chart(curves, key="lesson_curves", config={"displaylogo": False, "displayModeBar": False}, alt=alt)
+    st.html(checklist_html(compute.bench_checks(path, view.purifier)))

@@ -1,0 +1,179 @@
+"""Lessons: a step at a time, its text on the left, the live state of a lab on the right."""
+
+import streamlit as st
+
+import compute
+import lesson_figures
+from lesson_figures import ANSWERS, Told
+from markup import escaped, titled
+from pursamere_viz.lessons import LOOKS, BenchView, Lesson, Question, Step
+from pursamere_viz.lessons.lesson import FOLDER
+from state import LEFT, Left, LessonChoice
+from state import lessons as state
+
+NOTES = "teaching_notes"
+LABS = {
+    "image_lab": ("views/image_lab.py", {"data_set": "digits"}),
+    "density_lab": ("views/density_lab.py", {"preset": "three"}),
+    "robustness_bench": ("views/robustness_bench.py", {"run": "digits"}),
+    "sigma_sweep": ("views/density_lab.py", {"preset": "three"}),
+}  # the page, and what its address says at least: an empty one would bring back what was there last
+SWEEP = "Opens the Density lab. Its section “As the noise grows, minima and modes merge” has this figure."
+
+
+def page() -> None:
+    """The page: choose, compute, draw."""
+    st.set_page_config(initial_sidebar_state="collapsed")
+    notices, library = state.start(), compute.library()
+    for said in library.mistakes:
+        st.error(escaped(said), icon=":material/edit_off:")
+    if not library.lessons:
+        return
+    wanted = state["lesson"]
+    if wanted not in (*library.lessons, NOTES):
+        notices += [f"Ignored: there is no lesson {wanted[:40]!r}."] if wanted else []
+        state.put(lesson=next(iter(library.lessons)))
+    if notices:
+        st.warning("\n".join(f"- {escaped(notice)}" for notice in notices), icon=":material/link_off:")
+    lesson = library.lessons.get(state["lesson"])
+    if lesson is None:
+        _notes(library.lessons)
+    else:
+        _lesson(lesson, library.lessons)
+
+
+def _notes(held: dict[str, Lesson]) -> None:
+    """The teaching notes, a page of text."""
+    state.publish(LessonChoice(lesson=NOTES))
+    left, _ = st.columns([0.36, 0.64])
+    with left:
+        _chooser(held)
+    st.markdown((FOLDER / f"{NOTES}.md").read_text(encoding="utf-8"))
+    titled("Teaching notes", "Lessons")
+
+
+def _lesson(lesson: Lesson, held: dict[str, Lesson]) -> None:
+    """One step of a lesson: text left, figure right."""
+    count = len(lesson.steps)
+    number = min(max(int(state["step"]), 1), count)
+    state.put(step=number)
+    step = lesson.steps[number - 1]
+    state.publish(LessonChoice(lesson=lesson.name, step=number))
+    titled(step.title, f"{lesson.title} · Lessons")
+    story = f"{lesson.name} {number}"
+    answer = st.session_state.get(ANSWERS, {}).get(story)
+    left, right = st.columns([0.34, 0.66], gap="medium")
+    with left:
+        _chooser(held)
+        _steps(lesson, number, list(held.values()))
+        with st.container(key="lesson_text"):
+            _text(lesson, step, number)
+            if step.question is not None:
+                _question(step.question, story, answer, step)
+            _try(lesson, step, number)
+    with right:
+        guess = answer if isinstance(answer, tuple) else None
+        told = Told(story, step, answer is not None, guess)
+        _figure(told, lesson.steps[number] if number < count else None)
+
+
+def _figure(told: Told, following: Step | None) -> None:
+    try:
+        if isinstance(told.step.state.scenario, BenchView):
+            lesson_figures.bench(told.step.state.scenario)
+        else:
+            lesson_figures.figure(told, following)
+    except ValueError as problem:
+        st.error(escaped(str(problem)))
+
+
+def _chooser(held: dict[str, Lesson]) -> None:
+    """Which lesson."""
+    titles = {name: f"{k}. {one.title} · {one.minutes} min" for k, (name, one) in enumerate(held.items(), 1)}
+    titles[NOTES] = "For the lecturer: teaching notes"
+    st.selectbox(
+        "Lesson", list(titles), key=state.key("lesson"), format_func=titles.__getitem__, on_change=_go, args=(None, 1),
+        label_visibility="collapsed",
+    )  # fmt: skip
+
+
+def _go(lesson: str | None, step: int) -> None:
+    """To a step, of the chosen lesson or of another."""
+    state.put(step=step, **({} if lesson is None else {"lesson": lesson}))
+
+
+def _steps(lesson: Lesson, number: int, held: list[Lesson]) -> None:
+    """Back, where we are, and Next; at the end of a lesson the next one."""
+    place, count = held.index(lesson), len(lesson.steps)
+    before = held[place - 1] if place else None
+    after = held[place + 1] if place + 1 < len(held) else None
+    back = (None, number - 1) if number > 1 else (before.name, len(before.steps)) if before else None
+    forth = (None, number + 1) if number < count else (after.name, 1) if after else None
+    with st.container(horizontal=True, vertical_alignment="center", key="lesson_steps"):
+        st.button(
+            "Back", icon=":material/arrow_back:", on_click=_go, args=back or (), disabled=back is None, shortcut="PageUp",
+        )  # fmt: skip
+        st.button(
+            "Next" if number < count else "Next lesson", icon=":material/arrow_forward:", type="primary", on_click=_go,
+            args=forth or (), disabled=forth is None, shortcut="PageDown",
+        )  # fmt: skip
+        st.markdown(f"Step {number} of {count}", width="content")
+    st.progress(number / count)
+
+
+def _text(lesson: Lesson, step: Step, number: int) -> None:
+    """Title and text; at first what will be learnt, and where to read on."""
+    st.markdown(f"# {escaped(step.title)}")
+    if number == 1:
+        books = ", ".join(escaped(name) for name in lesson.notebooks)
+        more = f" Notebook: {books}." if books else ""
+        st.markdown(f":small[**You will learn** {escaped('; '.join(lesson.learn))}.{more}]")
+    st.markdown(step.text)
+    if step.look:
+        st.markdown(f":material/visibility: **Look at {LOOKS[step.state.lab][step.look]}.**")
+
+
+def _question(question: Question, story: str, answer: object, step: Step) -> None:
+    """The question; its answer once something was chosen, clicked, or asked for."""
+    if question.choices:
+        key = f"_lesson_choice_{story}"
+        st.radio(
+            question.text, question.choices, index=None if answer is None else question.choices.index(str(answer)), key=key,
+            on_change=lambda: _answer(story, st.session_state[key]),
+        )  # fmt: skip
+    else:
+        st.markdown(f"**{question.text}**")
+    if answer is None:
+        if not question.choices:
+            label = "Show where it ends" if question.predict else "Show the answer"
+            st.button(label, icon=":material/lightbulb:", on_click=_answer, args=(story, True))
+        return
+    verdict = ""
+    if question.choices:
+        verdict = "**Right.** " if question.choices.index(str(answer)) == question.right else "**Not so.** "
+    elif isinstance(answer, tuple):
+        verdict = f"**Your guess is {_miss(answer, question, step):.2g} from the end of the path.** "
+    st.success(verdict + question.answer)
+
+
+def _miss(guess: tuple[float, float], question: Question, step: Step) -> float:
+    """How far a guess is from the end of the path."""
+    result = compute.density_run(step.state.scenario)  # type: ignore[arg-type]
+    end = next(path.points[-1].tolist() for path in result.paths if path.method == question.predict)
+    return float(((guess[0] - end[0]) ** 2 + (guess[1] - end[1]) ** 2) ** 0.5)
+
+
+def _answer(story: str, said: object) -> None:
+    st.session_state.setdefault(ANSWERS, {})[story] = said
+
+
+def _try(lesson: Lesson, step: Step, number: int) -> None:
+    """Open the state in its lab, from where a link leads back."""
+    where, least = LABS[step.state.lab]
+    sweep = step.state.lab == "sigma_sweep"
+    if st.button("Try it yourself", icon=":material/experiment:", help=SWEEP if sweep else None):
+        st.session_state[LEFT] = Left(lesson.name, lesson.title, number)
+        st.switch_page(where, query_params=least if sweep else least | step.state.address)
+
+
+page()

@@ -1,0 +1,52 @@
+"""What a lesson adds to a figure: a frame of light around the panel to look at, and the place that was guessed."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import plotly.graph_objects as go
+
+from pursamere_viz.figures import theme
+from pursamere_viz.figures.player import Film, relaid
+
+# px around a panel for its title above and its ticks and their title below: left, right, top, bottom
+ROOM = (34, 12, 30, 40)
+SIZE = (760, 560)  # px of a figure, about
+
+
+def lit(film: Film, panel: str) -> Film:
+    """The film with one of its panels framed, by its name in `panels`; ValueError where it has no such panel."""
+    if panel not in film.panels:
+        raise ValueError(f"the figure's panels are {', '.join(film.panels)}, got {panel!r}")
+    figure = go.Figure(film.figure)
+    figure.layout = _framed(relaid(figure).update(template=figure.layout.template), film.panels[panel])
+    others = {name: getattr(film, name) for name in ("narrow", "large")}
+    framed = {name: _framed(layout, film.panels[panel]) for name, layout in others.items() if layout is not None}
+    return replace(film, figure=figure, **framed)
+
+
+def _framed(layout: go.Layout, axes: tuple[str, ...]) -> go.Layout:
+    """The layout with a frame around these x axes and the y axes that they are anchored to."""
+    across = [layout[f"xaxis{axis[1:]}"].domain for axis in axes]
+    up = [layout[f"yaxis{(layout[f'xaxis{axis[1:]}'].anchor or 'y')[1:]}"].domain for axis in axes]
+    left, right, top, bottom = (px / SIZE[k // 2] for k, px in enumerate(ROOM))
+    frame = {
+        "type": "rect", "xref": "paper", "yref": "paper", "layer": "below",
+        "x0": min(low for low, _ in across) - left, "x1": max(high for _, high in across) + right,
+        "y0": min(low for low, _ in up) - bottom, "y1": max(high for _, high in up) + top,
+        "line": {"color": theme.ORANGE, "width": 3}, "fillcolor": theme.ORANGE, "opacity": 0.16,
+    }  # fmt: skip
+    return layout.update(shapes=(*layout.shapes, frame))
+
+
+def guessed(film: Film, place: tuple[float, float]) -> Film:
+    """The film with the place that was guessed on its first panel."""
+    figure = go.Figure(film.figure)
+    mark = {"symbol": "star", "size": 20, "color": theme.ORANGE, "line": {"width": 2, "color": theme.PAPER}}
+    figure.add_trace(
+        go.Scatter(
+            x=[place[0]], y=[place[1]], xaxis="x", yaxis="y", mode="markers+text", text=["<b>your guess</b>"],
+            textposition="bottom center", textfont={"size": theme.TEXT}, marker=mark, showlegend=False, hoverinfo="skip",
+        )
+    )  # fmt: skip
+    return replace(film, figure=figure)

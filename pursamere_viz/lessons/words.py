@@ -1,0 +1,56 @@
+"""The facts of a step: which words there are for what it shows, and whether they hold."""
+
+import dataclasses
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from pursamere_viz.labs import facts
+from pursamere_viz.labs.density_scenario import DensityScenario
+from pursamere_viz.labs.facts import IMAGE, PLANE, RELATIONS, Quantity, Term, Value, parse_fact
+from pursamere_viz.labs.image_scenario import Scenario
+from pursamere_viz.lessons.line import LINE, LineScenario
+from pursamere_viz.lessons.measured import BENCH, card_failure, parse_card
+from pursamere_viz.lessons.states import BenchView, Shown
+
+CARD = "card:"
+WORDS: dict[type[Shown], Mapping[str, Quantity]] = {
+    Scenario: IMAGE, DensityScenario: PLANE, LineScenario: LINE, BenchView: BENCH,
+}  # fmt: skip
+
+
+def check_words(shown: Shown, text: str) -> None:
+    """ValueError in one sentence where a text is no fact about such a state."""
+    if text.startswith(CARD):
+        parse_card(text)
+    else:
+        parse_fact(text, WORDS[type(shown)])
+
+
+def check(shown: Shown, texts: Iterable[str]) -> dict[str, str]:
+    """One sentence for each fact that does not hold of a state, by the fact."""
+    wanted = list(texts)
+    of_cards = [text for text in wanted if text.startswith(CARD)]
+    others = [text for text in wanted if not text.startswith(CARD)]
+    failed = {text: card_failure(text) for text in of_cards}
+    if isinstance(shown, Scenario | DensityScenario):
+        said = facts.check(shown, others)
+        failed |= {text: next((line for line in said if line.startswith(repr(text))), "") for text in others}
+    else:
+        failed |= {text: _failure(shown, text) for text in others}
+    return {text: sentence for text, sentence in failed.items() if sentence}
+
+
+def _failure(shown: LineScenario | BenchView, text: str) -> str:
+    words = WORDS[type(shown)]
+    fact = parse_fact(text, words)
+    changes: dict[str, Any] = dict(fact.changes)
+    changed = dataclasses.replace(shown, **changes)
+
+    def value(side: Term | Value) -> Value:
+        return words[side.name].of(changed, *side.of) if isinstance(side, Term) else side
+
+    left, right = value(fact.left), value(fact.right)
+    if RELATIONS[fact.relation](left, right):
+        return ""
+    shown_values = [one if isinstance(one, str) else f"{one:.4g}" for one in (left, right)]
+    return f"{text!r} does not hold: {shown_values[0]} is not {fact.relation} {shown_values[1]}."
