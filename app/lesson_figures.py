@@ -142,16 +142,20 @@ def _prepare(state: State) -> None:
         compute.sweep(state.scenario.density, None)  # type: ignore[union-attr]
 
 
-def bench(view: BenchView) -> None:
-    """The curves and the checklist of a finished run, of one purifier."""
+def bench(step: Step) -> None:
+    """The curves and the checklist of a finished run, of one purifier, first what the step points to."""
+    view = step.state.scenario
+    assert isinstance(view, BenchView)
     path = bundled().get(view.run)
     if path is None:
         raise ValueError(f"there is no bundled run {view.run!r}")
     numbers = compute.bench_reading(path).numbers
     budgets = {numbers.budget(eps): eps for eps in numbers.config.eps}
-    eps = budgets.get(view.budget, numbers.config.eps[0])
-    curves = accuracy_curves(numbers, view.purifier, eps)
-    plain_text("lesson_curves")
-    alt = curves.layout.title.text.replace("<br>", " ")
-    st.plotly_chart(curves, key="lesson_curves", config={"displaylogo": False, "displayModeBar": False}, alt=alt)
-    st.html(checklist_html(compute.bench_checks(path, view.purifier)))
+    curves = accuracy_curves(numbers, view.purifier, budgets.get(view.budget, numbers.config.eps[0]))
+    checks = compute.bench_checks(path, view.purifier)
+    places = {name: st.container() for name in sorted(("curves", "checklist"), key=lambda name: name != step.look)}
+    with places["curves"]:
+        plain_text("lesson_curves")
+        alt = curves.layout.title.text.replace("<br>", " ")
+        st.plotly_chart(curves, key="lesson_curves", config={"displaylogo": False, "displayModeBar": False}, alt=alt)
+    places["checklist"].html(checklist_html(checks))

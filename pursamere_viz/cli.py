@@ -1,4 +1,4 @@
-"""Command line: python -m pursamere_viz app | download | train | search | card | experiment | evaluate | warm | benchmark."""
+"""Command line, python -m pursamere_viz: app, download, train, search, card, experiment, evaluate, warm, lessons, benchmark."""
 
 import argparse
 import importlib.util
@@ -30,6 +30,8 @@ from pursamere_viz.labs import examples as shipped
 from pursamere_viz.labs import kept_runs
 from pursamere_viz.labs.image_run import run_steps
 from pursamere_viz.labs.image_scenario import Scenario, stand_in
+from pursamere_viz.lessons import check_lesson, lesson_files, read_lesson
+from pursamere_viz.lessons.words import WORDS
 from pursamere_viz.models.checkpoints import app_folder
 from pursamere_viz.models.device import default_device
 from pursamere_viz.models.of_data_sets import is_shipped
@@ -107,6 +109,7 @@ def command_parser() -> argparse.ArgumentParser:
         "(PURSAMERE_CACHE names the folder). The app then shows them at once. It takes some minutes the first time.",
     )
     warming.set_defaults(command=_warm)
+    _add_lessons(commands)
     timing = commands.add_parser("benchmark", help="print what things cost, as JSON lines")
     timing.add_argument("data_set", nargs="?", choices=sorted(DATA_SETS), default="digits")
     timing.set_defaults(command=_benchmark)
@@ -202,13 +205,57 @@ def _warm(chosen: argparse.Namespace) -> None:
 
 
 def examples() -> dict[str, Scenario]:
-    """What `warm` computes, by title: the first page of every data set and the Image lab's examples."""
+    """What `warm` computes, by title: the first page of every data set, the Image lab's examples and the lessons' images."""
     first = {
         f"the first page of {described.title}": Scenario(data_set=name)
         for name, described in DATA_SETS.items()
         if is_shipped(name) or test_count(name)
     }
-    return first | {title: example.scenario for title, example in shipped.examples().items()}
+    return first | {title: example.scenario for title, example in shipped.examples().items()} | _taught()
+
+
+def _add_lessons(commands: Any) -> None:
+    teaching = commands.add_parser(
+        "lessons",
+        help="check the lessons: recompute what their sentences rest on",
+        description="Read every lesson, the shipped ones and those in the folder that PURSAMERE_LESSONS names, recompute their "
+        "facts, and name each that does not hold with its file and line.",
+    )
+    teaching.add_argument("files", nargs="*", type=Path, help="lessons to check; by default all")
+    teaching.add_argument("--words", action="store_true", help="list the quantities that a fact can speak of")
+    teaching.set_defaults(command=_lessons)
+
+
+def _taught() -> dict[str, Scenario]:
+    """The lessons' states of the Image lab, by lesson and step."""
+    read = [read_lesson(path) for path in lesson_files()]
+    return {
+        f"“{lesson.title}”, step {k}{letter}": scenario
+        for lesson in read
+        for k, step in enumerate(lesson.steps, 1)
+        for letter, scenario in (("", step.state.scenario), (", B", step.state.second))
+        if isinstance(scenario, Scenario)
+    }
+
+
+def _lessons(chosen: argparse.Namespace) -> None:
+    if chosen.words:
+        for kind, words in WORDS.items():
+            print(f"\n{kind.__name__}")
+            for name, quantity in words.items():
+                print(f"  {name + ' of ...' if quantity.paths else name}: {quantity.about}")
+        return
+    wrong = 0
+    for path in chosen.files or lesson_files():
+        lesson = read_lesson(path)
+        failed = check_lesson(lesson)
+        wrong += len(failed)
+        count = sum(len(step.facts) for step in lesson.steps)
+        print(f"{path.name}: {len(lesson.steps)} steps, {count} facts, {len(failed)} of them not so")
+        for said in failed:
+            print(f"  {said}")
+    if wrong:
+        raise ValueError("what is named above does not hold")
 
 
 def _train(chosen: argparse.Namespace) -> None:

@@ -80,7 +80,7 @@ def _lesson(lesson: Lesson, held: dict[str, Lesson]) -> None:
 def _figure(told: Told, following: Step | None) -> None:
     try:
         if isinstance(told.step.state.scenario, BenchView):
-            lesson_figures.bench(told.step.state.scenario)
+            lesson_figures.bench(told.step)
         else:
             lesson_figures.figure(told, following)
     except ValueError as problem:
@@ -117,8 +117,7 @@ def _steps(lesson: Lesson, number: int, held: list[Lesson]) -> None:
             "Next" if number < count else "Next lesson", icon=":material/arrow_forward:", type="primary", on_click=_go,
             args=forth or (), disabled=forth is None, shortcut="PageDown",
         )  # fmt: skip
-        st.markdown(f"Step {number} of {count}", width="content")
-    st.progress(number / count)
+    st.progress(number / count, f"Step {number} of {count}")
 
 
 def _text(lesson: Lesson, step: Step, number: int) -> None:

@@ -10,7 +10,8 @@ from pursamere_viz.figures import theme
 from pursamere_viz.figures.player import Film, relaid
 
 # px around a panel for its title above and its ticks and their title below: left, right, top, bottom
-ROOM = (34, 12, 30, 40)
+ROOM = (34, 12, 30, 36)
+LIGHT = "rgba(230, 159, 0, 0.13)"
 SIZE = (760, 560)  # px of a figure, about
 
 
@@ -27,14 +28,22 @@ def lit(film: Film, panel: str) -> Film:
 
 def _framed(layout: go.Layout, axes: tuple[str, ...]) -> go.Layout:
     """The layout with a frame around these x axes and the y axes that they are anchored to."""
+    ups = [f"y{(layout[f'xaxis{axis[1:]}'].anchor or 'y')[1:]}" for axis in axes]
     across = [layout[f"xaxis{axis[1:]}"].domain for axis in axes]
-    up = [layout[f"yaxis{(layout[f'xaxis{axis[1:]}'].anchor or 'y')[1:]}"].domain for axis in axes]
+    up = [layout[f"yaxis{axis[1:]}"].domain for axis in ups]
     left, right, top, bottom = (px / SIZE[k // 2] for k, px in enumerate(ROOM))
+    low, high = (
+        (min(low for low, _ in across), min(low for low, _ in up)),
+        (max(h for _, h in across), max(h for _, h in up)),
+    )
+    place = {"xref": "paper", "yref": "paper"}
+    if len(axes) == 1:  # a panel may be smaller than its domain, as the plane is, whose axes have one scale
+        wide, tall = high[0] - low[0], high[1] - low[1]
+        left, right, top, bottom = left / wide, right / wide, top / tall, bottom / tall
+        low, high, place = (0.0, 0.0), (1.0, 1.0), {"xref": f"{axes[0]} domain", "yref": f"{ups[0]} domain"}
     frame = {
-        "type": "rect", "xref": "paper", "yref": "paper", "layer": "below",
-        "x0": min(low for low, _ in across) - left, "x1": max(high for _, high in across) + right,
-        "y0": min(low for low, _ in up) - bottom, "y1": max(high for _, high in up) + top,
-        "line": {"color": theme.ORANGE, "width": 3}, "fillcolor": theme.ORANGE, "opacity": 0.16,
+        "type": "rect", "layer": "below", **place, "x0": low[0] - left, "x1": high[0] + right, "y0": low[1] - bottom,
+        "y1": high[1] + top, "line": {"color": theme.ORANGE, "width": 3}, "fillcolor": LIGHT,
     }  # fmt: skip
     return layout.update(shapes=(*layout.shapes, frame))
 

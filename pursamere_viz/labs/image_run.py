@@ -156,7 +156,7 @@ def unpurified(result: Run) -> Run:
         gradient_norm=given.gradient_norm[:0],
     )
     values = {field.name: getattr(result.metrics, field.name) for field in dataclasses.fields(result.metrics)}
-    first = {name: value[:1] for name, value in values.items() if isinstance(value, Tensor)}
+    first: dict[str, Any] = {name: value[:1] for name, value in values.items() if isinstance(value, Tensor)}
     plain = _unmapped(result.x, result.examples.x_adv, start)
     metrics = dataclasses.replace(result.metrics, **first)
     return dataclasses.replace(result, trajectory=start, metrics=metrics, landscape=plain, regions=plain, missing=PARTS)

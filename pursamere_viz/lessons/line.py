@@ -1,4 +1,4 @@
-"""Densities on the line over the noise level, and the facts that can be told of them."""
+"""Densities on the line over the noise level, and the facts that can be told of them, in any step after "line:"."""
 
 from dataclasses import dataclass
 from functools import cache

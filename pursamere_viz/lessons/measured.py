@@ -4,6 +4,7 @@ worst of shipped >= 85 %                                 of a bench run, at the 
 left of none, pgd-40 <= 60 %                             under one of its attacks
 verdict of one step is no better than many = fail        of its checklist
 card: digits, no purifier, Linf 0.1, full <= 50 %        of a model card: data set, row, budget (or "no attack"), attacker
+card: digits says 0 against 7 of 60 (p = 0.016)          words that stand in it
 """
 
 import re
@@ -22,6 +23,7 @@ CARD = re.compile(
     r"card: *(?P<data_set>\w+), *(?P<row>[^,]+), *(?P<budget>(?:Linf|L2) [\d./]+|no attack), *(?P<mode>blind|bpda|full)"
     r" *(?P<relation><=|>=|!=|<|>|=) *(?P<right>[\d.]+) *%"
 )
+SAYS = re.compile(r"card: *(?P<data_set>\w+) says (?P<words>.+)")
 COLUMNS = ("blind", "bpda", "full")  # the last three of a card's table
 
 
@@ -89,6 +91,9 @@ BENCH: dict[str, Quantity] = {
 
 def card_failure(text: str) -> str:
     """Why a fact about a model card does not hold, empty where it holds; ValueError in one sentence where it is none."""
+    if words := SAYS.fullmatch(text.strip()):
+        there = " ".join(_card(words["data_set"]).split())
+        return "" if words["words"] in there else f"{text!r} does not hold: the card does not say so."
     said = parse_card(text)
     share = _card_share(said["data_set"], said["row"].strip(), said["budget"], said["mode"])
     wanted = float(said["right"])
@@ -99,7 +104,7 @@ def card_failure(text: str) -> str:
 
 def parse_card(text: str) -> dict[str, str]:
     """The parts of a fact about a model card; ValueError in one sentence where it is none."""
-    found = CARD.fullmatch(text.strip())
+    found = CARD.fullmatch(text.strip()) or SAYS.fullmatch(text.strip())
     if found is None:
         raise ValueError(
             f"a fact about a card is written as in 'card: digits, no purifier, Linf 0.1, full <= 50 %', got {text!r}"
@@ -107,14 +112,16 @@ def parse_card(text: str) -> dict[str, str]:
     return found.groupdict()
 
 
-def _card_share(data_set: str, row: str, budget: str, mode: str) -> float:
-    """The per cent in a row of a card's table: of the worst case, where there is an attack."""
+def _card(data_set: str) -> str:
     path: Path = ASSETS / f"{data_set}.md"
     if not path.is_file():
         raise ValueError(f"there is no card of {data_set!r}")
-    lines = [
-        [cell.strip() for cell in line.strip().strip("|").split("|")] for line in path.read_text("utf-8").splitlines()
-    ]
+    return path.read_text(encoding="utf-8")
+
+
+def _card_share(data_set: str, row: str, budget: str, mode: str) -> float:
+    """The per cent in a row of a card's table: of the worst case, where there is an attack."""
+    lines = [[cell.strip() for cell in line.strip().strip("|").split("|")] for line in _card(data_set).splitlines()]
     label = budget if budget == "no attack" else f"**{budget}, worst of all**"
     inside = False
     for cells in lines:

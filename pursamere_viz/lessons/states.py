@@ -4,12 +4,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from urllib.parse import parse_qsl, urlsplit
 
+from pursamere_viz.densities import GaussianMixture
+from pursamere_viz.densities.presets import PRESETS_1D
 from pursamere_viz.labs.contrasts import CHANGEABLE
 from pursamere_viz.labs.density_scenario import DensityScenario
 from pursamere_viz.labs.image_scenario import Scenario
 from pursamere_viz.lessons.line import LineScenario
 from pursamere_viz.parameters import parse
 
+# The densities on the line that are swept in seconds: mixtures, whose noisy density needs no quadrature.
+QUICK = tuple(name for name, preset in PRESETS_1D.items() if isinstance(preset.density, GaussianMixture))
 SECOND = "b_"  # before the fields of the Image lab's second run
 
 
@@ -68,6 +72,8 @@ def parse_state(text: str) -> State:
     scenario, notices = kind.from_mapping(own)
     if notices:
         raise ValueError(f"the state cannot be: {' '.join(notice.removeprefix('Ignored: ') for notice in notices)}")
+    if isinstance(scenario, LineScenario) and scenario.density not in QUICK:
+        raise ValueError(f"the sweep is of one of {', '.join(QUICK)}, got {scenario.density!r}: others take minutes")
     second = _second(scenario, said) if isinstance(scenario, Scenario) else None
     return State(lab, scenario, second, said)
 

@@ -12,7 +12,7 @@ from pursamere_viz.lessons.line import LINE, LineScenario
 from pursamere_viz.lessons.measured import BENCH, card_failure, parse_card
 from pursamere_viz.lessons.states import BenchView, Shown
 
-CARD = "card:"
+CARD, ON_THE_LINE = "card:", "line:"
 WORDS: dict[type[Shown], Mapping[str, Quantity]] = {
     Scenario: IMAGE, DensityScenario: PLANE, LineScenario: LINE, BenchView: BENCH,
 }  # fmt: skip
@@ -22,6 +22,8 @@ def check_words(shown: Shown, text: str) -> None:
     """ValueError in one sentence where a text is no fact about such a state."""
     if text.startswith(CARD):
         parse_card(text)
+    elif text.startswith(ON_THE_LINE):
+        parse_fact(text.removeprefix(ON_THE_LINE), LINE)
     else:
         parse_fact(text, WORDS[type(shown)])
 
@@ -30,8 +32,10 @@ def check(shown: Shown, texts: Iterable[str]) -> dict[str, str]:
     """One sentence for each fact that does not hold of a state, by the fact."""
     wanted = list(texts)
     of_cards = [text for text in wanted if text.startswith(CARD)]
-    others = [text for text in wanted if not text.startswith(CARD)]
+    of_lines = [text for text in wanted if text.startswith(ON_THE_LINE)]
+    others = [text for text in wanted if text not in (*of_cards, *of_lines)]
     failed = {text: card_failure(text) for text in of_cards}
+    failed |= {text: _failure(LineScenario(), text.removeprefix(ON_THE_LINE).strip()) for text in of_lines}
     if isinstance(shown, Scenario | DensityScenario):
         said = facts.check(shown, others)
         failed |= {text: next((line for line in said if line.startswith(repr(text))), "") for text in others}

@@ -129,7 +129,13 @@ def open_sections(page) -> None:
 
 @pytest.mark.skipif(AXE is None, reason="axe-playwright-python is not installed")
 @pytest.mark.parametrize(
-    "path", ["", "density-lab?layers=error,density,basins,regions,modes,minimisers,attack", "robustness-bench"]
+    "path",
+    [
+        "",
+        "density-lab?layers=error,density,basins,regions,modes,minimisers,attack",
+        "robustness-bench",
+        "lessons?step=3",
+    ],
 )
 def test_axe_finds_nothing(browser, address, path: str) -> None:
     """Every section open, in both themes; and each page has one heading of the first level and a title of its own."""

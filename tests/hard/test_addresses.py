@@ -17,7 +17,11 @@ from pursamere_viz.labs.density_scenario import window
 from state import PAGES, density_lab, image_lab
 
 MAIN = Path(__file__).resolve().parents[2] / "app" / "main.py"
-VIEWS = {"DensityScenario": "views/density_lab.py", "BenchChoice": "views/robustness_bench.py"}
+VIEWS = {
+    "DensityScenario": "views/density_lab.py",
+    "BenchChoice": "views/robustness_bench.py",
+    "LessonChoice": "views/lessons.py",
+}
 ODD = (
     *("nan", "inf", "-inf", "-0", "1e999", "1e-400", "9" * 5000, "0x10", "1_0", " 3 ", "٣", "½", "1/0", "nan/nan"),
     *("", " ", "None", "True", "[]", "{}", "\x00", "\ud800".encode("utf8", "replace").decode(), "‮abc", "😀" * 50),
