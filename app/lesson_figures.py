@@ -5,6 +5,7 @@ import dataclasses
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import streamlit as st
 
@@ -28,12 +29,13 @@ from pursamere_viz.labs.compare import Comparison
 from pursamere_viz.labs.density_scenario import DensityScenario
 from pursamere_viz.labs.image_run import Run, unpurified
 from pursamere_viz.labs.image_scenario import Scenario
-from pursamere_viz.lessons import BenchView, State, Step
+from pursamere_viz.lessons import BenchView, Step
 
 CHART = "lesson_chart"
 FILM = "_lesson_film"  # the last film, which stays while the next is computed
 ANSWERS = "_lesson_answers"  # by a step's address, what was answered
 CLICKED = "_lesson_clicked"  # whether a place was just clicked
+READY = "_lesson_ready"  # the step that is made ready, as told, and its film
 ASKED = "_lesson_asked"  # the run of which the player has asked for more
 AHEAD = 0.3  # seconds of computing ahead between two looks at whether the page has been left
 
@@ -46,28 +48,40 @@ class Told:
 
     story: str  # its address
     step: Step
-    answered: bool
-    guess: Place | None
+    answer: Any  # what was answered; None where nothing was
+
+    @property
+    def guess(self) -> Place | None:
+        """The place that was clicked, if one was."""
+        return self.answer if isinstance(self.answer, tuple) else None
 
 
 @st.fragment
-def figure(told: Told, following: Step | None) -> None:
+def figure(told: Told, following: Told | None) -> None:
     """Draw the step's state; then make that of the following step ready."""
     if st.session_state.pop(CLICKED, False):
         st.rerun()  # the answer stands beside the figure
     shown, scenario = st.container(), told.step.state.scenario
     with st.container(key="lesson_ahead"):  # what is computed meanwhile says so to nobody: it would move the page
         try:
-            film, done = _image(scenario, told) if isinstance(scenario, Scenario) else (_plane(told), True)
+            if ready(told):
+                film, done = st.session_state[READY][1], True
+            else:
+                film, done = _image(scenario, told) if isinstance(scenario, Scenario) else (_plane(told), True)
         except ValueError as problem:
             shown.error(escaped(str(problem)))
             return
         st.session_state[FILM] = film
         with shown:
             play(film, CHART, on_pick=_pick(told))
-        if done and following is not None and not math.isinf(compute.BETWEEN):
+        if done and following is not None and not math.isinf(compute.BETWEEN) and not ready(following):
             with contextlib.suppress(ValueError):  # it is said where the step is shown
-                _prepare(following.state)
+                _prepare(following)
+
+
+def ready(told: Told) -> bool:
+    """Whether the film of a step, told so far, was made before."""
+    return st.session_state.get(READY, (None,))[0] == told
 
 
 def _pick(told: Told) -> Callable[[Place], None]:
@@ -97,7 +111,7 @@ def _image(scenario: Scenario, told: Told) -> tuple[Film, bool]:
 def _run_film(result: Run | Comparison, told: Told) -> Film:
     if isinstance(result, Comparison):
         return comparison_film(result)
-    if told.step.hidden and not told.answered:
+    if told.step.hidden and told.answer is None:
         film = image_film(unpurified(result))
         return dataclasses.replace(film, waiting="", said=["Answer first: then the purification is shown."])
     return image_film(result)
@@ -110,7 +124,7 @@ def _plane(told: Told) -> Film:
         return _told(sweep_film(compute.sweep(scenario.density, None)), told)
     result = compute.density_run(scenario)
     asked = told.step.question
-    if told.step.hidden and not told.answered:
+    if told.step.hidden and told.answer is None:
         film = density_film(dataclasses.replace(result, paths=()), told.step.title)
         predicts = asked is not None and asked.predict
         said = (
@@ -129,17 +143,19 @@ def _told(film: Film, told: Told) -> Film:
     return dataclasses.replace(film, story=told.story, opens=-1 if told.step.at_end else 0, cursor="")
 
 
-def _prepare(state: State) -> None:
-    """Compute what will be shown next; each drawing in between is where a click on the page ends it."""
-    if isinstance(state.scenario, Scenario):
-        run, place = compute.under_way(state.scenario, state.second, place=compute.AHEAD), st.empty()
-        while not run.done:
-            run.advance(AHEAD)
-            place.empty()
-    elif isinstance(state.scenario, DensityScenario):
-        compute.density_run(state.scenario)
-    elif state.lab == "sigma_sweep":
-        compute.sweep(state.scenario.density, None)  # type: ignore[union-attr]
+def _prepare(told: Told) -> None:
+    """Compute and draw what will be shown next; each drawing in between is where a click on the page ends it."""
+    state, place = told.step.state, st.empty()
+    if isinstance(state.scenario, BenchView):
+        return
+    if not isinstance(state.scenario, Scenario):
+        st.session_state[READY] = told, _plane(told)
+        return
+    run = compute.under_way(state.scenario, state.second, place=compute.AHEAD)
+    while not run.done:
+        run.advance(AHEAD)
+        place.empty()
+    st.session_state[READY] = told, _told(_run_film(run.result, told), told)
 
 
 def bench(step: Step) -> None:

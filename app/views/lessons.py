@@ -60,24 +60,33 @@ def _lesson(lesson: Lesson, held: dict[str, Lesson]) -> None:
     step = lesson.steps[number - 1]
     state.publish(LessonChoice(lesson=lesson.name, step=number))
     titled(step.title, f"{lesson.title} · Lessons")
-    story = f"{lesson.name} {number}"
-    answer = st.session_state.get(ANSWERS, {}).get(story)
+    told = _told(lesson, number)
+    following = _told(lesson, number + 1) if number < count else None
     left, right = st.columns([0.34, 0.66], gap="medium")
+    prepared = lesson_figures.ready(told)
+    if prepared:  # text and figure change together
+        with right:
+            _figure(told, following)
     with left:
         _chooser(held)
         _steps(lesson, number, list(held.values()))
         with st.container(key="lesson_text"):
             _text(lesson, step, number)
             if step.question is not None:
-                _question(step.question, story, answer, step)
+                _question(step.question, told)
             _try(lesson, step, number)
-    with right:
-        guess = answer if isinstance(answer, tuple) else None
-        told = Told(story, step, answer is not None, guess)
-        _figure(told, lesson.steps[number] if number < count else None)
+    if not prepared:
+        with right:
+            _figure(told, following)
 
 
-def _figure(told: Told, following: Step | None) -> None:
+def _told(lesson: Lesson, number: int) -> Told:
+    """A step, and how far its question is answered."""
+    story = f"{lesson.name} {number}"
+    return Told(story, lesson.steps[number - 1], st.session_state.get(ANSWERS, {}).get(story))
+
+
+def _figure(told: Told, following: Told | None) -> None:
     try:
         if isinstance(told.step.state.scenario, BenchView):
             lesson_figures.bench(told.step)
@@ -132,8 +141,9 @@ def _text(lesson: Lesson, step: Step, number: int) -> None:
         st.markdown(f":material/visibility: **Look at {LOOKS[step.state.lab][step.look]}.**")
 
 
-def _question(question: Question, story: str, answer: object, step: Step) -> None:
+def _question(question: Question, told: Told) -> None:
     """The question; its answer once something was chosen, clicked, or asked for."""
+    story, answer = told.story, told.answer
     if question.choices:
         key = f"_lesson_choice_{story}"
         st.radio(
@@ -151,7 +161,7 @@ def _question(question: Question, story: str, answer: object, step: Step) -> Non
     if question.choices:
         verdict = "**Right.** " if question.choices.index(str(answer)) == question.right else "**Not so.** "
     elif isinstance(answer, tuple):
-        verdict = f"**Your guess is {_miss(answer, question, step):.2g} from the end of the path.** "
+        verdict = f"**Your guess is {_miss(answer, question, told.step):.2g} from the end of the path.** "
     st.success(verdict + question.answer)
 
 

@@ -9,10 +9,10 @@ import plotly.graph_objects as go
 from pursamere_viz.figures import theme
 from pursamere_viz.figures.player import Film, relaid
 
-# px around a panel for its title above and its ticks and their title below: left, right, top, bottom
-ROOM = (34, 12, 30, 36)
+# px around a panel for its title above and its ticks and their title below: left (less at the figure's edge), right, top, bottom
+ROOM, EDGE = (34, 12, 34, 36), 20
 LIGHT = "rgba(230, 159, 0, 0.13)"
-SIZE = (760, 560)  # px of a figure, about
+SIZE = (760, 760)  # px of a figure, about
 
 
 def lit(film: Film, panel: str) -> Film:
@@ -32,6 +32,7 @@ def _framed(layout: go.Layout, axes: tuple[str, ...]) -> go.Layout:
     across = [layout[f"xaxis{axis[1:]}"].domain for axis in axes]
     up = [layout[f"yaxis{axis[1:]}"].domain for axis in ups]
     left, right, top, bottom = (px / SIZE[k // 2] for k, px in enumerate(ROOM))
+    left = left if min(low for low, _ in across) > left else EDGE / SIZE[0]
     low, high = (
         (min(low for low, _ in across), min(low for low, _ in up)),
         (max(h for _, h in across), max(h for _, h in up)),
