@@ -44,9 +44,14 @@ def test_what_does_not_hold_is_said_with_its_value():
 
 def test_every_word_of_the_plane_has_a_value():
     result = run_density(QUICK)
-    of = ("sam", "error")
-    measured = {name: measure(result, Term(name, of[: word.paths])) for name, word in PLANE.items()}
-    assert all(isinstance(measured[name], str) == word.name for name, word in PLANE.items())
+    of, attacked = ("sam", "error"), {"breakable", "attacks_that_find", "attacks_that_miss"}
+    words = {name: word for name, word in PLANE.items() if name not in attacked}
+    measured = {name: measure(result, Term(name, of[: word.paths])) for name, word in words.items()}
+    assert all(isinstance(measured[name], str) == word.name for name, word in words.items())
+    assert measured["critical_points"] == 7 and measured["way"] > 0
+    for name in attacked:
+        with pytest.raises(ValueError, match="layers"):
+            measure(result, Term(name))
     assert measured["modes"] == 3 and measured["minima"] == 3 and measured["farthest_minimum"] < 0.01
     with pytest.raises(ValueError, match="tweedie"):
         check(QUICK, ["distance of tweedie < 1"])
@@ -56,3 +61,12 @@ def test_in_the_plane_a_wrong_fact_fails():
     assert check(QUICK, ["modes = 3", "apart of sam, error < 0.5"]) == []
     [said] = check(QUICK, ["modes = 4"])
     assert "3 is not = 4" in said
+
+
+@pytest.mark.slow
+def test_the_attack_on_the_start_is_told_where_it_is_a_layer():
+    ball = DensityScenario(
+        resolution=21, layers="attack", methods="error", defended="error", eps=0.5, start_x=0.2, start_y=0.3
+    )
+    assert check(ball, ["breakable = 1", "attacks_that_find >= 1"]) == []
+    assert check(ball, ["with eps=0.05: breakable = 0", "with eps=0.05: attacks_that_find = 0"]) == []
