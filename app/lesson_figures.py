@@ -12,7 +12,7 @@ import streamlit as st
 import compute
 from bench_checklist import checklist_html
 from bench_reading import bundled
-from markup import escaped, plain_text
+from markup import chart, escaped
 from player import play
 from pursamere_viz.figures import (
     BLANK,
@@ -171,7 +171,5 @@ def bench(step: Step) -> None:
     checks = compute.bench_checks(path, view.purifier)
     places = {name: st.container() for name in sorted(("curves", "checklist"), key=lambda name: name != step.look)}
     with places["curves"]:
-        plain_text("lesson_curves")
-        alt = curves.layout.title.text.replace("<br>", " ")
-        st.plotly_chart(curves, key="lesson_curves", config={"displaylogo": False, "displayModeBar": False}, alt=alt)
+        chart(curves, "lesson_curves")
     places["checklist"].html(checklist_html(checks))

@@ -5,7 +5,7 @@ import streamlit as st
 import compute
 import lesson_figures
 from lesson_figures import ANSWERS, Told
-from markup import escaped, titled
+from markup import escaped, notify, titled
 from pursamere_viz.lessons import LOOKS, BenchView, Lesson, Question, Step
 from pursamere_viz.lessons.lesson import FOLDER
 from state import LEFT, Left, LessonChoice
@@ -33,8 +33,7 @@ def page() -> None:
     if wanted not in (*library.lessons, NOTES):
         notices += [f"Ignored: there is no lesson {wanted[:40]!r}."] if wanted else []
         state.put(lesson=next(iter(library.lessons)))
-    if notices:
-        st.warning("\n".join(f"- {escaped(notice)}" for notice in notices), icon=":material/link_off:")
+    notify(notices, "link_off")
     lesson = library.lessons.get(state["lesson"])
     if lesson is None:
         _notes(library.lessons)

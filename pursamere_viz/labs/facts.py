@@ -31,9 +31,10 @@ RELATIONS: dict[str, Callable[[Any, Any], bool]] = {
     "<=": operator.le, ">=": operator.ge, "!=": operator.ne, "<": operator.lt, ">": operator.gt, "=": operator.eq,
 }  # fmt: skip
 FACT = re.compile(
-    r"(?:with (?P<changes>[^:]*): *)?(?P<left>\w+(?: of [\w ,.:-]+?)?) *(?P<relation><=|>=|!=|<|>|=) *(?P<right>.+)"
+    r"(?:with (?P<changes>[^:]*): *)?(?P<left>\w+(?: of (?:[\w ,.:-]|(?<=\w)=(?=\w))+)?)"
+    r" *(?P<relation><=|>=|!=|<|>|=) *(?P<right>.+)"
 )
-QUANTITY = re.compile(r"(?P<name>\w+)(?: of (?P<of>[\w ,.:-]+))?")
+QUANTITY = re.compile(r"(?P<name>\w+)(?: of (?P<of>[\w ,.:=-]+))?")
 
 # How critical points are told: starts along each side; the length of the score, and the curvature, in units of the plane.
 CRITICAL_GRID, CRITICAL_FLAT, CRITICAL_CURVED, CRITICAL_APART = 17, 1e-8, 1e-3, 1e-3

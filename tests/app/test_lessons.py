@@ -67,7 +67,7 @@ def url(app: AppTest) -> dict[str, str]:
 
 def test_one_goes_through_a_lesson_answers_and_comes_back_from_the_lab(open_lesson) -> None:
     app = open_lesson(lesson="mine")
-    assert not app.exception and not app.error and not app.warning
+    assert not app.exception and not app.error and not app.toast
     assert headline(app) == "# One" and url(app) == {"lesson": "mine"}
     assert any("what a small budget does" in one.value for one in app.markdown)
     assert not app.success
@@ -105,7 +105,7 @@ def test_what_is_no_lesson_is_said_and_the_rest_is_shown(open_lesson, tmp_path: 
     (tmp_path / "broken.md").write_text(GUIDED.replace("modes = 3", "mods = 3"), encoding="utf-8")
     app = open_lesson(lesson="nowhere", step="77")
     assert not app.exception
-    [error], [warning] = app.error, app.warning
+    [error], [warning] = app.error, app.toast
     assert "broken" in error.value and "line 15" in error.value and "nowhere" in warning.value
     assert url(app)["lesson"] == "fooled"
 
