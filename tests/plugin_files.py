@@ -19,8 +19,9 @@ from pursamere_viz import register, register_attack, register_purifier
 def load(split):
     """Bright on the left, or bright on the right."""
     generator = torch.Generator().manual_seed(("train", "validation", "test").index(split))
-    y = torch.arange(40) % 2
-    x = 0.3 * torch.rand(40, 1, 8, 8, generator=generator)
+    count = 40 if split == "test" else 12
+    y = torch.arange(count) % 2
+    x = 0.3 * torch.rand(count, 1, 8, 8, generator=generator)
     x[y == 0, :, :, :4] += 0.5
     x[y == 1, :, :, 4:] += 0.5
     return x, y

@@ -350,9 +350,8 @@ def test_a_card_and_a_search_are_written_where_one_works(mine, tmp_path, capsys)
 
 
 @pytest.mark.slow
-def test_a_killed_run_goes_on_to_the_same_numbers(tmp_path):
-    path = write(tmp_path)
-    command = [sys.executable, "-m", "pursamere_viz", *COMMAND, "--plugin", str(path), "--batch", "2"]
+def test_a_killed_run_goes_on_to_the_same_numbers(mine, tmp_path):
+    command = [sys.executable, "-m", "pursamere_viz", *COMMAND, "--plugin", str(mine), "--batch", "2"]
     subprocess.run([*command, "--out", "whole.jsonl", "--jobs", "1"], check=True, capture_output=True)
     process = subprocess.Popen([*command, "--out", "cut.jsonl", "--jobs", "2"], stderr=subprocess.DEVNULL)
     goal, cut = random.Random(1).randint(10, 60), tmp_path / "cut.jsonl"

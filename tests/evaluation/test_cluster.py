@@ -13,8 +13,9 @@ from contextlib import contextmanager
 
 import pandas as pd
 import pytest
-from plugin_files import write
+from plugin_files import forgotten, write
 
+from pursamere_viz import plugins
 from pursamere_viz.cli import main
 from pursamere_viz.evaluation import BenchConfig, BenchResults, bench, engine, summary
 from pursamere_viz.models import checkpoints
@@ -167,7 +168,9 @@ def test_workers_are_given_the_plugins_of_the_command(tmp_path):
     killed_midway(tmp_path, path, (*command, "--out", str(path)), goal=12)
     alone = tmp_path / "alone.jsonl"
     subprocess.run([sys.executable, "-m", *command, "--out", alone, "--jobs", "1"], check=True, capture_output=True)
-    held, undisturbed = BenchResults.load(path), BenchResults.load(alone)
+    with forgotten():
+        plugins.load(mine)
+        held, undisturbed = BenchResults.load(path), BenchResults.load(alone)
     assert held.held == undisturbed.held and len(held.held) == 96
     assert held.fingerprint == undisturbed.fingerprint
 
