@@ -57,7 +57,7 @@ def back_to_the_lesson() -> None:
     """Where a lesson's state was opened in its lab, the way back to the step."""
     left = st.session_state.get(LEFT)
     if left is not None and not st.context.is_embedded:
-        where = {"lesson": left.name, "step": str(left.step)}
+        where = {"lesson": left.name, "part": str(left.step)}
         said = f"Back to “{left.title}”, step {left.step}"
         st.sidebar.page_link(LESSONS, label=said, icon=":material/undo:", query_params=where)
 

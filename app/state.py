@@ -32,7 +32,7 @@ class LessonChoice(Described):
     """A step of a lesson; which lessons there are depends on the folders."""
 
     lesson: str = _free("A lesson, by the name of its file; empty for the first.")
-    step: int = number(1, 1, 99, 1, "The step.")
+    part: int = number(1, 1, 99, 1, "The step; under the name step the address bears where a player stands.")
 
 
 LEFT = "_lesson_left"  # session state: the step that was left for a lab

@@ -54,10 +54,10 @@ def _notes(held: dict[str, Lesson]) -> None:
 def _lesson(lesson: Lesson, held: dict[str, Lesson]) -> None:
     """One step of a lesson: text left, figure right."""
     count = len(lesson.steps)
-    number = min(max(int(state["step"]), 1), count)
-    state.put(step=number)
+    number = min(max(int(state["part"]), 1), count)
+    state.put(part=number)
     step = lesson.steps[number - 1]
-    state.publish(LessonChoice(lesson=lesson.name, step=number))
+    state.publish(LessonChoice(lesson=lesson.name, part=number))
     titled(step.title, f"{lesson.title} · Lessons")
     told = _told(lesson, number)
     following = _told(lesson, number + 1) if number < count else None
@@ -107,7 +107,7 @@ def _chooser(held: dict[str, Lesson]) -> None:
 
 def _go(lesson: str | None, step: int) -> None:
     """To a step, of the chosen lesson or of another."""
-    state.put(step=step, **({} if lesson is None else {"lesson": lesson}))
+    state.put(part=step, **({} if lesson is None else {"lesson": lesson}))
 
 
 def _steps(lesson: Lesson, number: int, held: list[Lesson]) -> None:

@@ -14,6 +14,7 @@ from pursamere_viz.parameters import parse
 
 # The densities on the line that are swept in seconds: mixtures, whose noisy density needs no quadrature.
 QUICK = tuple(name for name, preset in PRESETS_1D.items() if isinstance(preset.density, GaussianMixture))
+BESIDES = ("embed", "step", "inside")  # what an address has beside the state: where the player stands
 SECOND = "b_"  # before the fields of the Image lab's second run
 
 
@@ -63,7 +64,8 @@ def parse_state(text: str) -> State:
     if lab not in LABS:
         raise ValueError(f"a state begins with one of {', '.join(LABS)} and a '?', got {text[:60]!r}")
     said = dict(parse_qsl(parts.query, keep_blank_values=True))
-    said.pop("embed", None)
+    for name in BESIDES:
+        said.pop(name, None)
     if lab == "robustness_bench":
         return State(lab, _bench(said), None, said)
     kind = LABS[lab]

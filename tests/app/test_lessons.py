@@ -74,7 +74,7 @@ def test_one_goes_through_a_lesson_answers_and_comes_back_from_the_lab(open_less
     button(app, "Show where it ends").click().run()
     assert [one.value for one in app.success] == ["There."]
     button(app, "Next").click().run()
-    assert headline(app) == "# Two" and url(app) == {"lesson": "mine", "step": "2"}
+    assert headline(app) == "# Two" and url(app) == {"lesson": "mine", "part": "2"}
     assert button(app, "Next lesson").disabled and not app.exception
     button(app, "Back").click().run()
     assert headline(app) == "# One" and app.success
@@ -93,7 +93,7 @@ def test_a_guess_is_measured(open_lesson) -> None:
 
 @pytest.mark.slow
 def test_a_choice_is_right_or_not_and_shows_what_was_hidden(open_lesson) -> None:
-    app = open_lesson(lesson="fooled", step="3")
+    app = open_lesson(lesson="fooled", part="3")
     assert not app.exception and not app.error
     app.radio[0].set_value("3").run()
     assert app.success[0].value.startswith("**Not so.**")
@@ -103,7 +103,7 @@ def test_a_choice_is_right_or_not_and_shows_what_was_hidden(open_lesson) -> None
 
 def test_what_is_no_lesson_is_said_and_the_rest_is_shown(open_lesson, tmp_path: Path) -> None:
     (tmp_path / "broken.md").write_text(GUIDED.replace("modes = 3", "mods = 3"), encoding="utf-8")
-    app = open_lesson(lesson="nowhere", step="77")
+    app = open_lesson(lesson="nowhere", part="77")
     assert not app.exception
     [error], [warning] = app.error, app.toast
     assert "broken" in error.value and "line 15" in error.value and "nowhere" in warning.value

@@ -134,7 +134,7 @@ def open_sections(page) -> None:
         "",
         "density-lab?layers=error,density,basins,regions,modes,minimisers,attack",
         "robustness-bench",
-        "lessons?step=3",
+        "lessons?part=3",
     ],
 )
 def test_axe_finds_nothing(browser, address, path: str) -> None:

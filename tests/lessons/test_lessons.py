@@ -115,7 +115,7 @@ def test_a_mistake_is_named_with_file_and_line(tmp_path: Path, old: str, new: st
 
 
 def test_an_address_copied_from_the_browser_is_a_state():
-    assert parse_state("http://localhost:8501/?image=7&b_rho=0.3").second.rho == 0.3
+    assert parse_state("http://localhost:8501/?image=7&b_rho=0.3&step=4").second.rho == 0.3
     assert parse_state("http://host/app/density-lab?preset=moons").scenario.preset == "moons"
     assert parse_state("robustness_bench?run=digits&tab=Loss").scenario.run == "digits"
     for wrong in ("robustness_bench?rnu=digits", "image_lab?b_image=3", "density_lab?sigma=-1", ""):
@@ -164,7 +164,7 @@ def test_the_solutions_of_the_exercises_are_right():
 def test_the_notes_lead_to_steps_and_notebooks_that_are_there():
     notes = (FOLDER / "teaching_notes.md").read_text(encoding="utf-8")
     steps = {lesson.name: len(lesson.steps) for lesson in LESSONS}
-    led = re.findall(r"\?lesson=(\w+)(?:&step=(\d+))?\)", notes)
+    led = re.findall(r"\?lesson=(\w+)(?:&part=(\d+))?\)", notes)
     assert {name for name, _ in led} == set(steps)
     assert all(1 <= int(step or 1) <= steps[name] for name, step in led)
     for name in set(re.findall(r"`(\d\d_\w+)`", notes)):
