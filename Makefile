@@ -12,11 +12,12 @@ PYTEST := OMP_NUM_THREADS=1 $(RUN) pytest -q -n auto --dist loadfile --no-loadsc
 # JupyterLab refuses to start as root unless told; containers usually are root.
 ALLOW_ROOT := $(if $(filter 0,$(shell id -u)),--allow-root)
 
-.PHONY: help app notebooks lint test test-all clean
+.PHONY: help app notebooks course lint test test-all clean
 
 help:
 	@echo "make app        open the explorer in a browser"
 	@echo "make notebooks  open the notebooks in JupyterLab"
+	@echo "make course     write the lessons into the folder course, as pages that need no server"
 	@echo "make test       lint, type check and every test that is quick"
 	@echo "make test-all   the same with the slow tests"
 	@echo "make lint       ruff, import-linter and mypy alone"
@@ -27,6 +28,9 @@ app: $(STAMP)
 
 notebooks: $(STAMP)
 	$(RUN) jupyterlab notebooks $(ALLOW_ROOT) $(ARGS)
+
+course: $(STAMP)
+	$(RUN) pursamere_viz course course
 
 lint: $(STAMP)
 	$(RUN) ruff check .

@@ -18,7 +18,7 @@ from downloading import Downloads
 from held_runs import Runs
 from live_runs import LiveRuns
 from pursamere_viz.analysis.density_maps import DensityMaps, PlanePoints
-from pursamere_viz.analysis.sigma_sweep import SigmaSweep, log_spaced, sigma_sweep
+from pursamere_viz.analysis.sigma_sweep import SigmaSweep, line_sweep, log_spaced, sigma_sweep
 from pursamere_viz.data.downloads import on_disk
 from pursamere_viz.data.loading import load_images, official_numbers, read_official
 from pursamere_viz.data.records import DATA_SETS
@@ -54,8 +54,7 @@ from pursamere_viz.progress import Progress, relay
 from pursamere_viz.purification.denoisers import Denoiser
 
 TRAINED = ("preset", "mixture", "score_model", "seed")  # what a learned score model depends on
-PLANE_LEVELS, LINE_LEVELS = (0.1, 2.0, 25), (0.1, 2.0, 25)  # sigma from, to, how many
-LINE_RANGE = (-4.0, 4.0)
+PLANE_LEVELS = (0.1, 2.0, 25)  # sigma from, to, how many
 
 MOST_COLUMNS = 12  # of a gallery
 BETWEEN = 0.5  # seconds of computing between two drawings of a page; inf draws finished runs alone
@@ -267,18 +266,15 @@ def density_robustness(scenario: DensityScenario, *, compute: bool) -> Robustnes
 
 def sweep(name: str, scenario: DensityScenario | None) -> SigmaSweep:
     """Minima and modes over sigma: of the scenario's density in the plane, or of the preset `name` on the line."""
-    if scenario is None:
-        density, levels = PRESETS_1D[name].density, LINE_LEVELS
-        ranges: tuple[tuple[float, float], ...] = (LINE_RANGE,)
-        options = {"resolution": 161}
-    else:
-        density, levels = scenario.density(), PLANE_LEVELS
-        area = window(density)
-        ranges, options = (area[:2], area[2:]), {"resolution": 41}
+
+    def sweeping() -> Generator[float, None, SigmaSweep]:
+        if scenario is None:
+            return line_sweep(PRESETS_1D[name].density)
+        area = window(scenario.density())
+        return sigma_sweep(scenario.density(), log_spaced(*PLANE_LEVELS), (area[:2], area[2:]), resolution=41)
+
     key = ("sweep", name if scenario is None else scenario.only())
-    return _held_or_computed(
-        key, lambda: relay("Sweeping sigma", sigma_sweep(density, log_spaced(*levels), ranges, **options))
-    )
+    return _held_or_computed(key, lambda: relay("Sweeping sigma", sweeping()))
 
 
 def _denoiser(scenario: DensityScenario) -> Denoiser | None:

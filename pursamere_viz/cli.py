@@ -1,4 +1,4 @@
-"""Command line, python -m pursamere_viz: app, download, train, search, card, experiment, evaluate, warm, lessons, benchmark."""
+"""Command line: app, download, train, search, card, experiment, evaluate, warm, lessons, course, benchmark."""
 
 import argparse
 import importlib.util
@@ -114,9 +114,19 @@ def command_parser() -> argparse.ArgumentParser:
     timing.add_argument("data_set", nargs="?", choices=sorted(DATA_SETS), default="digits")
     timing.set_defaults(command=_benchmark)
     _add_app(commands)
+    _add_course(commands)
     for command in commands.choices.values():
         _add_plugins(command)
     return parser
+
+
+def _add_course(commands: Any) -> None:
+    writing = commands.add_parser(
+        "course", help="write the lessons as a folder of pages that needs no server and no network",
+        description="Write the lessons with all their figures, the teaching notes and the glossary as pages into a folder.",
+    )  # fmt: skip
+    writing.add_argument("out", type=Path, metavar="OUT", help="the folder; it is made")
+    writing.set_defaults(command=_course)
 
 
 def _add_app(commands: Any) -> None:
@@ -177,6 +187,14 @@ def take_plugins(arguments: list[str]) -> list[str]:
         left[1] = plugins.exchange(left[1], **{part: given[-1] for part, given in parts.items() if given})
     os.environ.update(plugins.environment())  # for the processes that this one starts
     return left
+
+
+def _course(chosen: argparse.Namespace) -> None:
+    if importlib.util.find_spec("latex2mathml") is None or importlib.util.find_spec("markdown_it") is None:
+        raise ValueError("the course needs two small packages: pip install 'pursamere_viz[course]'")
+    from pursamere_viz.course import write_course  # with Plotly, which no other command needs
+
+    print(finish(write_course(chosen.out), title="the course"))
 
 
 def _app(chosen: argparse.Namespace) -> None:

@@ -78,6 +78,11 @@ def sigma_sweep(
     return SigmaSweep(tuple(slices), axes, modes)
 
 
+def line_sweep(density: KnownDensity) -> Generator[float, None, SigmaSweep]:
+    """The sweep of a density on the line that pages show: 25 noise levels from .1 to 2, x from -4 to 4."""
+    return sigma_sweep(density, log_spaced(0.1, 2.0, 25), ((-4.0, 4.0),), resolution=161)
+
+
 def _lowest(values: Tensor, resolution: int, dimension: int) -> Tensor:
     """Which grid points are no higher than their neighbours: flat (N,) bool."""
     shaped = values.reshape(1, 1, *[resolution] * dimension)

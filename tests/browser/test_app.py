@@ -1,9 +1,7 @@
 """The real app in a real browser: what AppTest cannot see."""
 
-import importlib.util
 import io
 import re
-from pathlib import Path
 
 import pytest
 import torch
@@ -15,8 +13,6 @@ from pursamere_viz.figures import logarithmic
 
 pytestmark = [pytest.mark.slow, pytest.mark.browser]
 
-_axe = importlib.util.find_spec("axe_playwright_python")  # carries Deque's axe-core
-AXE = Path(_axe.origin).with_name("axe.min.js") if _axe and _axe.origin else None
 IDLE = '[data-testid="stApp"][data-test-script-state="notRunning"]'
 COVERED = """() => [...document.querySelectorAll('[data-testid="stButtonGroup"] button, h1')].filter(element => {
     const box = element.getBoundingClientRect();
@@ -127,7 +123,6 @@ def open_sections(page) -> None:
     raise AssertionError("a section does not stay open")
 
 
-@pytest.mark.skipif(AXE is None, reason="axe-playwright-python is not installed")
 @pytest.mark.parametrize(
     "path",
     [
@@ -137,20 +132,18 @@ def open_sections(page) -> None:
         "lessons?part=3",
     ],
 )
-def test_axe_finds_nothing(browser, address, path: str) -> None:
+def test_axe_finds_nothing(browser, address, axe, path: str) -> None:
     """Every section open, in both themes; and each page has one heading of the first level and a title of its own."""
     page = browser.new_page(viewport={"width": 1280, "height": 800}, color_scheme="light")
     page.goto(f"{address}/{path}")
     page.wait_for_selector(".js-plotly-plot .main-svg", timeout=120_000)
     settle(page)
     open_sections(page)
-    page.evaluate(AXE.read_text("utf-8"))
     found = {}
     for scheme in ("light", "dark"):
         page.emulate_media(color_scheme=scheme)
         settle(page)
-        for violation in page.evaluate("axe.run()")["violations"]:
-            found[scheme, violation["id"]] = [node["html"][:200] for node in violation["nodes"]]
+        found |= {(scheme, rule): nodes for rule, nodes in axe(page).items()}
     assert found == {}
     assert page.locator("h1").count() == 1
     assert page.locator("h1").inner_text() in page.title()
