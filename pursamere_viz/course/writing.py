@@ -69,7 +69,7 @@ LESSON = """<nav aria-label="Course"><a href="index.html">All lessons</a> <a hre
 <script src="course.js"></script>"""
 HOW = "pip install pursamere_viz[app], then pursamere app"
 NOTES = "teaching_notes"
-LINK = re.compile(r'<a href="[^"?]*\?lesson=(\w+)(?:&amp;step=(\d+))?">(.*?)</a>')
+LINK = re.compile(r'<a href="[^"?]*\?lesson=(\w+)(?:&amp;part=(\d+))?">(.*?)</a>')
 SHARED = ("course.css", "course.js")
 
 

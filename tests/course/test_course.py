@@ -84,7 +84,7 @@ def test_every_formula_of_every_lesson_can_be_drawn(path):
 
 
 def test_the_notes_lead_to_the_courses_own_pages():
-    text = to_html("[a](?lesson=fooled&step=2) [b](?lesson=fooled) [c](?lesson=other)")
+    text = to_html("[a](?lesson=fooled&part=2) [b](?lesson=fooled) [c](?lesson=other)")
     assert _linked(text, {"fooled"}) == '<p><a href="fooled.html#2">a</a> <a href="fooled.html#1">b</a> c</p>\n'
 
 
