@@ -22,13 +22,13 @@ RHOS = (0.0, 0.2, 0.4, 0.8, 1.2)
 SHARP = 0.8  # the rho that is held against 0
 COUNT = 80  # starts of each well
 FEWER = 20  # of each of the fifty wells of the other network
-CLEAN = 180  # test images without an attack
+CLEAN = 120  # test images without an attack
 ATTACKED = 20  # and with one
 ATTACKS = ("pgd-20", "apgd_ce-20", "apgd_dlr-20")
 EPS = 0.1  # Linf
 COST_EPS = 0.15  # Linf, where there are no duplicates
 COST_RHOS = (0.0, 0.4, 1.0)
-COST_IMAGES = 40
+COST_IMAGES = 20
 # The defence that memorised: steps as long as they can be without leaping over a well, a neighbourhood of nearly everything.
 DEFENCE = DefenceConfig(
     data_set=NAME, score_model="memorised", sigma=0.15, radius=6.0, norm="l2", steps=40, step_size=0.3
@@ -54,9 +54,9 @@ def duplicates(rho: float = 0.0) -> Starts:
 
 
 def spectrum(planted: bool) -> Spectrum:
-    """Wells of the ten memorised images, or of thirty training digits."""
+    """Wells of the ten memorised images, or of twenty training digits."""
     title = "curvature of memorised wells" if planted else "curvature of digits' wells"
-    images = len(MEMORISED) if planted else 3 * len(MEMORISED)
+    images = len(MEMORISED) if planted else 2 * len(MEMORISED)
     return Spectrum(title, DEFENCE, images, split="train", planted=planted)
 
 
@@ -88,11 +88,11 @@ def plan() -> Iterator[Measured | Cell]:
     yield starts(score_model="network")
     yield starts(step_size=2 * DEFENCE.step_size)
     yield from (spectrum(planted) for planted in (True, False))
+    yield duplicates()
     yield from (clean(rho) for rho in RHOS)
     yield from (left(rho) for rho in COST_RHOS)
     yield from (cost(rho) for rho in COST_RHOS)
     yield from (attacked(rho, mode) for mode in MODES for rho in (0.0, SHARP))
-    yield duplicates()
 
 
 @dataclass(frozen=True, eq=False)

@@ -13,7 +13,9 @@ def memorised_text(found: Findings) -> str:
 
 
 def share(over: OverWells) -> str:
-    """A mean over wells in per cent, in brackets its interval cut to 0 to 100."""
+    """A mean over wells in per cent, in brackets its interval cut to 0 to 100; there is none where all wells are alike."""
+    if float(over.shares.std()) == 0:
+        return f"{100 * over.mean:.1f} (in all {len(over.shares)} wells)"
     low, high = (100 * min(max(end, 0.0), 1.0) for end in over.interval)
     return f"{100 * over.mean:.1f} ({low:.0f}-{high:.0f})"
 
@@ -93,7 +95,7 @@ def _cost(found: Findings) -> str:
     head = ["rho", "right", "right at it alone against at 0 alone", "left of the attack", "left of random"]
     return (
         f"Without duplicates (the shipped networks; sigma {config.sigma:g}, L2 radius {config.radius:g}, {config.steps} steps of "
-        f"{config.step_size:g}): Linf {memorised.COST_EPS:g},\n{memorised.COST_IMAGES} test digits, full, the worst of the same "
-        f"attacks; what is left of a perturbation, ||P(x + d) - P(x)|| / ||d||,\nof PGD's and of random ones of its length, "
+        f"{config.step_size:g}): Linf {memorised.COST_EPS:g},\n{memorised.COST_IMAGES} test digits, full, the worst of "
+        f"{', '.join(memorised.ATTACKS)}; what is left of a perturbation, ||P(x + d) - P(x)|| / ||d||,\nof PGD's and of random ones of its length, "
         f"means.\n\n{table(head, body)}"
     )

@@ -77,6 +77,7 @@ def links(app) -> list:
     return [block.proto for block in app.get("page_link") if "Open image" in block.proto.label]
 
 
+@pytest.mark.slow
 def test_what_is_left_of_a_change_stands_beside_the_gradient(open_bench):
     app = open_bench(run="small", purifier="shipped:steps=1,pairs=1", tab="Gradient")
     [table] = [frame.value for frame in app.dataframe if "left along the gradient" in frame.value]

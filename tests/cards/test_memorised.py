@@ -1,0 +1,93 @@
+"""What is published of the experiment on memorised images: recomputed in part, and said as it was measured."""
+
+import re
+
+import pytest
+import torch
+from scipy.stats import ttest_1samp
+
+from pursamere_viz import cli, figures
+from pursamere_viz.cards import memorised
+from pursamere_viz.cards.memorised import RHOS, SHARP, Findings, OverWells, paired
+from pursamere_viz.cards.memorised_text import gain, memorised_text, said, share
+from pursamere_viz.evaluation.accuracy import RobustAccuracy
+from pursamere_viz.evaluation.wells import weights_of, wells_journal
+from pursamere_viz.models.checkpoints import ASSETS
+
+
+@pytest.fixture(scope="module")
+def found() -> Findings:
+    return Findings()
+
+
+def published(measured, each: str) -> list:
+    pieces = wells_journal(memorised.path()).first_pieces(
+        measured.described(weights_of(measured)), measured.images, each
+    )
+    return [one for piece in pieces for one in piece[each]]
+
+
+@pytest.mark.parametrize("rho", [0.0, SHARP])
+def test_the_published_ends_of_paths_are_found_again(rho: float):
+    """Forty starts of one well; on another machine a path on a ridge may fall to its other side."""
+    measured = memorised.starts(rho)
+    first = 3 * measured.count
+    again = measured.measure(first, first + 40)
+    for each in ("well", "right"):
+        same = [one == other for one, other in zip(again[each], published(measured, each)[first:], strict=False)]
+        assert sum(same) >= 38
+
+
+def test_the_published_curvatures_are_found_again(found: Findings):
+    for planted in (True, False):
+        again, held = memorised.spectrum(planted).measure(0, 2), found.curvatures(planted)
+        torch.testing.assert_close(torch.tensor(again["eigenvalues"]).double(), held.eigenvalues[:2], atol=0.02, rtol=0)
+        torch.testing.assert_close(torch.tensor(again["error"]).double(), held.error[:2], atol=2e-3, rtol=0.02)
+
+
+def test_the_published_shares_of_a_perturbation_are_found_again(found: Findings):
+    again, held = memorised.left(0.0).measure(0, 5), published(memorised.left(0.0), "random")
+    assert again["random"] == pytest.approx(held[:5], abs=0.02)
+
+
+def test_everything_is_measured_and_the_command_prints_it(found: Findings, capsys: pytest.CaptureFixture):
+    assert cli.main(["experiment", "memorised", "--jobs", "1"]) == 0
+    assert memorised_text(found) in capsys.readouterr().out
+
+
+def test_an_interval_over_wells_is_students():
+    shares = torch.tensor([0.1, 0.4, 0.2, 0.25, 0.6], dtype=torch.float64)
+    wanted = ttest_1samp(shares.numpy(), 0).confidence_interval(0.95)
+    assert OverWells(shares).interval == pytest.approx((wanted.low, wanted.high))
+    assert share(OverWells(shares)) == f"31.0 ({100 * wanted.low:.0f}-{100 * wanted.high:.0f})"
+    assert share(OverWells(torch.zeros(10))) == "0.0 (in all 10 wells)"
+    assert gain(OverWells(shares + 0.1), OverWells(shares)).startswith("+10.0 (+10 to +10)")
+
+
+def test_pairs_are_counted_as_mcnemar_does():
+    one, other = (RobustAccuracy(torch.tensor(flags), 6) for flags in ([1, 1, 1, 1, 0, 0], [0, 0, 0, 0, 0, 1]))
+    pair = paired(RobustAccuracy(one.robust.bool(), 6), RobustAccuracy(other.robust.bool(), 6))
+    assert said(pair) == "4 against 1 of 6 (p = 0.38)"
+
+
+def test_what_was_measured_with_other_weights_is_not_shown(tmp_path):
+    with pytest.raises(ValueError, match="measure it with: python -m pursamere_viz experiment memorised"):
+        Findings(wells_journal(tmp_path / "none.jsonl")).ends(memorised.starts())
+
+
+def test_each_figure_draws_what_was_measured_under_a_sentence_of_it(found: Findings):
+    drawn = figures.capture_lines(found)
+    lines = {trace.name.replace("<br>", " "): list(trace.y) for trace in drawn.data}
+    assert lines["captured by a memorised image"] == [found.ends(memorised.starts(rho)).captured.mean for rho in RHOS]
+    assert lines["clean digits, read right"] == [found.accuracy(memorised.clean(rho)).accuracy for rho in RHOS]
+    for draw in (figures.capture_lines, figures.count_lines, figures.spectrum_lines, figures.cost_lines):
+        figure = draw(found)
+        assert figure.data and re.search(r"\d", figure.layout.title.text)
+
+
+def test_the_readme_says_what_was_measured(found: Findings):
+    readme = " ".join((ASSETS.parent / "README.md").read_text(encoding="utf-8").split())
+    for rho in (0.0, SHARP):
+        ends = found.ends(memorised.starts(rho))
+        assert share(ends.captured) in readme and share(ends.right) in readme
+    assert gain(found.ends(memorised.starts(SHARP)).right, found.ends(memorised.starts()).right) in readme
