@@ -80,7 +80,8 @@ def _attacked(found: Findings) -> str:
         body.append([mode, percent(plain), percent(sharp), said(paired(sharp, plain))])
     head = ["attacker", "rho 0", f"rho {SHARP:g}", f"right at {SHARP:g} alone against at 0 alone"]
     return (
-        f"The defence that memorised under attack: Linf {memorised.EPS:g}, {memorised.ATTACKED} test digits, the worst of "
+        f"The defence that memorised under attack: Linf {memorised.EPS:g}, {memorised.ATTACKED} test digits "
+        f"(full: {memorised.FULL}), the worst of "
         f"{', '.join(memorised.ATTACKS)}.\n\n{table(head, body)}"
     )
 
@@ -96,6 +97,6 @@ def _cost(found: Findings) -> str:
     return (
         f"Without duplicates (the shipped networks; sigma {config.sigma:g}, L2 radius {config.radius:g}, {config.steps} steps of "
         f"{config.step_size:g}): Linf {memorised.COST_EPS:g},\n{memorised.COST_IMAGES} test digits, full, the worst of "
-        f"{', '.join(memorised.ATTACKS)}; what is left of a perturbation, ||P(x + d) - P(x)|| / ||d||,\nof PGD's and of random ones of its length, "
-        f"means.\n\n{table(head, body)}"
+        f"{', '.join(memorised.ATTACKS)}; what is left of a perturbation,\n||P(x + d) - P(x)|| / ||d||, of PGD's and of random "
+        f"ones of its length, means.\n\n{table(head, body)}"
     )

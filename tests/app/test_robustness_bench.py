@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 
 import pytest
+from streamlit.testing.v1 import AppTest
 
 import bench_controls
 import bench_reading
@@ -369,3 +370,20 @@ def test_the_first_choices_are_the_shipped_purifier_and_the_strongest_attack(mea
     attacks = list(numbers.attacks("none", 0.3))
     least = min(numbers.of("none", name, 0.3).accuracy for name in attacks)
     assert numbers.of("none", bench_controls.first_attack(numbers, "none", 0.3, attacks), 0.3).accuracy == least
+
+
+@pytest.mark.slow
+def test_the_experiment_on_memorised_images_is_drawn() -> None:
+    def drawn() -> None:
+        import memorised_images
+
+        memorised_images._figures()
+
+    app = AppTest.from_function(drawn, default_timeout=120).run()
+    assert not app.exception and not app.info and len(app.get("plotly_chart")) == 4
+
+
+@pytest.mark.slow
+def test_the_experiment_is_offered_only_where_it_was_measured(open_bench) -> None:
+    app = open_bench()
+    assert not [fold for fold in app.expander if fold.label.startswith("Where sharpness-awareness pays")]

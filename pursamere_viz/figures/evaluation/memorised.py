@@ -31,11 +31,13 @@ def capture_lines(found: Findings) -> go.Figure:
     _shares(figure, RHOS, cleans, "clean digits, read right", CLEAN)
     figure.update_xaxes(title_text="rho (SAM)", tickvals=list(RHOS))
     at, sharp = ends[0], ends[RHOS.index(SHARP)]
-    return finished(
+    figure = finished(
         figure,
         f"Between a memorised image and a digit, plain descent is captured from {_percent(at.captured)} of the starts, "
         f"with rho {SHARP:g} from {_percent(sharp.captured)}; right are {_percent(at.right)} and {_percent(sharp.right)}",
     )
+    figure.update_yaxes(title_text="share")
+    return figure
 
 
 def count_lines(found: Findings) -> go.Figure:
@@ -50,6 +52,7 @@ def count_lines(found: Findings) -> go.Figure:
     )
     figure = finished(figure, verdict)
     figure.update_layout(showlegend=False)
+    figure.update_yaxes(title_text="starts captured by it")
     return figure
 
 
@@ -69,8 +72,11 @@ def spectrum_lines(found: Findings) -> go.Figure:
             hovertemplate=f"{name}, %{{x}}: %{{y:.2f}}<extra></extra>",
         )  # fmt: skip
         means.append((theme.short(values.mean()), theme.short(values.min(1).mean())))
-    figure.add_hline(y=2, line={"color": theme.GREY, "width": 2, "dash": "dash"})
-    figure.update_xaxes(title_text="eigenvalue, largest first (dashed: an isolated point's)")
+    ends = [1, len(x)]
+    figure.add_scatter(
+        x=ends, y=[2, 2], mode="lines", name="isolated point", line={"color": theme.GREY, "width": 2, "dash": "dot"}
+    )
+    figure.update_xaxes(title_text="eigenvalue, largest first")
     figure.update_yaxes(title_text="of the error's Hessian")
     (mean, least), (other, flat) = means
     verdict = (
@@ -100,7 +106,10 @@ def cost_lines(found: Findings) -> go.Figure:
         f"right instead of {wording.percent(held[0].accuracy)}"
     )
     figure = finished(figure, verdict)
-    figure.update_yaxes(title_text="share")
+    ticks = [0, 0.25, 0.5, 0.75, 1, 1.25, 1.5]  # more may be left than there was
+    figure.update_yaxes(
+        title_text="share", range=[-0.03, 1.53], tickvals=ticks, ticktext=[f"{100 * at:.0f} %" for at in ticks]
+    )
     return figure
 
 
