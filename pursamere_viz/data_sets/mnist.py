@@ -29,14 +29,14 @@ MNIST = DataSet(
         ),
         "robust_classifier": Recipe(
             "strided_classifier",
-            IMAGES | {"size": 28, "classes": 10, "widths": [16, 32], "hidden": 100},
+            IMAGES | {"size": 28, "classes": 10, "widths": [24, 48], "hidden": 128},
             TrainingConfig(
-                steps=2400,
+                steps=6000,
                 learning_rate=2e-3,
                 ema=0.99,
                 weight_decay=1e-3,
                 eps=0.31,
-                eps_warmup=1000,
+                eps_warmup=2500,
                 attack_steps=4,
                 attack_step_size=0.35,
                 checkpoint_every=200,
