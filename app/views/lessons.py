@@ -122,7 +122,7 @@ def _steps(lesson: Lesson, number: int, held: list[Lesson]) -> None:
             "Back", icon=":material/arrow_back:", on_click=_go, args=back or (), disabled=back is None, shortcut="PageUp",
         )  # fmt: skip
         st.button(
-            "Next" if number < count else "Next lesson", icon=":material/arrow_forward:", type="primary", on_click=_go,
+            "Next" if number < count else "Next lesson", icon=":material/arrow_forward:", on_click=_go,
             args=forth or (), disabled=forth is None, shortcut="PageDown",
         )  # fmt: skip
     st.progress(number / count, f"Step {number} of {count}")
