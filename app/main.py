@@ -65,6 +65,8 @@ def back_to_the_lesson() -> None:
 placed: Literal["hidden", "sidebar"] = "hidden" if st.context.is_embedded else "sidebar"
 others = [page for page in PAGES.values() if page is not LESSONS]
 shown = st.navigation([LESSONS, IMAGE_LAB, *others, *lost()], position=placed)
+# A lesson needs the room; in a lab the controls, and the way back, are there again.
+st.set_page_config(initial_sidebar_state="collapsed" if shown is LESSONS else "auto")
 if shown is not LESSONS:
     back_to_the_lesson()
 shown.run()

@@ -23,7 +23,6 @@ SWEEP = "Opens the Density lab. Its section “As the noise grows, minima and mo
 
 def page() -> None:
     """The page: choose, compute, draw."""
-    st.set_page_config(initial_sidebar_state="collapsed")
     notices, library = state.start(), compute.library()
     for said in library.mistakes:
         st.error(escaped(said), icon=":material/edit_off:")
