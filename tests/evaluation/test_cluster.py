@@ -44,12 +44,13 @@ def test_without_dask_the_command_says_what_is_missing(monkeypatch, tmp_path, ca
 
 @needs_dask
 @pytest.mark.slow
-@pytest.mark.parametrize("address", ["tcp://127.0.0.1:1", "nonsense", "tcp://127.0.0.1:99999999", "nonsense://here"])
+@pytest.mark.parametrize("address", ["tcp://127.0.0.1:1", "tcp://127.0.0.1:99999999", "nonsense://here"])
 def test_where_no_scheduler_answers_the_command_says_so(address, tmp_path):
     """In a process of its own, because the client's attempts leave threads behind."""
     file = tmp_path / "run.jsonl"
     command = [sys.executable, "-m", "pursamere_viz", *ARGUMENTS, "--out", str(file), "--scheduler", address]
-    finished = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    hasty = os.environ | {"DASK_DISTRIBUTED__COMM__TIMEOUTS__CONNECT": "2s"}
+    finished = subprocess.run(command, capture_output=True, text=True, timeout=300, env=hasty)
     assert finished.returncode == 2, finished.stderr
     [line] = finished.stderr.strip().splitlines()
     assert line.startswith(f"no Dask scheduler answers at {address}")
