@@ -22,7 +22,7 @@ def mine(tmp_path):
 
 def test_the_image_lab_shows_a_data_set_of_ones_own(open_app, mine) -> None:
     app = open_app(data_set="mine", **LIGHT)
-    assert not app.exception and not app.error and not app.warning
+    assert not app.exception and not app.error and not app.toast
     [chooser] = [box for box in app.selectbox if box.key == "data_set"]
     assert "My images" in chooser.options and chooser.value == "mine"
     assert app.session_state["eps"] == 8 and app.session_state["radius"] == 0.1
@@ -45,7 +45,7 @@ def test_its_gallery_holds_its_own_images_alone(open_app, mine) -> None:
 @pytest.mark.slow
 def test_two_runs_of_it_are_compared(open_app, mine) -> None:
     app = open_app(data_set="mine", b_method="tweedie", **LIGHT)
-    assert not app.exception and not app.error and not app.warning
+    assert not app.exception and not app.error and not app.toast
 
 
 @pytest.mark.slow
@@ -75,7 +75,7 @@ def test_an_address_imports_no_file(open_app, tmp_path) -> None:
     path = write(tmp_path, name="unnamed.py")
     for name in ("data_set", "plugin", "images", "classifier", "PURSAMERE_PLUGINS"):
         app = open_app(**{name: str(path)})
-        assert not app.exception and app.warning
+        assert not app.exception and app.toast
     assert "pursamere_plugin_unnamed" not in sys.modules and path.resolve() not in plugins._loaded
 
 
