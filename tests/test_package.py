@@ -41,7 +41,7 @@ def test_the_requirements_of_the_app_are_those_of_the_package():
     extras = PROJECT["optional-dependencies"]
     wanted = [
         *PROJECT["dependencies"],
-        *(line for name in ("figures", "app", "notebooks", "dev") for line in extras[name]),
+        *(line for name in ("figures", "app", "notebooks", "course", "dev") for line in extras[name]),
     ]
     package = {re.split(r"[=<>\[]", line)[0]: line for line in wanted if not line.startswith("pursamere_viz")}
     needed = requirements(ROOT / "requirements.txt")
