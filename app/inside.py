@@ -19,7 +19,9 @@ def look_inside(steps: int, draw: Callable[[int], None]) -> None:
         if not opened.open:
             st.query_params.pop(INSIDE, None)
             return
-        step = st.slider("Step", 1, steps, wished or 1, help="Which step of the path is opened.") if steps > 1 else 1
+        help = "Which step of the path is opened."
+        # With a key it stays the same slider, and keeps the focus, when the address changes its first value.
+        step = st.slider("Step", 1, steps, wished or 1, key="_inside_step", help=help) if steps > 1 else 1
         st.query_params[INSIDE] = str(step)
         draw(step - 1)
 
@@ -27,4 +29,6 @@ def look_inside(steps: int, draw: Callable[[int], None]) -> None:
 def _wished(steps: int) -> int | None:
     """Which step the address asks for, counted from 1; None for none, the nearest where there is no such step."""
     said = st.query_params.get(INSIDE, "")
-    return min(max(int(said), 1), steps) if said.isdecimal() else None
+    if not said.isdecimal():
+        return None
+    return min(max(int(said), 1), steps) if len(said) < 10 else steps  # Python reads no number of thousands of digits
