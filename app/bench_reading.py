@@ -1,5 +1,7 @@
 """A bench run, read and measured: what the page shows of it, with no widget of its own."""
 
+from __future__ import annotations
+
 import hashlib
 import json
 import re
@@ -10,9 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
-from typing import Any
-
-import pandas as pd
+from typing import TYPE_CHECKING, Any
 
 from pursamere_viz import wording
 from pursamere_viz.attacks import AttackConfig
@@ -29,6 +29,9 @@ from pursamere_viz.evaluation.tables import WORST
 from pursamere_viz.labs.image_scenario import Scenario
 from pursamere_viz.models import checkpoints
 from pursamere_viz.progress import Progress
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 MEASURED = 0.9  # of the progress; the rest are the probes
 LIVE_BATCH = 5  # images of a piece: what is lost at most when a run is stopped
@@ -176,6 +179,8 @@ def pivot(numbers: Numbers, table: pd.DataFrame, eps: float) -> pd.DataFrame:
         row = {"purifier": name, "judged by": judged, "denoiser calls": group["denoiser calls"].iloc[0]}
         cells = {r["attack"]: f"{r['accuracy']:.0f} % ({r['low']:.0f}–{r['high']:.0f})" for _, r in group.iterrows()}
         rows.append(row | {name: cells.get(name, "") for name in [WORST, *columns] if name in columns})
+    import pandas as pd  # here: a lab without tables does without it
+
     found = pd.DataFrame(rows)
     return found.drop(columns="judged by") if len(found) and not found["judged by"].any() else found
 
@@ -188,6 +193,8 @@ def left_over(numbers: Numbers) -> pd.DataFrame:
             along, random = (f"{100 * median(probe['survival'][name]):.0f} %" for name in ("adversarial", "random"))
             name = wording.named("purifier", probe["purifier"])
             rows.append({"purifier": name, "left along the gradient": along, "left of random changes": random})
+    import pandas as pd
+
     return pd.DataFrame(rows)
 
 

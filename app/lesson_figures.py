@@ -10,24 +10,15 @@ from typing import Any
 import streamlit as st
 
 import compute
-from bench_checklist import checklist_html
 from bench_reading import bundled
 from markup import chart, escaped
 from player import play
-from pursamere_viz.figures import (
-    BLANK,
-    Film,
-    accuracy_curves,
-    comparison_film,
-    density_film,
-    guessed,
-    image_film,
-    lit,
-    sweep_film,
-)
+from pursamere_viz.analysis.sigma_sweep import SigmaSweep
+from pursamere_viz.figures import BLANK, Film, checklist_html, step_curves, step_film
 from pursamere_viz.labs.compare import Comparison
+from pursamere_viz.labs.density_run import DensityRun
 from pursamere_viz.labs.density_scenario import DensityScenario
-from pursamere_viz.labs.image_run import Run, unpurified
+from pursamere_viz.labs.image_run import Run
 from pursamere_viz.labs.image_scenario import Scenario
 from pursamere_viz.lessons import BenchView, Step
 
@@ -40,6 +31,7 @@ ASKED = "_lesson_asked"  # the run of which the player has asked for more
 AHEAD = 0.3  # seconds of computing ahead between two looks at whether the page has been left
 
 Place = tuple[float, float]
+Result = Run | Comparison | DensityRun | SigmaSweep
 
 
 @dataclass(frozen=True)
@@ -49,11 +41,6 @@ class Told:
     story: str  # its address
     step: Step
     answer: Any  # what was answered; None where nothing was
-
-    @property
-    def guess(self) -> Place | None:
-        """The place that was clicked, if one was."""
-        return self.answer if isinstance(self.answer, tuple) else None
 
 
 @st.fragment
@@ -100,7 +87,7 @@ def _image(scenario: Scenario, told: Told) -> tuple[Film, bool]:
         run.advance(compute.BETWEEN)
     film = st.session_state.get(FILM, BLANK)
     if run.result is not None:
-        film = _told(_run_film(run.result, told), told)
+        film = _film(run.result, told)
     if not run.done:
         st.session_state[ASKED] = st.session_state.get(ASKED, 0) + 1
         waiting = f"{run.progress.stage}: {100 * run.progress.share:.0f} %"
@@ -108,39 +95,18 @@ def _image(scenario: Scenario, told: Told) -> tuple[Film, bool]:
     return film, True
 
 
-def _run_film(result: Run | Comparison, told: Told) -> Film:
-    if isinstance(result, Comparison):
-        return comparison_film(result)
-    if told.step.hidden and told.answer is None:
-        film = image_film(unpurified(result))
-        return dataclasses.replace(film, waiting="", said=["Answer first: then the purification is shown."])
-    return image_film(result)
+def _film(result: Result, told: Told) -> Film:
+    """The film of what is known of the step, as far as it is told."""
+    answer = told.answer if isinstance(told.answer, tuple) else told.answer is not None
+    return dataclasses.replace(step_film(told.step, result, answer), story=told.story)
 
 
 def _plane(told: Told) -> Film:
     """The film of a density in the plane, or of one on the line over the noise level."""
     scenario = told.step.state.scenario
-    if not isinstance(scenario, DensityScenario):
-        return _told(sweep_film(compute.sweep(scenario.density, None)), told)
-    result = compute.density_run(scenario)
-    asked = told.step.question
-    if told.step.hidden and told.answer is None:
-        film = density_film(dataclasses.replace(result, paths=()), told.step.title)
-        predicts = asked is not None and asked.predict
-        said = (
-            "Click the plane where you think the path ends." if predicts else "Answer first: then the paths are shown."
-        )
-        return _told(dataclasses.replace(film, said=[said], edits=None, picks="xy" if predicts else ""), told)
-    film = dataclasses.replace(density_film(result, told.step.title), edits=None, picks="")
-    film = _told(film, told)
-    return guessed(film, told.guess) if told.guess else film
-
-
-def _told(film: Film, told: Told) -> Film:
-    """The film as this step tells it."""
-    look = told.step.look
-    film = lit(film, look) if look in film.panels else film
-    return dataclasses.replace(film, story=told.story, opens=-1 if told.step.at_end else 0, cursor="")
+    if isinstance(scenario, DensityScenario):
+        return _film(compute.density_run(scenario), told)
+    return _film(compute.sweep(scenario.density, None), told)
 
 
 def _prepare(told: Told) -> None:
@@ -155,7 +121,7 @@ def _prepare(told: Told) -> None:
     while not run.done:
         run.advance(AHEAD)
         place.empty()
-    st.session_state[READY] = told, _told(_run_film(run.result, told), told)
+    st.session_state[READY] = told, _film(run.result, told)
 
 
 def bench(step: Step) -> None:
@@ -165,9 +131,7 @@ def bench(step: Step) -> None:
     path = bundled().get(view.run)
     if path is None:
         raise ValueError(f"there is no bundled run {view.run!r}")
-    numbers = compute.bench_reading(path).numbers
-    budgets = {numbers.budget(eps): eps for eps in numbers.config.eps}
-    curves = accuracy_curves(numbers, view.purifier, budgets.get(view.budget, numbers.config.eps[0]))
+    curves = step_curves(view, compute.bench_reading(path).numbers)
     checks = compute.bench_checks(path, view.purifier)
     places = {name: st.container() for name in sorted(("curves", "checklist"), key=lambda name: name != step.look)}
     with places["curves"]:

@@ -14,7 +14,9 @@ ABOUT = """PurSAMERE Explorer. The idea is of Hoang, Krumscheid, Rauhut and Temp
 the README says what is theirs and what is chosen here."""
 
 # menu_items keep the menu, and the choice of a light or dark theme in it, in the minimal toolbar.
-st.set_page_config(page_title="PurSAMERE Explorer", page_icon="🧭", layout="wide", menu_items={"About": ABOUT})
+st.set_page_config(
+    page_title="PurSAMERE Explorer", page_icon=":material/explore:", layout="wide", menu_items={"About": ABOUT}
+)
 st.html(Path(__file__).with_name("style.css"))
 for problem in plugins.problems:  # named where the server was started; an address names none
     st.error(problem, icon=":material/extension_off:")

@@ -8,7 +8,6 @@ import bench_controls as controls
 import bench_images
 import compute
 import memorised_images
-from bench_checklist import checklist_html
 from bench_reading import Reading, finished, left_over, overall, pivot
 from markup import chart, escaped, notify, titled
 from pursamere_viz import figures, wording
@@ -70,12 +69,12 @@ def _show(path: Path) -> int:
     titled(f"{asked} {verdict}", "Robustness bench")
     controls.unfinished(reading.results, path)
     if reading.table.empty:
-        st.html(checklist_html(checks))
+        st.html(figures.checklist_html(checks))
         controls.publish(numbers, eps)
         st.caption("No number is finished yet.")
         return done
     chart(figures.accuracy_curves(numbers, purifier, eps), "bench_curves")
-    st.html(checklist_html(checks))
+    st.html(figures.checklist_html(checks))
     st.caption(facts(reading))
     st.dataframe(pivot(numbers, reading.table, eps), hide_index=True)
     st.caption(

@@ -3,8 +3,8 @@
 from collections.abc import Callable, Generator
 from dataclasses import dataclass, replace
 
+import scipy
 import torch
-from scipy.ndimage import minimum_filter
 from torch import Tensor
 
 from pursamere_viz.analysis.landscapes import Landscape, Plane, landscape, landscape_steps
@@ -138,7 +138,7 @@ def _lead(logits: Tensor, label: int) -> Tensor:
 def local_minima(landscape: Landscape) -> Tensor:
     """Grid points that are lower than their eight neighbours, the border left out: (N, 2)."""
     values = landscape.values.numpy()
-    rows, columns = (minimum_filter(values, size=3) == values).nonzero()
+    rows, columns = (scipy.ndimage.minimum_filter(values, size=3) == values).nonzero()
     last = len(values) - 1
     keep = (rows > 0) & (rows < last) & (columns > 0) & (columns < last)
     return torch.stack([landscape.a[columns[keep]], landscape.b[rows[keep]]], -1)

@@ -7,9 +7,8 @@ its range, and every class was right, with 49 to 279 of 625 points computed (81 
 from collections.abc import Callable, Generator
 
 import numpy as np
+import scipy
 import torch
-from scipy.interpolate import make_interp_spline
-from scipy.ndimage import maximum_filter
 from torch import Tensor, nn
 
 from pursamere_viz.analysis.landscapes import Landscape, Plane, axes
@@ -80,7 +79,12 @@ def _refining(
         if feared is None:
             feared = np.zeros_like(guess)
         else:
-            near = LEFT * maximum_filter(feared, (NEAR, NEAR, 1)).repeat(2, 0).repeat(2, 1)[: len(guess), : len(guess)]
+            near = (
+                LEFT
+                * scipy.ndimage.maximum_filter(feared, (NEAR, NEAR, 1))
+                .repeat(2, 0)
+                .repeat(2, 1)[: len(guess), : len(guess)]
+            )
             near[::2, ::2] = LEFT * feared
             wanted, feared = doubtful(guess, near) | np.isnan(guess).any(-1), near
         guess[::2, ::2], wanted[::2, ::2] = values, False
@@ -109,5 +113,5 @@ def _between(values: np.ndarray) -> np.ndarray:
         return np.full((2 * count - 1, 2 * count - 1, values.shape[-1]), np.nan)
     at, wanted = np.arange(count), np.arange(2 * count - 1) / 2
     for axis in (0, 1):
-        values = make_interp_spline(at, values, k=3, axis=axis)(wanted)
+        values = scipy.interpolate.make_interp_spline(at, values, k=3, axis=axis)(wanted)
     return values

@@ -4,8 +4,8 @@ import math
 from collections.abc import Generator
 from dataclasses import dataclass
 
+import scipy
 import torch
-from scipy.spatial import cKDTree
 from torch import Tensor, nn
 
 from pursamere_viz.analysis.recovery import purified_steps
@@ -123,7 +123,7 @@ def worst_case_steps(
     grid = ball_grid(eps, norm, resolution)
     offsets = grid.offsets.to(x)
     pairs = torch.from_numpy(
-        cKDTree(grid.offsets.numpy()).query_pairs(1.5 * grid.spacing or 1.0, output_type="ndarray")
+        scipy.spatial.cKDTree(grid.offsets.numpy()).query_pairs(1.5 * grid.spacing or 1.0, output_type="ndarray")
     )
     apart = (grid.offsets[pairs[:, 0]] - grid.offsets[pairs[:, 1]]).norm(dim=1)
     group = max(1, POINTS_AT_ONCE // len(offsets))

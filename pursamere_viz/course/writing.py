@@ -5,35 +5,26 @@ import json
 import re
 import shutil
 from collections.abc import Generator, Sequence
-from dataclasses import replace
+from functools import cache
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from pursamere_viz.analysis.sigma_sweep import line_sweep
+from pursamere_viz.analysis.sigma_sweep import SigmaSweep, line_sweep
 from pursamere_viz.course.markup import line_to_html, to_html
 from pursamere_viz.densities.presets import PRESETS_1D
-from pursamere_viz.evaluation import BenchResults, Check, checklist
+from pursamere_viz.evaluation import BenchResults, checklist
 from pursamere_viz.evaluation.numbers import numbers_of
-from pursamere_viz.figures import (
-    Film,
-    accuracy_curves,
-    comparison_film,
-    density_film,
-    image_film,
-    lit,
-    player_source,
-    plotly_bundle,
-    sweep_film,
-)
-from pursamere_viz.labs.compare import compare
+from pursamere_viz.figures import Film, checklist_html, player_source, plotly_bundle, step_curves, step_film
+from pursamere_viz.labs.compare import Comparison, compare
 from pursamere_viz.labs.density_run import DensityRun, run_density
 from pursamere_viz.labs.density_scenario import DensityScenario
 from pursamere_viz.labs.glossary import described, groups
-from pursamere_viz.labs.image_run import Run, run, unpurified
+from pursamere_viz.labs.image_run import Run, run
 from pursamere_viz.labs.image_scenario import Scenario
 from pursamere_viz.lessons import LOOKS, BenchView, Lesson, Step, lesson_files, read_lesson
 from pursamere_viz.lessons.lesson import FOLDER
+from pursamere_viz.lessons.line import LineScenario
 from pursamere_viz.models.checkpoints import ASSETS
 from pursamere_viz.progress import Progress, finish
 
@@ -69,6 +60,7 @@ LESSON = """<nav aria-label="Course"><a href="index.html">All lessons</a> <a hre
 <script src="course.js"></script>"""
 HOW = "pip install pursamere_viz[app], then pursamere app"
 NOTES = "teaching_notes"
+Result = Run | Comparison | DensityRun | SigmaSweep
 LINK = re.compile(r'<a href="[^"?]*\?lesson=(\w+)(?:&amp;part=(\d+))?">(.*?)</a>')
 SHARED = ("course.css", "course.js")
 
@@ -191,57 +183,34 @@ def _state(step: Step) -> dict[str, Any]:
     scenario = step.state.scenario
     if isinstance(scenario, BenchView):
         return _bench(step, scenario)
-    if isinstance(scenario, Scenario):
-        return _image(step, scenario)
-    if isinstance(scenario, DensityScenario):
-        return _plane(step, run_density(scenario))
-    return {"film": _data(sweep_film(finish(line_sweep(PRESETS_1D[scenario.density].density))), step)}
-
-
-def _image(step: Step, scenario: Scenario) -> dict[str, Any]:
-    if step.state.second is not None:
-        return {"film": _data(comparison_film(compare(scenario, step.state.second)), step)}
-    result: Run = run(scenario)
-    film = _data(image_film(result), step)
+    result = _result(scenario, step.state.second)
+    film = step_film(step, result).as_data()
     if not step.hidden:
         return {"film": film}
-    before = replace(image_film(unpurified(result)), waiting="", said=["Answer first: then the purification is shown."])
-    return {"film": _data(before, step), "answered": film}
-
-
-def _plane(step: Step, result: DensityRun) -> dict[str, Any]:
-    def film(shown: DensityRun) -> Film:
-        return replace(density_film(shown, step.title), edits=None, picks="")
-
-    if not step.hidden:
-        return {"film": _data(film(result), step)}
     predicts = step.question.predict if step.question is not None else ""
-    said = "Click the plane where you think the path ends." if predicts else "Answer first: then the paths are shown."
-    before = replace(film(replace(result, paths=())), said=[said], picks="xy" if predicts else "")
-    ends = {path.method: path.points[-1].tolist() for path in result.paths}
-    return {"film": _data(before, step), "answered": _data(film(result), step), "end": ends.get(predicts)}
+    paths = result.paths if isinstance(result, DensityRun) else ()
+    ends = {path.method: path.points[-1].tolist() for path in paths}
+    return {"film": film, "answered": step_film(step, result, True).as_data(), "end": ends.get(predicts)}
+
+
+def _result(scenario: Scenario | DensityScenario | LineScenario, second: Scenario | None) -> Result:
+    if isinstance(scenario, Scenario):
+        return run(scenario) if second is None else compare(scenario, second)
+    if isinstance(scenario, DensityScenario):
+        return run_density(scenario)
+    return finish(line_sweep(PRESETS_1D[scenario.density].density))
+
+
+@cache
+def _read(run: str) -> BenchResults:
+    return BenchResults.load(ASSETS / "bench" / f"{run}.jsonl")
 
 
 def _bench(step: Step, view: BenchView) -> dict[str, Any]:
-    results = BenchResults.load(ASSETS / "bench" / f"{view.run}.jsonl")
-    numbers = numbers_of(results)
-    budgets = {numbers.budget(eps): eps for eps in numbers.config.eps}
-    curves = accuracy_curves(numbers, view.purifier, budgets.get(view.budget, numbers.config.eps[0]))
+    results = _read(view.run)
+    curves = step_curves(view, numbers_of(results))
     about = curves.layout.title.text.replace("<br>", " ")
     curves.update_layout(title_text="", margin_t=20)  # it is said above the figure
-    shown = {"film": _data(Film(curves, [about], about), step), "html": _checks(checklist(results, view.purifier))}
-    return shown | {"first": step.look}
-
-
-def _checks(checks: list[Check]) -> str:
-    rows = "".join(
-        f"<tr><td>{html.escape(check.verdict)}</td><td><b>{html.escape(check.heading)}</b><br>{html.escape(check.sentence)}</td></tr>"
-        for check in checks
-    )
-    return f'<table class="checks"><caption>Can this test be trusted?</caption><tbody>{rows}</tbody></table>'
-
-
-def _data(film: Film, step: Step) -> dict[str, Any]:
-    """The film as this step tells it, as plain values."""
-    film = lit(film, step.look) if step.look in film.panels else film
-    return replace(film, opens=-1 if step.at_end else 0, cursor="").as_data()
+    film = Film(curves, [about], about, opens=-1 if step.at_end else 0)
+    checks = f"<h2>Can this test be trusted?</h2>{checklist_html(checklist(results, view.purifier))}"
+    return {"film": film.as_data(), "html": checks, "first": step.look}

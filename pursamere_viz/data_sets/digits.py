@@ -10,9 +10,11 @@ from torch import Tensor
 from pursamere_viz.data.records import DataSet
 from pursamere_viz.data_sets.networks import shipped
 from pursamere_viz.data_sets.plan import DOUBLED, Plan, Proof
+from pursamere_viz.models.checkpoints import ASSETS
 from pursamere_viz.models.objectives import TrainingConfig
 from pursamere_viz.models.recipes import Recipe
 
+FILE = ASSETS / "digits.npz"  # np.savez_compressed(FILE, **from_scikit_learn())
 SPLIT_SEED = 0
 TEST_IMAGES = 360
 # No augmentation: bilinear shifts of 8x8 images blur them, and the learned density is then a blurred one.
@@ -34,18 +36,29 @@ def load(split: str) -> tuple[Tensor, Tensor]:
 
 @lru_cache(maxsize=1)
 def _splits() -> dict[str, tuple[Tensor, Tensor]]:
-    """scikit-learn's digits (a copy of the UCI optical digits test set), 1077 / 360 / 360 images, stratified."""
-    from sklearn.datasets import load_digits  # here: it takes as long to import as all of the library
+    """scikit-learn's digits (a copy of the UCI optical digits test set), 1077 / 360 / 360 images, stratified.
+
+    They are read from a file of the package, as importing scikit-learn takes longer than the first picture may.
+    """
+    with np.load(FILE) as held:
+        images = torch.from_numpy(held["images"] / 16).float()[:, None]
+        labels = torch.from_numpy(held["labels"]).long()
+        rows = {split: torch.from_numpy(held[split]).long() for split in ("train", "validation", "test")}
+    return {split: (images[row], labels[row]) for split, row in rows.items()}
+
+
+def from_scikit_learn() -> dict[str, np.ndarray]:
+    """What the file holds: images (1797, 8, 8) and labels (1797,), and the rows of each split."""
+    from sklearn.datasets import load_digits
     from sklearn.model_selection import train_test_split
 
     bunch = load_digits()
     index, size = np.arange(len(bunch.target)), TEST_IMAGES
     rest, test = train_test_split(index, test_size=size, stratify=bunch.target, random_state=SPLIT_SEED)
     train, validation = train_test_split(rest, test_size=size, stratify=bunch.target[rest], random_state=SPLIT_SEED)
-    images = torch.from_numpy(bunch.images / 16).float()[:, None]
-    labels = torch.from_numpy(bunch.target).long()
     rows = {"train": train, "validation": validation, "test": test}
-    return {split: (images[torch.from_numpy(row)], labels[torch.from_numpy(row)]) for split, row in rows.items()}
+    pixels = {"images": bunch.images.astype(np.uint8), "labels": bunch.target.astype(np.uint8)}
+    return pixels | {split: row.astype(np.int16) for split, row in rows.items()}
 
 
 DIGITS = DataSet(

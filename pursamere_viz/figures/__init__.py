@@ -8,6 +8,7 @@ from pursamere_viz.figures.density_lab.layers import logarithmic
 from pursamere_viz.figures.density_lab.sigma_sweep import sigma_sweep_figure, sweep_film
 from pursamere_viz.figures.evaluation.accuracy import accuracy_curves, effort_lines, radius_lines
 from pursamere_viz.figures.evaluation.bars import mode_bars, randomness_bars
+from pursamere_viz.figures.evaluation.checklist import checklist_html
 from pursamere_viz.figures.evaluation.gradients import jacobian_lines, loss_curves, slice_lines
 from pursamere_viz.figures.evaluation.memorised import capture_lines, cost_lines, count_lines, spectrum_lines
 from pursamere_viz.figures.evaluation.sheet import bench_sheet, fates
@@ -21,6 +22,7 @@ from pursamere_viz.figures.image_lab.film import image_film
 from pursamere_viz.figures.image_lab.inside import inside_html
 from pursamere_viz.figures.image_lab.panels import picture_source
 from pursamere_viz.figures.image_lab.surface import surface, surface_film
+from pursamere_viz.figures.lesson_films import step_curves, step_film
 from pursamere_viz.figures.player import BLANK, Film, player_source, plotly_bundle
 from pursamere_viz.figures.pointing import guessed, lit
 from pursamere_viz.figures.printed.files import has_ffmpeg, panels_of, to_gif, to_image, to_mp4
@@ -33,6 +35,7 @@ __all__ = [
     "accuracy_curves",
     "bench_sheet",
     "capture_lines",
+    "checklist_html",
     "comparison_figure",
     "comparison_film",
     "cost_lines",
@@ -63,6 +66,8 @@ __all__ = [
     "sigma_sweep_figure",
     "slice_lines",
     "spectrum_lines",
+    "step_curves",
+    "step_film",
     "surface",
     "surface_film",
     "sweep_film",

@@ -62,7 +62,9 @@ def with_copies(name: str, x: Tensor, y: Tensor, copies: tuple[int, ...]) -> tup
     """Training images x (N, C, H, W), y (N,) and behind them the first planted ones, image k copies[k] times."""
     kept = planted_images(name) if weights_path(name, "planted").is_file() else plant(name)
     if len(copies) > len(kept.y):
-        raise ValueError(f"{len(copies)} images are to be planted, {len(kept.y)} were made")
+        raise ValueError(
+            f"{len(copies)} images are to be planted, but the attack fooled the classifier on {len(kept.y)} only"
+        )
     times, first = torch.tensor(copies), slice(len(copies))
     planted = (tensor[first].repeat_interleave(times, 0) for tensor in (kept.x, kept.y))
     added, labels = (tensor.to(like) for tensor, like in zip(planted, (x, y), strict=True))

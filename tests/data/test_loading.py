@@ -9,6 +9,7 @@ from pursamere_viz import load_images
 from pursamere_viz.data import DATA_SETS, data_set, loading
 from pursamere_viz.data.downloads import on_disk
 from pursamere_viz.data.loading import images_hash, official_numbers
+from pursamere_viz.data_sets import digits
 
 SPLITS = {"train": 1077, "validation": 360, "test": 360}
 
@@ -32,6 +33,13 @@ def test_splits_are_a_partition_of_the_whole_with_its_labels():
         x, y = load_images("digits", split)
         parts += [((image[0].double() * 16).numpy().tobytes(), int(label)) for image, label in zip(x, y, strict=True)]
     assert sorted(parts) == whole
+
+
+def test_the_file_is_what_scikit_learn_gives():
+    made = digits.from_scikit_learn()
+    with np.load(digits.FILE) as held:
+        assert set(held) == set(made)
+        assert all(held[name].dtype == made[name].dtype and (held[name] == made[name]).all() for name in made)
 
 
 @pytest.mark.parametrize("split", SPLITS)

@@ -14,6 +14,7 @@ import traceback
 from dataclasses import replace
 from multiprocessing.connection import Connection
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -22,7 +23,7 @@ from pursamere_viz.cards import results_path, searches
 from pursamere_viz.cards.plans import plan_of
 from pursamere_viz.cli import main
 from pursamere_viz.data import DATA_SETS, downloads, files
-from pursamere_viz.data_sets.plan import Search
+from pursamere_viz.data_sets.plan import Proof, Search
 from pursamere_viz.evaluation import BenchResults
 from pursamere_viz.models import checkpoints
 
@@ -48,7 +49,8 @@ SLOW_DOWNLOAD = (
 def small_digits():
     """The digits with a small search, a small card and a short training."""
     plan = replace(plan_of("digits"), budgets=(("linf", 0.1),), attacks=("pgd-2", "apgd_ce-4", "apgd_dlr-4"), piece=2)
-    plan = replace(plan, rest=(), images=4, fewer=4, first=2)
+    proof = Proof(0.25, (0.15, 0.25), (0.25,), votes=40, images=4, validation=2)
+    plan = replace(plan, rest=(), images=4, fewer=4, first=2, proof=proof)
     short = {
         role: replace(made, training=replace(made.training, steps=40, checkpoint_every=5, warmup=2, batch=16))
         for role, made in DATA_SETS["digits"].recipes.items()
@@ -164,22 +166,27 @@ CASES = {
 }
 
 
-def undisturbed(command: list[str], result, house: Path, monkeypatch):
-    """What the command makes when nothing happens to it, in a copy of the house; afterwards one is back in the house."""
-    before = shutil.copytree(house, house.parent / f"{house.name}-before", dirs_exist_ok=True)
+MADE: dict[str, Any] = {}  # what each command makes when nothing happens to it: it is run once
+
+
+def undisturbed(case: str, house: Path, monkeypatch):
+    """What a command makes when nothing happens to it, in a copy of the house; afterwards one is in the house."""
+    command, result = CASES[case]
+    if case not in MADE:
+        before = shutil.copytree(house, house.parent / f"{house.name}-before", dirs_exist_ok=True)
+        monkeypatch.chdir(house)
+        finish(command)
+        MADE[case] = result()
+        shutil.rmtree(house)
+        shutil.copytree(before, house)
     monkeypatch.chdir(house)
-    finish(command)
-    found = result()
-    shutil.rmtree(house)
-    shutil.copytree(before, house)
-    monkeypatch.chdir(house)
-    return found
+    return MADE[case]
 
 
 @pytest.mark.parametrize("case", CASES)
 def test_killed_at_random_moments_it_goes_on_to_the_same_result(case, house, monkeypatch):
     command, result = CASES[case]
-    expected = undisturbed(command, result, house, monkeypatch)
+    expected = undisturbed(case, house, monkeypatch)
     chance = random.Random(case)
     at_work = sum(killed(command, chance) for _ in range(TIMES))
     assert at_work > 2
@@ -191,7 +198,7 @@ def test_killed_at_random_moments_it_goes_on_to_the_same_result(case, house, mon
 @pytest.mark.parametrize("case", CASES)
 def test_two_at_once_do_no_harm(case, house, monkeypatch):
     command, result = CASES[case]
-    expected = undisturbed(command, result, house, monkeypatch)
+    expected = undisturbed(case, house, monkeypatch)
     both = [child.ended() for child in (Child(command), Child(command))]
     assert [status for status, _ in both] == [0, 0], both
     np.testing.assert_equal(result(), expected)
@@ -201,7 +208,7 @@ def test_two_at_once_do_no_harm(case, house, monkeypatch):
 def test_a_full_disk_is_one_sentence_and_loses_nothing(case, house, monkeypatch, clear):
     """No file may grow beyond a part of what the command writes: as on a full disk, a write is cut short, then refused."""
     command, result = CASES[case]
-    expected = undisturbed(command, result, house, monkeypatch)
+    expected = undisturbed(case, house, monkeypatch)
     kept: set[bytes] = set()
     journal = {"evaluate": Path("run.jsonl"), "search": searches.path("digits"), "card": results_path("digits")}.get(
         case
@@ -234,8 +241,7 @@ def small_disk(tmp_path_factory):
 
 
 def test_on_a_disk_that_is_really_full_the_run_goes_on_once_there_is_room(small_disk, house, monkeypatch, clear):
-    command, result = CASES["evaluate"]
-    expected = undisturbed(command, result, house, monkeypatch)
+    expected = undisturbed("evaluate", house, monkeypatch)
     path = small_disk / "run.jsonl"
     status, said = Child([*EVALUATE, str(path)]).ended()
     last = said.strip().splitlines()[-1]

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import plotly.graph_objects as go
+import scipy
 import torch
-from scipy.ndimage import distance_transform_edt
 
 from pursamere_viz.figures import theme
 from pursamere_viz.figures.layers import Axes, Layer
@@ -78,7 +78,9 @@ def label_spot(
     grid = torch.stack(torch.meshgrid(b, a, indexing="ij")[::-1], -1)
     away = torch.cdist(grid.reshape(-1, 2).double(), path.double()).min(1).values.reshape(inside.shape)
     cell = ((a[-1] - a[0]) / max(len(a) - 1, 1)).item() or 1.0
-    depth = torch.as_tensor(distance_transform_edt(torch.nn.functional.pad(inside, (1, 1, 1, 1)).numpy()))[1:-1, 1:-1]
+    depth = torch.as_tensor(
+        scipy.ndimage.distance_transform_edt(torch.nn.functional.pad(inside, (1, 1, 1, 1)).numpy())
+    )[1:-1, 1:-1]
     best = int(torch.minimum(depth, away / cell).argmax())
     return a[best % len(a)].item(), b[best // len(a)].item()
 

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import plotly.graph_objects as go
+import scipy
 import torch
 from plotly.subplots import make_subplots
-from scipy.ndimage import map_coordinates
 
 from pursamere_viz.figures import theme
 from pursamere_viz.figures.image_lab.error_plane import shown_error, ways
@@ -88,7 +88,7 @@ def sheet(run: Run, values: torch.Tensor, name: str) -> Layer:
 def finer(grid: np.ndarray, order: int) -> np.ndarray:
     """A grid at FINE x FINE points: between its own (order 1) or the nearest of them (order 0)."""
     rows, columns = (np.linspace(0, size - 1, FINE) for size in grid.shape)
-    return map_coordinates(grid, np.meshgrid(rows, columns, indexing="ij"), order=order, mode="nearest")
+    return scipy.ndimage.map_coordinates(grid, np.meshgrid(rows, columns, indexing="ij"), order=order, mode="nearest")
 
 
 def pale(colour: str) -> str:
@@ -183,5 +183,5 @@ def seen(path: np.ndarray, heights: np.ndarray, sides: tuple[float, ...], way: n
     """Which points of the path (N,3) no part of the surface (H,W) hides from who looks from far away along `way` (3,)."""
     rays = path[:, None] + np.linspace(0.03, 2.0, 50)[:, None] * way  # (N,50,3)
     at = (rays[..., 1::-1] / sides[1::-1] * (np.array(heights.shape) - 1)).reshape(-1, 2)
-    over = map_coordinates(heights, at.T, order=1, mode="constant", cval=-np.inf).reshape(rays.shape[:2])
+    over = scipy.ndimage.map_coordinates(heights, at.T, order=1, mode="constant", cval=-np.inf).reshape(rays.shape[:2])
     return ~(over > rays[..., 2]).any(1)

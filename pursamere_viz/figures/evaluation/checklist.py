@@ -3,7 +3,7 @@
 import html
 from collections.abc import Sequence
 
-from pursamere_viz.evaluation import Check
+from pursamere_viz.evaluation.checklist import Check
 from pursamere_viz.figures import theme
 
 MARKS = {"fail": ("✗", theme.VERMILLION), "pass": ("✓", theme.GREEN), "open": ("?", theme.GREY)}

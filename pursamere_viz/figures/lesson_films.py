@@ -1,0 +1,65 @@
+"""The film of a lesson's step: the state of a lab with what is lit, hidden or guessed."""
+
+import dataclasses
+
+from plotly import graph_objects as go
+
+from pursamere_viz.analysis.sigma_sweep import SigmaSweep
+from pursamere_viz.evaluation.numbers import Numbers
+from pursamere_viz.figures.density_lab.film import density_film
+from pursamere_viz.figures.density_lab.sigma_sweep import sweep_film
+from pursamere_viz.figures.evaluation.accuracy import accuracy_curves
+from pursamere_viz.figures.image_lab.comparison_film import comparison_film
+from pursamere_viz.figures.image_lab.film import image_film
+from pursamere_viz.figures.player import Film
+from pursamere_viz.figures.pointing import guessed, lit
+from pursamere_viz.labs.compare import Comparison
+from pursamere_viz.labs.density_run import DensityRun
+from pursamere_viz.labs.image_run import Run, unpurified
+from pursamere_viz.lessons import BenchView, Step
+
+Place = tuple[float, float]
+FIRST = "Answer first: then {} shown."
+CLICK = "Click the plane where you think the path ends."
+
+
+def step_film(step: Step, result: Run | Comparison | DensityRun | SigmaSweep, answer: Place | bool = False) -> Film:
+    """The film of a step from what its state gives.
+
+    What the step hides is left out until there is an answer: True, or the place (x, y) that was clicked.
+    """
+    hides = step.hidden and answer is False
+    if isinstance(result, Comparison):
+        film = comparison_film(result)
+    elif isinstance(result, Run):
+        film = _image(result, hides)
+    elif isinstance(result, DensityRun):
+        film = _plane(step, result, hides)
+    else:
+        film = sweep_film(result)
+    film = lit(film, step.look) if step.look in film.panels else film
+    film = dataclasses.replace(film, opens=-1 if step.at_end else 0, cursor="")
+    return guessed(film, answer) if isinstance(answer, tuple) else film
+
+
+def _image(result: Run, hides: bool) -> Film:
+    if not hides:
+        return image_film(result)
+    film = image_film(unpurified(result))
+    return dataclasses.replace(film, waiting="", said=[FIRST.format("the purification is")])
+
+
+def _plane(step: Step, result: DensityRun, hides: bool) -> Film:
+    shown = dataclasses.replace(result, paths=()) if hides else result
+    film = dataclasses.replace(density_film(shown, step.title), edits=None, picks="")
+    if not hides:
+        return film
+    predicts = step.question is not None and bool(step.question.predict)
+    said = CLICK if predicts else FIRST.format("the paths are")
+    return dataclasses.replace(film, said=[said], picks="xy" if predicts else "")
+
+
+def step_curves(view: BenchView, numbers: Numbers) -> go.Figure:
+    """The accuracy curves of the run and the purifier that a step shows, at its budget, else at the run's first."""
+    budgets = {numbers.budget(eps): eps for eps in numbers.config.eps}
+    return accuracy_curves(numbers, view.purifier, budgets.get(view.budget, numbers.config.eps[0]))
