@@ -48,9 +48,9 @@ SLOW_DOWNLOAD = (
 
 def small_digits():
     """The digits with a small search, a small card and a short training."""
-    plan = replace(plan_of("digits"), budgets=(("linf", 0.1),), attacks=("pgd-2", "apgd_ce-4", "apgd_dlr-4"), piece=2)
+    plan = replace(plan_of("digits"), budgets=(("linf", 0.1),), attacks=("pgd-2", "apgd_dlr-2"), piece=2)
     proof = Proof(0.25, (0.15, 0.25), (0.25,), votes=40, images=4, validation=2)
-    plan = replace(plan, rest=(), images=4, fewer=4, first=2, proof=proof)
+    plan = replace(plan, rest=(), images=2, fewer=2, first=2, proof=proof)
     short = {
         role: replace(made, training=replace(made.training, steps=40, checkpoint_every=5, warmup=2, batch=16))
         for role, made in DATA_SETS["digits"].recipes.items()
@@ -156,7 +156,7 @@ CASES = {
     "evaluate": ([*EVALUATE, "run.jsonl"], lambda: lines(Path("run.jsonl"))),
     "search": (["search", "digits", "--jobs", "1"], lambda: lines(searches.path("digits"))),
     "card": (
-        ["card", "digits", "--images", "6", "--jobs", "1"],
+        ["card", "digits", "--images", "4", "--jobs", "1"],
         lambda: (lines(results_path("digits")), (checkpoints.ASSETS / "digits.md").read_text()),
     ),
     "train": (
