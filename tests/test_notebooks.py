@@ -2,12 +2,17 @@
 
 A measured number stands in prose as `0.693<!-- gumbel -->`, and a cell sets `facts["gumbel"]`: readers see the number alone.
 `python tests/test_notebooks.py [notebook ...]` runs notebooks (all, if none is named) and writes outputs and such numbers anew.
+
+The solutions of exercises are folded away in `<details>`, which JupyterLab, nbconvert and code-hosting pages all show folded (a
+hidden code cell is hidden in JupyterLab alone) and which "Run all" leaves alone. Each runs by itself, and the numbers of its
+answer are its own variables: `1.09<!-- off -->`.
 """
 
 import json
 import re
 import sys
 from pathlib import Path
+from typing import Any
 
 import nbformat
 import pytest
@@ -15,14 +20,25 @@ from jupyter_client.kernelspec import get_kernel_spec
 from nbclient import NotebookClient
 from nbformat import NotebookNode
 
+from pursamere_viz.lessons import read_lesson
+from pursamere_viz.lessons.lesson import FOLDER as LESSONS
+
 NOTEBOOKS = sorted((Path(__file__).resolve().parents[1] / "notebooks").glob("*.ipynb"))
 NUMBER = re.compile(r"[-+]?\d+\.?\d*(?:e[-+]?\d+)?")
 FACT = re.compile(rf"({NUMBER.pattern})<!-- (.+?) -->")
 FREE = re.compile(r"(?<![\w.])\d+(?:\.\d+)?(?:e[-+]?\d+)?(?!\w|-[A-Za-z]|\.\d)")  # not the 8 of 8x8, not the 2 of 2-D
-# Formulas, names of code, addresses of links, the numbers of headings and the years of papers.
-NO_PROSE = re.compile(r"\$\$.*?\$\$|\$.*?\$|`.*?`|\]\(.*?\)|^#+ \d+\.|et al\. \d{4}", re.DOTALL | re.MULTILINE)
+# Formulas, code, addresses of links, the numbers of headings and of exercises, and the years of papers.
+NO_PROSE = re.compile(
+    r"```.*?```|\$\$.*?\$\$|\$.*?\$|`.*?`|\]\(.*?\)|^#+ \d+\.|Exercise \d|(?:et al\.|[A-Z]\w+) (?:19|20)\d\d\b",
+    re.DOTALL | re.MULTILINE,
+)
+SOLUTION = re.compile(r"(<details>.*?</details>)", re.DOTALL)
+CODE = re.compile(r"```python\n(.*?)```", re.DOTALL)
+TAKES_SECONDS = {"07_score_network-4"}  # solutions, as notebook-number
+LESSON = re.compile(r"\(http://localhost:8501/lessons\?lesson=(\w+)\).*?\(\.\./assets/lessons/\d_(\w+)\.md\)")
 WIDGET = "application/vnd.jupyter.widget-view+json"
 WIDTH = 100  # characters of a line of code that JupyterLab shows without scrolling at 1280 px
+COURSE = {"07_score_network"}
 TELL = "import json\nprint(json.dumps({name: float(value) for name, value in facts.items()}))"
 
 
@@ -67,6 +83,18 @@ def sources(notebook: NotebookNode, kind: str) -> str:
     return "\n\n".join(cell.source for cell in notebook.cells if cell.cell_type == kind)
 
 
+def prose_of(notebook: NotebookNode) -> str:
+    """The text without the solutions, whose numbers are not the notebook's."""
+    return SOLUTION.sub("", sources(notebook, "markdown"))
+
+
+def solved(solution: str) -> dict[str, float]:
+    """The numbers that a solution's answer names, from its code, run alone."""
+    held: dict[str, Any] = {}
+    exec("\n".join(CODE.findall(solution)), held)
+    return {name: float(held[name]) for _, name in FACT.findall(solution)}
+
+
 def executed(path: Path) -> tuple[NotebookNode, dict[str, float]]:
     """The notebook, run in a fresh kernel, and its facts."""
     notebook = nbformat.read(path, as_version=4)
@@ -98,7 +126,8 @@ def refresh(path: Path) -> None:
                     output.data.pop(WIDGET, None)  # its picture stays
             cell.outputs = joined([output for output in cell.outputs if WIDGET not in output.get("data", {})])
         else:
-            cell.source = filled(cell.source, facts)
+            parts = SOLUTION.split(cell.source)  # every second one is a solution
+            cell.source = "".join(filled(part, solved(part) if k % 2 else facts) for k, part in enumerate(parts))
     spec = get_kernel_spec("python3")  # as JupyterLab would write it: another name and opening the file changes it
     notebook.metadata.kernelspec = {"display_name": spec.display_name, "language": spec.language, "name": "python3"}
     nbformat.write(notebook, path)
@@ -113,6 +142,16 @@ def printed(notebook: NotebookNode) -> list[str]:
             rich = [o.data for o in cell.outputs if o.output_type == "execute_result"]
             texts.append("".join(outputs + [data["text/plain"] for data in rich if set(data) == {"text/plain"}]))
     return texts
+
+
+def solutions() -> list[Any]:
+    """Every solution of every exercise."""
+    found = []
+    for path in NOTEBOOKS:
+        for k, text in enumerate(SOLUTION.findall(sources(nbformat.read(path, as_version=4), "markdown")), 1):
+            name = f"{path.stem}-{k}"
+            found.append(pytest.param(text, id=name, marks=pytest.mark.slow if name in TAKES_SECONDS else []))
+    return found
 
 
 def test_there_are_notebooks() -> None:
@@ -142,7 +181,7 @@ def test_a_number_that_no_cell_computes_is_found() -> None:
 def test_a_fresh_run_finds_what_is_committed_and_said(path: Path) -> None:
     committed = nbformat.read(path, as_version=4)
     notebook, facts = executed(path)
-    assert wrong(sources(notebook, "markdown"), facts) == []
+    assert wrong(prose_of(notebook), facts) == []
     for fresh, before in zip(printed(notebook), printed(committed), strict=True):
         assert NUMBER.sub("#", fresh) == NUMBER.sub("#", before)
         for now, then in zip(NUMBER.findall(fresh), NUMBER.findall(before), strict=True):
@@ -154,9 +193,38 @@ def test_a_fresh_run_finds_what_is_committed_and_said(path: Path) -> None:
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_prose_says_no_number_that_no_cell_computes(path: Path) -> None:
     notebook = nbformat.read(path, as_version=4)
-    prose, code = sources(notebook, "markdown"), sources(notebook, "code")
+    prose = prose_of(notebook)
+    code = "\n".join([sources(notebook, "code"), *CODE.findall(sources(notebook, "markdown"))])
     assert FACT.search(prose)
     assert unmeasured(prose, code) == []
+
+
+@pytest.mark.parametrize("solution", solutions())
+def test_a_solution_finds_what_its_answer_says(solution: str) -> None:
+    [code] = CODE.findall(solution)
+    assert FACT.search(solution) and wrong(solution, solved(solution)) == []
+    assert unmeasured(solution, code) == []
+    assert max(map(len, code.splitlines())) <= WIDTH
+    assert not re.search(r"[ .]_[a-z]", code)  # what is public
+
+
+@pytest.mark.parametrize("path", [path for path in NOTEBOOKS if path.stem in COURSE], ids=lambda path: path.stem)
+def test_a_notebook_is_a_piece_of_a_course(path: Path) -> None:
+    notebook = nbformat.read(path, as_version=4)
+    opening, install = notebook.cells[0].source, notebook.cells[1].source
+    for part in ("**The question.**", "**You will learn**", "**Before you start.**", "**The lesson"):
+        assert part in opening
+    assert "find_spec" in install and "%pip install" in install
+    lessons = [read_lesson(file) for file in sorted(LESSONS.glob("[0-9]*.md"))]
+    assert {(lesson.name, lesson.name) for lesson in lessons if path.stem in lesson.notebooks} == set(
+        LESSON.findall(opening)
+    )
+    text = sources(notebook, "markdown")
+    assert re.findall(r"\*\*Exercise (\d)\.", text) == list("12345")[: len(SOLUTION.findall(text))]
+    assert 3 <= len(SOLUTION.findall(text)) <= 5
+    for cell in notebook.cells:
+        pictures = cell.cell_type == "code" and any("image/png" in o.get("data", {}) for o in cell.outputs)
+        assert bool(cell.metadata.get("alt")) == pictures
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
