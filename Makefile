@@ -12,12 +12,13 @@ PYTEST := OMP_NUM_THREADS=1 $(RUN) pytest -q -n auto --dist loadfile --no-loadsc
 # JupyterLab refuses to start as root unless told; containers usually are root.
 ALLOW_ROOT := $(if $(filter 0,$(shell id -u)),--allow-root)
 
-.PHONY: help app notebooks course lint test test-all clean
+.PHONY: help app notebooks course docs lint test test-all clean
 
 help:
 	@echo "make app        open the explorer in a browser"
 	@echo "make notebooks  open the notebooks in JupyterLab"
 	@echo "make course     write the lessons into the folder course, as pages that need no server"
+	@echo "make docs       write the documentation into the folder site; a broken link or a missing docstring fails"
 	@echo "make test       lint, type check and every test that is quick"
 	@echo "make test-all   the same with the slow tests"
 	@echo "make lint       ruff, import-linter and mypy alone"
@@ -32,6 +33,13 @@ notebooks: $(STAMP)
 course: $(STAMP)
 	$(RUN) pursamere_viz course course
 
+docs: $(VENV)/.docs
+	NO_MKDOCS_2_WARNING=1 $(RUN) mkdocs build --strict $(ARGS)
+
+$(VENV)/.docs: $(STAMP) pyproject.toml
+	$(RUN) pip install --disable-pip-version-check --no-input --quiet -e ".[docs]"
+	@touch $@
+
 lint: $(STAMP)
 	$(RUN) ruff check .
 	$(RUN) ruff format --check .
@@ -45,7 +53,7 @@ test-all: lint
 	$(PYTEST) --durations=40 $(ARGS)
 
 clean:
-	rm -rf $(VENV) .pytest_cache .ruff_cache .mypy_cache *.egg-info
+	rm -rf $(VENV) site .pytest_cache .ruff_cache .mypy_cache *.egg-info
 
 # The stamp is written last, so an interrupted installation is resumed by the next call.
 # The environment is made anew only where it has no working pip (Debian leaves such a half when python3-venv is missing).

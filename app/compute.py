@@ -48,6 +48,7 @@ from pursamere_viz.labs.examples import Example
 from pursamere_viz.labs.explain_step import ExplainedStep, explain_step
 from pursamere_viz.labs.image_run import LOADING, Run, run_steps
 from pursamere_viz.labs.image_scenario import Scenario, build
+from pursamere_viz.labs.run_time import Costs, expected_seconds, is_large, measured_costs
 from pursamere_viz.lessons import Lesson, lesson_files, read_lesson
 from pursamere_viz.models.generated import GeneratedImages, generating
 from pursamere_viz.progress import Progress, relay
@@ -177,6 +178,19 @@ def under_way(scenario: Scenario, second: Scenario | None = None, *, place: str 
         held = UnderWay(scenario) if second is None else BothUnderWay(scenario, second)
     st.session_state[place] = held
     return held
+
+
+def seconds_left(run: UnderWay) -> float:
+    """How long a run of large images will take, or both of two, from one measured call of each kind; 0 where it is soon there."""
+    if run.done or not is_large(run.scenario):
+        return 0.0
+    wanted = [one for one in (run.scenario, getattr(run, "second", None)) if one and _kept(one) is None]
+    return sum(expected_seconds(one, _costs(one)) for one in wanted)
+
+
+def _costs(scenario: Scenario) -> Costs:
+    key = ("costs", *(getattr(scenario, name) for name in ("data_set", "score_model", "classifier", "pairs")))
+    return _held_or_computed(key, lambda: _at_once("Measuring one call", measured_costs, build(scenario)))
 
 
 def generated(data_set: str) -> GeneratedImages:

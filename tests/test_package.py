@@ -2,14 +2,18 @@
 
 import os
 import re
+import signal
+import socket
 import subprocess
 import sys
 import tomllib
+import urllib.request
 from pathlib import Path
 
 import pytest
 
 import pursamere_viz
+from pursamere_viz.benchmark.servers import HEALTH, wait_for_server
 
 ROOT = Path(pursamere_viz.__file__).resolve().parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
@@ -28,6 +32,16 @@ right = (load_defence("digits")(x[:50]).argmax(-1) == y[:50]).float().mean()
 print(here.parent == Path(sys.argv[1]), ASSETS == here / "assets", (app_folder() / "main.py").is_file())
 print(len(examples()), (ASSETS / "digits.md").is_file(), (app_folder() / ".streamlit" / "config.toml").is_file())
 print(float(right), pursamere_viz.__version__, (here / "py.typed").is_file())
+"""
+
+FIRST_PAGE = """
+from pathlib import Path
+from streamlit.testing.v1 import AppTest
+from pursamere_viz.models.checkpoints import app_folder
+
+app = AppTest.from_file(str(app_folder() / "main.py"), default_timeout=120).run()
+headed = any(text.value.startswith("#") for text in app.markdown)
+print(app_folder().is_relative_to(Path.cwd()), len(app.exception), len(app.error), headed)
 """
 
 
@@ -85,3 +99,31 @@ def test_a_wheel_classifies_outside_the_checkout(tmp_path):
         env=os.environ | {"PYTHONPATH": str(installed)},
     )
     assert said.stdout.strip() == f"pursamere_viz {version}"
+    answers(command, installed, tmp_path)
+
+
+def answers(command: Path, installed: Path, folder: Path) -> None:
+    """`pursamere app` starts from where the wheel was installed, and its first page is drawn there without a mistake."""
+    with socket.socket() as probe:
+        probe.bind(("localhost", 0))
+        port = probe.getsockname()[1]
+    environment = os.environ | {
+        "PYTHONPATH": str(installed),
+        "PURSAMERE_CACHE": "",
+        "STREAMLIT_SERVER_HEADLESS": "true",
+    }
+    words = [sys.executable, str(command), "app", "--port", str(port)]
+    process = subprocess.Popen(
+        words, cwd=folder, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+    )
+    try:
+        wait_for_server(process, f"http://localhost:{port}/{HEALTH}")
+        with urllib.request.urlopen(f"http://localhost:{port}/", timeout=30) as page:
+            assert b"streamlit" in page.read().lower()
+    finally:
+        os.killpg(process.pid, signal.SIGTERM)
+        process.wait(30)
+    drawn = subprocess.run(
+        [sys.executable, "-c", FIRST_PAGE], cwd=folder, env=environment, capture_output=True, text=True
+    )
+    assert drawn.stdout.strip().endswith("True 0 0 True"), drawn.stdout + drawn.stderr

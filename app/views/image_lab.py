@@ -13,6 +13,8 @@ import second_lane
 from inside import look_inside
 from markup import escaped, notify, titled, what_the_charts_show
 from player import play
+from pursamere_viz.data.records import DATA_SETS
+from pursamere_viz.evaluation.command import duration
 from pursamere_viz.figures import BLANK, Film, comparison_film, image_film, inside_html, surface_film, to_csv, to_html
 from pursamere_viz.labs import compare_story
 from pursamere_viz.labs.compare import Comparison, comparison_npz, comparison_snippet
@@ -28,6 +30,8 @@ EXAMPLE = "_image_lab_example"  # the title of the last example that was shown
 WORDS = {
     "example": ":small[**{title}.** {look} {shows}]",
     "changed": "This began as the example “{title}”.",
+    "long": ":material/timer: Images of {size} x {size} pixels: all of it takes about {time} here, as one measured call of each "
+    "network says. What is known is shown meanwhile.",
 }
 IMAGE_PANELS = ("images", "plane", "error", "sharpness", "mode", "confidence")
 SURFACE = "image_lab_surface"
@@ -49,6 +53,8 @@ def page() -> None:
         scenario = state.current()
         second = state.second(scenario)
         run = compute.under_way(scenario, second)
+        if seconds := compute.seconds_left(run):
+            st.caption(WORDS["long"].format(size=DATA_SETS[scenario.data_set].size, time=duration(seconds)))
         # An empty page is drawn before anything is computed: it loads the player.
         if SHOWN in st.session_state or math.isinf(compute.BETWEEN):
             run.advance(compute.BETWEEN)

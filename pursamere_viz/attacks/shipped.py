@@ -2,7 +2,7 @@
 
 from pursamere_viz.attacks.apgd import apgd_run
 from pursamere_viz.attacks.gradient import gradient_run
-from pursamere_viz.attacks.kinds import AttackKind, register_attack
+from pursamere_viz.attacks.kinds import KINDS, AttackKind, register_attack
 from pursamere_viz.attacks.objective import dlr_loss, margin_loss, targeted_dlr_loss
 from pursamere_viz.attacks.square import kept_queries, square_run
 
@@ -48,3 +48,5 @@ register_attack(
     )
 )
 register_attack(AttackKind("none", "the clean image", gradient_run, fixed_steps=0))
+
+NAMES = frozenset(KINDS)  # those of plug-ins come later

@@ -32,7 +32,7 @@ def serve(
         words, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=os.environ | environment
     )
     try:
-        _wait(process, f"{address}/{health}")
+        wait_for_server(process, f"{address}/{health}")
         yield address, process
     finally:
         process.terminate()
@@ -43,7 +43,8 @@ def serve(
             process.wait()
 
 
-def _wait(process: "subprocess.Popen[Any]", url: str) -> None:
+def wait_for_server(process: "subprocess.Popen[Any]", url: str) -> None:
+    """Return once the server answers; RuntimeError where its process ends before, or after PATIENCE seconds."""
     until = time.monotonic() + PATIENCE
     while time.monotonic() < until:
         if process.poll() is not None:

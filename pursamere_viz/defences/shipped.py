@@ -3,7 +3,7 @@
 from torch import Tensor, nn
 
 from pursamere_viz.data.records import data_set
-from pursamere_viz.defences.kinds import PurifierKind, register_purifier
+from pursamere_viz.defences.kinds import PURIFIERS, PurifierKind, register_purifier
 from pursamere_viz.purification import (
     DiffusionPurifier,
     IdentityPurifier,
@@ -82,3 +82,5 @@ _without("rounding", "pixels rounded to few values: masks its gradient on purpos
 _without(
     "saturated", "no purifier, logits times 1000: masks its gradient on purpose", IdentityPurifier, around=Saturated
 )
+
+NAMES = frozenset(PURIFIERS)  # those of plug-ins come later

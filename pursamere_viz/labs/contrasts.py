@@ -1,9 +1,15 @@
 """What a scenario is compared with: any setting changed, and the few changes that people ask for most."""
 
+import contextlib
 import dataclasses
 from typing import Any
 
+from pursamere_viz.attacks import shipped as shipped_attacks
+from pursamere_viz.attacks.kinds import KINDS
 from pursamere_viz.data.records import data_set
+from pursamere_viz.defences import shipped as shipped_purifiers
+from pursamere_viz.defences.config import DEFENDING, DefenceConfig
+from pursamere_viz.defences.kinds import PURIFIERS
 from pursamere_viz.labs.compare import IMAGE
 from pursamere_viz.labs.image_scenario import Scenario
 from pursamere_viz.models.of_data_sets import classifiers_there
@@ -67,8 +73,29 @@ def contrasts(scenario: Scenario) -> list[Contrast]:
     other = "standard" if scenario.classifier == HARDENED else HARDENED
     if other in classifiers_there(scenario.data_set):
         found["classifier"] = {"classifier": other}
-    return [Contrast(name, said(dataclasses.replace(scenario, **changes), *changes), changes)
-            for name, changes in found.items()]  # fmt: skip
+    usual = [Contrast(name, said(dataclasses.replace(scenario, **changes), *changes), changes)
+             for name, changes in found.items()]  # fmt: skip
+    return [*usual, *_registered(scenario)]
+
+
+def _registered(scenario: Scenario) -> list[Contrast]:
+    """The purifiers and attacks that plug-ins registered, as far as they are changes of a scenario and apply to it."""
+    config = DefenceConfig(data_set=scenario.data_set)
+    found: list[tuple[str, str, dict[str, Any]]] = []
+    for name, kind in PURIFIERS.items():
+        if name not in shipped_purifiers.NAMES and kind.changes is not None:
+            with contextlib.suppress(ValueError):  # not of this data set: a run of it would say so
+                wanted = dataclasses.replace(config, **kind.changes(config))
+                fields = {field: getattr(wanted, field) for field in CHANGEABLE if field in DEFENDING}
+                found.append((f"purifier_{name}", f"purifier {name}", fields))
+    if scenario.attack != "none":
+        kinds = [name for name in KINDS if name not in shipped_attacks.NAMES]
+        found += [(f"attack_{name}", f"attack {name}", {"attack": name}) for name in kinds]
+    differing = [
+        (name, title, {field: value for field, value in fields.items() if value != getattr(scenario, field)})
+        for name, title, fields in found
+    ]
+    return [Contrast(*one) for one in differing if one[2]]
 
 
 def said(scenario: Scenario, *names: str) -> str:

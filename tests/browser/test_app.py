@@ -5,6 +5,7 @@ import re
 
 import pytest
 import torch
+from plugin_files import write
 
 from pursamere_viz import DensityScenario, run_density
 from pursamere_viz.benchmark.servers import serve
@@ -22,8 +23,10 @@ COVERED = """() => [...document.querySelectorAll('[data-testid="stButtonGroup"] 
 
 
 @pytest.fixture(scope="module")
-def address():
-    with serve(PURSAMERE_CACHE="") as (address, _):
+def address(tmp_path_factory):
+    """Of a server that was started with a plug-in."""
+    own = write(tmp_path_factory.mktemp("own"))
+    with serve(PURSAMERE_CACHE="", PURSAMERE_PLUGINS=str(own)) as (address, _):
         yield address
 
 
@@ -335,4 +338,30 @@ def test_a_printed_page_is_one_page(browser, address, path: str) -> None:
     assert len(printed.pages) == 1
     text = " ".join(printed.pages[0].extract_text().split())
     assert said.split(";")[0] in text and "Take it away" not in text
+    page.close()
+
+
+def test_a_plug_in_is_on_every_page(browser, address) -> None:
+    """Its images in the gallery, its purifier beside the first run, its names in the bench; the other pages stand as they do."""
+    page = opened(browser, f"{address}/?data_set=mine&steps=2&resolution=9&attack_steps=2")
+    assert "purified, as" in page.locator("h1").inner_text()
+    page.get_by_role("button", name="Gallery").click()
+    page.locator('[role="dialog"]').get_by_role("button", name="image 3: right").click()
+    page.wait_for_function("() => new URLSearchParams(location.search).get('image') === '3'")
+    page.get_by_role("radio", name="purifier gentle").click()
+    page.wait_for_function(f"() => ({TWO})().rings.length === 2")
+    assert chosen(page)["data_set"] == "mine" and chosen(page)["b_radius"] == "0.05"
+    page.goto(f"{address}/robustness-bench")
+    page.get_by_text("Start a run").click()
+    for label, name in (("Data set", "My images"), ("Purifiers", "gentle"), ("Attacks", "greying")):
+        box = page.get_by_role("combobox", name=label).last
+        box.click()
+        box.fill(name)
+        page.get_by_role("option", name=name, exact=True).first.wait_for()
+        page.keyboard.press("Escape")
+    for path in ("density-lab", "lessons", "glossary"):
+        page.goto(f"{address}/{path}")
+        page.wait_for_selector("h1")
+        page.wait_for_selector(IDLE)
+        assert not page.locator('[data-testid="stException"], [data-testid="stAlert"]').count()
     page.close()

@@ -9,8 +9,19 @@ import sys
 import numpy as np
 import pytest
 import torch
+from plugin_files import forgotten
 
-from pursamere_viz import Scenario, compare, compare_steps, run
+from pursamere_viz import (
+    AttackKind,
+    PurifierKind,
+    Scenario,
+    compare,
+    compare_steps,
+    register_attack,
+    register_purifier,
+    run,
+)
+from pursamere_viz.attacks.gradient import gradient_run
 from pursamere_viz.labs import compare as comparing
 from pursamere_viz.labs import compare_story, contrasts
 from pursamere_viz.labs.compare import comparison_npz, comparison_snippet
@@ -196,6 +207,25 @@ def test_what_is_compared_most_follows_from_the_scenario() -> None:
         for one in contrasts.contrasts(scenario):
             other = dataclasses.replace(scenario, **one.changes)
             assert comparing.differing(scenario, other) == tuple(one.changes)
+
+
+def test_what_a_plug_in_registers_is_offered() -> None:
+    scenario = Scenario(radius=0.2)
+    with forgotten():
+        register_purifier(PurifierKind("gentle", "at half its radius", lambda shipped: {"radius": shipped.radius / 2}))
+        register_purifier(PurifierKind("far", "beyond what there is", lambda shipped: {"radius": 1e9}))
+        register_purifier(PurifierKind("made", "no change of the shipped one", make=lambda *_: None))
+        register_attack(AttackKind("greying", "gradient steps", gradient_run))
+        own = {one.name: one for one in contrasts.contrasts(scenario) if one.name.partition("_")[2]}
+        assert {name: one.changes for name, one in own.items()} == {
+            "purifier_gentle": {"radius": Scenario().radius / 2},
+            "attack_greying": {"attack": "greying"},
+        }
+        assert own["purifier_gentle"].title == "purifier gentle" and own["attack_greying"].title == "attack greying"
+        second = dataclasses.replace(scenario, **own["purifier_gentle"].changes)
+        assert "purifier_gentle" not in {one.name for one in contrasts.contrasts(second)}
+        assert not [one for one in contrasts.contrasts(Scenario(attack="none")) if one.name.startswith("attack_")]
+    assert not [one for one in contrasts.contrasts(scenario) if "_" in one.name]
 
 
 def test_another_classifier_is_offered_where_it_is_shipped(monkeypatch) -> None:

@@ -1,0 +1,72 @@
+"""How long a run of the Image lab will take, from the measured cost of one call of its denoiser and its classifier."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+
+from pursamere_viz.data.records import data_set
+from pursamere_viz.labs.image_scenario import Parts, Scenario, attacks_only
+from pursamere_viz.purification.sharpness import hessian_product
+
+LARGE = 64  # pixels a side, above which people are told
+RANDOM = 8 + 2  # paths that are walked again to see what is left: of random changes, the clean image, the attacked one
+PRODUCTS = 14  # of the Hessian with a vector until the curvature at a point has settled
+SHIFTS = 60  # calls a point until a climb to a mode has settled
+MAPPED = 0.55  # of the points of a map, those that are not interpolated
+
+
+@dataclass(frozen=True)
+class Costs:
+    """Seconds of one call for one image, each measured once."""
+
+    value: float  # of the error, over all noise nodes
+    gradient: float  # of the error with its gradient
+    product: float  # of the error's Hessian with a vector
+    classifier: float  # of the logits with their gradient
+
+
+def measured_costs(parts: Parts) -> Costs:
+    """Measure each call once on the image of a scenario that has a denoiser, after one call that warms up."""
+    x, error, classifier = parts.x, parts.defence.purifier.error, parts.defence.classifier
+    with torch.no_grad():
+        error.denoised(x)
+
+    def classify() -> None:
+        leaf = x.detach().requires_grad_()
+        torch.autograd.grad(classifier(leaf).sum(), leaf)
+
+    with torch.no_grad():
+        value = _seconds(lambda: error(x), x.device)
+    gradient = _seconds(lambda: error.value_and_gradient(x), x.device)
+    product = hessian_product(error, x[0])
+    return Costs(value, gradient, _seconds(lambda: product(x[0]), x.device), _seconds(classify, x.device))
+
+
+def _seconds(work: Callable[[], object], device: torch.device) -> float:
+    began = time.perf_counter()
+    work()
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    return time.perf_counter() - began
+
+
+def expected_seconds(scenario: Scenario, costs: Costs) -> float:
+    """How long `run` of a scenario takes, from the calls that it makes; those that depend on the image are the customary number."""
+    config, nodes = scenario.purifier_config(), 2 * scenario.pairs
+    one_step = scenario.method == "tweedie"
+    steps = 1 if one_step else scenario.steps
+    step = {"error": costs.gradient, "stop_gradient": costs.value}.get(scenario.method, costs.value / nodes)
+    path = steps * step * (2 if config.rho > 0 and not one_step else 1)
+    knowing = {"blind": 0.0, "bpda": path, "full": path + 2 * steps * costs.product}[scenario.mode]
+    attack = scenario.attack_config()
+    attacking = attack.gradient_steps * attack.restarts * (costs.classifier + knowing)
+    points = steps + 1
+    measuring = points * (costs.gradient + costs.value + PRODUCTS * costs.product + SHIFTS * costs.value / nodes)
+    return attacking + (1 + RANDOM) * path + MAPPED * scenario.resolution**2 * costs.value + measuring
+
+
+def is_large(scenario: Scenario) -> bool:
+    """Whether people are told how long a run takes: its images are large, and something purifies them."""
+    return data_set(scenario.data_set).size > LARGE and not attacks_only(scenario)
