@@ -160,8 +160,8 @@ counts an image as robust only if none of the attacks below it breaks it: {", ".
 (kind-steps, x random starts), each on every image. At {budget_text(plan.main)} under the full attack what then stands was
 attacked further, one attack after the other: {", ".join(plan.rest)};
 those lines say what is left after each. Every number is an upper bound: a better attack may find more.
-blind: the attacker knows the classifier only; bpda: the purifier's gradient is taken for the identity; full: the exact
-gradient through every step. Without a purifier the three are one. The attacks compute in float32.
+blind: the attacker knows the classifier only; bpda: the attack pretends that the purifier changes nothing when it computes
+gradients; full: the exact gradient through every step. Without a purifier the three are one. The attacks compute in float32.
 
 {table(["", "", *MODES], body)}
 
