@@ -143,9 +143,12 @@ def test_one_panel_of_a_path_that_stands_still_keeps_its_frames(make_run):
 
 
 @pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="ffmpeg is not on the path")
-def test_an_mp4_is_a_film(film):
-    data = to_mp4(film, size=(5.01, 3.01), dpi=50)
-    assert data[4:8] == b"ftyp"
+def test_an_mp4_is_a_film_with_a_frame_a_point(film, tmp_path):
+    (tmp_path / "film.mp4").write_bytes(to_mp4(film, size=(5.01, 3.01), dpi=50, seconds=0.5))
+    asked = ["-count_frames", "-show_entries", "stream=width,height,nb_read_frames,duration", "-of", "csv=p=0"]
+    words = ["ffprobe", "-v", "error", *asked, str(tmp_path / "film.mp4")]
+    said = subprocess.run(words, capture_output=True, text=True, check=True).stdout
+    assert said.strip() == "250,150,4.500000,9"  # an even size; 6 points of half a second, the last one four times
 
 
 def test_without_ffmpeg_an_mp4_is_refused_in_one_sentence(film, monkeypatch):
