@@ -66,14 +66,15 @@ def play(
     on_edit: Callable[[Mapping[str, Any]], None] | None = None,
     answer: int = 0,
     address: str = "",
+    camera: str = "",
 ) -> None:
     """Show a film; the step stays where it is when another film of the same key takes its place.
 
     `on_pick` is called, before the page (or the fragment) runs again, with the place (x, y) of the plane that was clicked;
     `on_edit` with a wish of mixture_editor.js, whose count is the `answer` of what is shown for it. The page's address bears the
-    step under the name `address`, if that is given.
+    step under the name `address`, and how a surface is turned under the name `camera`, if these are given.
     """
-    _mount(film.as_data() | {"answer": answer, "address": address}, key, on_pick, on_edit)
+    _mount(film.as_data() | {"answer": answer, "address": address, "camera": camera}, key, on_pick, on_edit)
 
 
 def follow(marks: Mapping[str, Any], key: str, on_edit: Callable[[Mapping[str, Any]], None], answer: int) -> None:

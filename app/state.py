@@ -50,7 +50,8 @@ class Left:
 Kind = TypeVar("Kind", bound=Described)
 STEP = "step"  # in the address: where the player stands, which it writes there itself
 INSIDE = "inside"  # in the address: which step is opened
-BESIDES = (STEP, INSIDE)  # what the address has beside the scenario
+CAMERA = "camera"  # in the address: how the surface is turned, which its player writes there itself
+BESIDES = (STEP, INSIDE, CAMERA)  # what the address has beside the scenario
 
 
 class PageState(Generic[Kind]):

@@ -21,7 +21,7 @@ from pursamere_viz.labs.compare import Comparison, comparison_npz, comparison_sn
 from pursamere_viz.labs.image_run import Run, snippet, to_npz
 from pursamere_viz.labs.image_scenario import Scenario
 from pursamere_viz.labs.image_story import facts, headline, headline_text
-from state import STEP
+from state import CAMERA, STEP
 from state import image_lab as state
 from take_away import Offer, embedded, take_away
 
@@ -35,6 +35,7 @@ WORDS = {
 }
 IMAGE_PANELS = ("images", "plane", "error", "sharpness", "mode", "confidence")
 SURFACE = "image_lab_surface"
+SURFACE_OPENS = "_image_lab_surface_opens"  # whether its section is open at first
 FINISHED = "_image_lab_finished"  # the last run that was finished
 SHOWN = "_image_lab_shown"  # what the page shows, which stays while something else is computed
 
@@ -141,9 +142,15 @@ def _told(result: Run | Comparison) -> tuple[str, Film, str]:
 
 
 def _surface(result: Run) -> None:
-    with st.expander("The error surface in 3-D", icon=":material/landscape:", on_change="rerun") as opened:
+    # As it was at first: with another `expanded` it would be another section, and close.
+    wished = st.session_state.setdefault(SURFACE_OPENS, CAMERA in st.query_params)
+    with st.expander(
+        "The error surface in 3-D", icon=":material/landscape:", expanded=wished, on_change="rerun"
+    ) as opened:
         if opened.open:
-            play(surface_film(result), SURFACE)
+            play(surface_film(result), SURFACE, camera=CAMERA)
+        else:
+            st.query_params.pop(CAMERA, None)
 
 
 def _downloads(result: Run) -> None:

@@ -6,7 +6,7 @@
  *   onEdit, follow: see mixture_editor.js, for a film that can be edited
  *   film   { figure: { data, layout, narrow, large }, frames, said, table, waiting, picks, edits, name, cursor, counts, story,
  *          opens }; see figures/player.py;
- *          and from a host whose address may bear the step, under which name: { address }
+ *          and from a host whose address may bear the step or a surface's camera, under which names: { address, camera }
  *
  * A new film takes the place of the old one in the same element: step, size and presenter mode stay, nothing is built anew.
  */
@@ -23,8 +23,10 @@ function mountPlayer(root, Plotly, onPick = () => {}, onEdit = null) {
   let drawing = false, again = false, gone = false;
   let offered = false; // whether Play has had the focus
   let listening = false;
-  let camera = null; // of a surface, once the viewer has turned it
+  let camera = null; // of a surface, once the viewer has turned it or the address has said it
   let spoken = 0; // when the live region last spoke
+  let noted = null; // what the address said after the last look at it
+  const home = window.location.pathname; // another page has an address of its own
 
   const step = () => Math.max(Number(find(".transport").dataset.step ?? 0), 0);
   const presenting = () => player.classList.contains("presenting");
@@ -82,7 +84,7 @@ function mountPlayer(root, Plotly, onPick = () => {}, onEdit = null) {
     const frame = film.frames[Math.min(wanted, film.frames.length - 1)];
     frame?.data.forEach((change, k) => Object.assign(data[frame.traces[k]], change));
     const layout = clone((narrow && figure().narrow) || (presenting() && figure().large) || figure().layout);
-    if (camera && layout.scene) layout.scene.camera = camera;
+    if (camera && layout.scene) layout.scene.camera = { ...layout.scene.camera, ...camera };
     layout.width = graph.clientWidth;
     layout.font = { ...layout.font, family: getComputedStyle(player).fontFamily };
     if (!narrow) layout.height = height();
@@ -128,7 +130,10 @@ function mountPlayer(root, Plotly, onPick = () => {}, onEdit = null) {
         if (graph.clientWidth > 0) {
           reserve();
           await Plotly.react(graph, at(step()));
-          if (!listening) graph.on("plotly_afterplot", clearNames); // there is no such listener before the first drawing
+          if (!listening) { // there are no such listeners before the first drawing
+            graph.on("plotly_afterplot", clearNames);
+            graph.on("plotly_relayout", () => { keepCamera(); note(); });
+          }
           listening = true;
           fitPaper();
           editor.place();
@@ -187,18 +192,50 @@ function mountPlayer(root, Plotly, onPick = () => {}, onEdit = null) {
     else { toggle("presenting", true); await player.requestFullscreen?.().catch(() => {}); }
   }
 
+  /* A camera as the address has it: its eye, and where they are not the usual ones its centre and the way up, three numbers each. */
+  const CAMERA = ["eye", "center", "up"];
+  function cameraText() {
+    const usual = film.figure.layout.scene?.camera ?? {};
+    const text = (part, from) => ["x", "y", "z"].map((axis) => Number((from[part]?.[axis] ?? (part === "up" && axis === "z" ? 1 : 0)).toFixed(3)));
+    const [eye, ...rest] = CAMERA.map((part) => text(part, { ...usual, ...camera }).join(","));
+    return rest.every((said, k) => said === text(CAMERA[k + 1], usual).join(",")) ? eye : [eye, ...rest].join(",");
+  }
+
+  /* The camera that the address says; null where it says none from which anything could be seen. */
+  function cameraSaid(name) {
+    const said = (new URLSearchParams(window.location.search).get(name) ?? "").split(",").map((part) => (part.trim() ? Number(part) : NaN));
+    if (![3, 9].includes(said.length) || !said.every((value) => Math.abs(value) <= 20)) return null;
+    const [eye, center = [0, 0, 0], up = [0, 0, 1]] = [0, 3, 6].map((k) => said.slice(k, k + 3)).filter((part) => part.length);
+    const [x, y, z] = eye.map((value, k) => value - center[k]);
+    const across = Math.hypot(y * up[2] - z * up[1], z * up[0] - x * up[2], x * up[1] - y * up[0]);
+    if (Math.hypot(x, y, z) < 0.1 || across < 0.01) return null; // inside what is looked at, or looking along the way up
+    const parts = CAMERA.slice(0, said.length / 3).map((part, k) => [part, { x: said[3 * k], y: said[3 * k + 1], z: said[3 * k + 2] }]);
+    return Object.fromEntries(parts);
+  }
+
   const stepSaid = (name) => Math.max(Math.trunc(Number(new URLSearchParams(window.location.search).get(name))) || 0, 0);
 
-  /* The step in the address, so that a copy of it opens there; the first one is not said. */
+  /* Step and camera in the address, so that a copy of it opens there; the first ones are not said. */
   function note() {
     clearTimeout(note.later);
     note.later = setTimeout(() => {
-      if (!film?.address || gone || !player.isConnected || bar.wished() < 0) return;
+      if (!film || gone || !player.isConnected || window.location.pathname !== home) return;
       const here = new URL(window.location.href), wished = bar.wished();
-      if (wished > 0) here.searchParams.set(film.address, wished);
-      else here.searchParams.delete(film.address);
-      if (here.href !== window.location.href) window.history.replaceState(window.history.state, "", here.href);
+      if (film.address && wished > 0) here.searchParams.set(film.address, wished);
+      else if (film.address && wished === 0) here.searchParams.delete(film.address);
+      if (film.camera && camera) here.searchParams.set(film.camera, cameraText());
+      readdress(here);
     }, 400); // browsers refuse many of these in a short time
+  }
+
+  function readdress(here) {
+    if (here.href !== window.location.href) window.history.replaceState(window.history.state, "", here.href);
+    noted = window.location.search;
+  }
+
+  /* The host may have written its address anew, of which it knows only what it wrote before. */
+  function lookUp() {
+    if ((film?.address || film?.camera) && noted !== window.location.search) { noted = window.location.search; note(); }
   }
 
   const more = {
@@ -243,6 +280,7 @@ function mountPlayer(root, Plotly, onPick = () => {}, onEdit = null) {
   const steps = new MutationObserver(() => { say(); note(); });
   steps.observe(find(".transport"), { attributes: true, attributeFilter: ["data-step"] });
   watch.observe(graph);
+  const lookout = setInterval(lookUp, 500);
   window.addEventListener("resize", draw);
   document.addEventListener("fullscreenchange", onFull);
   document.addEventListener("keydown", onKey);
@@ -253,6 +291,7 @@ function mountPlayer(root, Plotly, onPick = () => {}, onEdit = null) {
   return {
     update(next) {
       if (!film && next.address) bar.wish(stepSaid(next.address));
+      if (!film && next.camera) camera = cameraSaid(next.camera);
       const another = next.story && next.story !== film?.story;
       film = next;
       if (another) bar.restart(next.opens, Math.max(next.frames.length, 1));
@@ -266,7 +305,7 @@ function mountPlayer(root, Plotly, onPick = () => {}, onEdit = null) {
       graph.classList.toggle("picks", Boolean(film.picks));
       fillTable();
       say();
-      note(); // the host may have written its address anew
+      note();
       // The first thing that can be played is at hand: space plays it, unless the viewer is at something else.
       if (!offered && film.frames.length > 1) {
         offered = true;
@@ -278,6 +317,12 @@ function mountPlayer(root, Plotly, onPick = () => {}, onEdit = null) {
     destroy() {
       gone = true;
       clearTimeout(note.later);
+      clearInterval(lookout);
+      if (film?.camera && window.location.pathname === home) { // what is closed is not in the address
+        const here = new URL(window.location.href);
+        here.searchParams.delete(film.camera);
+        readdress(here);
+      }
       editor.destroy();
       bar.destroy();
       steps.disconnect();

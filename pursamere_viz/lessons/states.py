@@ -14,7 +14,7 @@ from pursamere_viz.parameters import parse
 
 # The densities on the line that are swept in seconds: mixtures, whose noisy density needs no quadrature.
 QUICK = tuple(name for name, preset in PRESETS_1D.items() if isinstance(preset.density, GaussianMixture))
-BESIDES = ("embed", "step", "inside")  # what an address has beside the state: where the player stands
+BESIDES = ("embed", "step", "inside", "camera")  # what an address has beside the state: where the player stands
 SECOND = "b_"  # before the fields of the Image lab's second run
 
 
