@@ -26,7 +26,8 @@ COVERED = """() => [...document.querySelectorAll('[data-testid="stButtonGroup"] 
 def address(tmp_path_factory):
     """Of a server that was started with a plug-in."""
     own = write(tmp_path_factory.mktemp("own"))
-    with serve(PURSAMERE_CACHE="", PURSAMERE_PLUGINS=str(own)) as (address, _):
+    folder = str(tmp_path_factory.mktemp("server"))
+    with serve(PURSAMERE_CACHE="", PURSAMERE_PLUGINS=str(own), TMPDIR=folder) as (address, _):
         yield address
 
 
@@ -326,6 +327,68 @@ def test_what_is_dragged_ends_as_if_it_had_been_typed(browser, address) -> None:
     values = maps.error.values
     drawn = torch.tensor(page.evaluate(MAP), dtype=torch.float64)
     assert torch.allclose(drawn, values.log10() if logarithmic(maps.error) else values, rtol=1e-5, atol=1e-6)
+    page.close()
+
+
+SEEN = "() => document.querySelectorAll('.player-figure')[1]?._fullLayout?.scene?._scene?.getCamera()?.eye"
+
+
+def test_the_surface_is_turned_as_the_address_says_and_the_address_follows(browser, address) -> None:
+    page = opened(browser, f"{address}/?resolution=9&steps=2&attack_steps=2&step=1&camera=0.4,-1.9,1.1")
+    page.wait_for_function(SEEN)
+    assert page.evaluate(SEEN) == pytest.approx({"x": 0.4, "y": -1.9, "z": 1.1})
+    page.wait_for_selector(IDLE)
+    surface = page.locator(".player-figure").nth(1)
+    surface.scroll_into_view_if_needed()
+    box = surface.bounding_box()
+    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    page.mouse.move(x, y)
+    page.mouse.down()
+    page.mouse.move(x + 80, y - 20, steps=5)
+    page.mouse.up()
+    page.wait_for_function("() => !location.search.includes('camera=0.4')")
+    page.locator('[data-go="last"]').first.click()
+    page.wait_for_function("() => location.search.includes('step=2')")
+    page.locator("summary", has_text="Inside one step").click()  # the server writes its address anew: both stay in it
+    page.wait_for_function(
+        "() => ['inside=1', 'step=2'].every(said => location.search.includes(said)) && !/camera=0.4/.test(location.search)"
+    )
+    eye = [float(number) for number in chosen(page)["camera"].split(",")[:3]]
+    assert eye == pytest.approx(list(page.evaluate(SEEN).values()), abs=1e-3) and eye[0] < 0
+    page.close()
+
+
+def test_a_run_is_started_and_stopped_and_back_from_an_image_leads_to_it(browser, address) -> None:
+    page = browser.new_page(viewport={"width": 1280, "height": 800})
+    page.set_default_timeout(120_000)
+    page.goto(f"{address}/robustness-bench")
+    page.wait_for_selector(".js-plotly-plot .main-svg")
+    page.locator("summary", has_text="Start a run").click()
+    page.get_by_role("button", name="Start", exact=True).click()
+    stop = page.get_by_role("button", name="Stop")
+    stop.wait_for()
+    assert stop.count() == 1
+    for label, name in (("Purifier", "no purifier"), ("Budget eps", "0.3")):
+        page.get_by_role("combobox", name=label).first.click()
+        page.get_by_role("option", name=name, exact=True).click()
+        page.wait_for_selector(IDLE)
+    page.get_by_role("tab", name="Loss").click()
+    page.locator(".sheet-grid button").first.wait_for()  # some attack has an end
+    stop.click()
+    page.get_by_role("button", name="Go on").wait_for()
+    page.wait_for_selector(IDLE)
+    assert stop.count() == 0 and page.locator('[data-testid="stAlert"], [data-testid="stToast"]').count() == 0
+    before = chosen(page)
+    assert {"purifier": "none", "budget": "0.3", "tab": "Loss"}.items() <= before.items() and "started here" in before["run"]
+    said = page.locator("h1").inner_text()
+    page.locator(".sheet-grid button").nth(2).click()
+    page.wait_for_function("() => location.pathname === '/' && location.search.includes('image=')")
+    page.wait_for_selector(".player-figure .main-svg")
+    page.go_back()
+    page.wait_for_function("() => location.search.includes('started')")
+    page.wait_for_selector(f"h1 >> text={said}")
+    assert chosen(page) == before
+    assert page.get_by_role("tab", name="Loss").get_attribute("aria-selected") == "true"
     page.close()
 
 

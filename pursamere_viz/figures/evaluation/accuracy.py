@@ -43,7 +43,11 @@ def accuracy_curves(numbers: Numbers, focus: str, eps: float) -> go.Figure:
         )  # fmt: skip
     marks = [0.0, *sorted(numbers.config.eps)]
     title = f"eps ({'L2' if numbers.config.norm == 'l2' else 'Linf'}), worst of all attacks"
-    figure.update_xaxes(title_text=title, tickvals=marks, ticktext=["0", *(numbers.budget(eps) for eps in marks[1:])])
+    room = 0.06 * marks[-1]  # said, as before the first number there is nothing that it could follow from
+    figure.update_xaxes(
+        title_text=title, tickvals=marks, ticktext=["0", *(numbers.budget(eps) for eps in marks[1:])],
+        range=[-room, marks[-1] + room],
+    )  # fmt: skip
     return finished(figure, curves_verdict(numbers, focus, eps))
 
 
