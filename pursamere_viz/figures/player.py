@@ -68,7 +68,11 @@ class Film:
 
 
 # What the player shows before anything is computed.
-BLANK = Film(go.Figure(layout={"height": 560}), ["The networks are being loaded."], "Nothing is computed yet.")
+BLANK = Film(
+    go.Figure(layout={"height": 560, "xaxis": {"visible": False}, "yaxis": {"visible": False}}),
+    ["The networks are being loaded."],
+    "Nothing is computed yet.",
+)
 
 
 def plotly_bundle() -> Path:

@@ -379,7 +379,8 @@ def test_a_run_is_started_and_stopped_and_back_from_an_image_leads_to_it(browser
     page.wait_for_selector(IDLE)
     assert stop.count() == 0 and page.locator('[data-testid="stAlert"], [data-testid="stToast"]').count() == 0
     before = chosen(page)
-    assert {"purifier": "none", "budget": "0.3", "tab": "Loss"}.items() <= before.items() and "started here" in before["run"]
+    assert {"purifier": "none", "budget": "0.3", "tab": "Loss"}.items() <= before.items()
+    assert "started here" in before["run"]
     said = page.locator("h1").inner_text()
     page.locator(".sheet-grid button").nth(2).click()
     page.wait_for_function("() => location.pathname === '/' && location.search.includes('image=')")
