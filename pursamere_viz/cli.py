@@ -1,4 +1,4 @@
-"""Command line: app, download, train, search, card, experiment, evaluate, warm, lessons, course, benchmark."""
+"""Command line: app, download, train, search, card, experiment, contest, evaluate, warm, lessons, course, benchmark."""
 
 import argparse
 import importlib.util
@@ -15,7 +15,8 @@ from tqdm import tqdm
 
 from pursamere_viz import __version__, plugins
 from pursamere_viz.benchmark import benchmark
-from pursamere_viz.cards import memorised, proofs, results_path, searches, write_card
+from pursamere_viz.cards import contest, memorised, proofs, results_path, searches, write_card
+from pursamere_viz.cards.contest_text import contest_text
 from pursamere_viz.cards.memorised_text import memorised_text
 from pursamere_viz.cards.plans import card_cells
 from pursamere_viz.data.downloads import check, download, on_disk, status
@@ -91,13 +92,7 @@ def command_parser() -> argparse.ArgumentParser:
     trying.add_argument("data_set", choices=searched)
     add_workers(trying)
     trying.set_defaults(command=_search)
-    experimenting = commands.add_parser(
-        "experiment", help="measure where sharpness-awareness pays: digits with memorised images, and without"
-    )
-    experimenting.add_argument("name", choices=["memorised"])
-    add_workers(experimenting)
-    experimenting.add_argument("--again", action="store_true", help="measure anew what is already measured")
-    experimenting.set_defaults(command=_experiment)
+    _add_experiments(commands)
     fetching = commands.add_parser("download", help="get a data set from OpenML")
     fetching.add_argument("data_set", choices=[name for name, described in DATA_SETS.items() if described.openml])
     fetching.add_argument("--again", action="store_true", help="fetch anew what is already on disk")
@@ -232,6 +227,23 @@ def examples() -> dict[str, Scenario]:
     return first | {title: example.scenario for title, example in shipped.examples().items()} | _taught()
 
 
+def _add_experiments(commands: Any) -> None:
+    experimenting = commands.add_parser(
+        "experiment", help="measure where sharpness-awareness pays: digits with memorised images, and without"
+    )
+    experimenting.add_argument("name", choices=["memorised"])
+    add_workers(experimenting)
+    experimenting.add_argument("--again", action="store_true", help="measure anew what is already measured")
+    experimenting.set_defaults(command=_experiment)
+    contesting = commands.add_parser(
+        "contest", help="hold deterministic purifiers against each other at equal cost, each searched alike"
+    )
+    contesting.add_argument("data_set", choices=[name for name in DATA_SETS if contest.is_planned(name)])
+    add_workers(contesting)
+    contesting.add_argument("--again", action="store_true", help="measure anew what is already measured")
+    contesting.set_defaults(command=_contest)
+
+
 def _add_lessons(commands: Any) -> None:
     teaching = commands.add_parser(
         "lessons",
@@ -323,6 +335,24 @@ def _experiment(chosen: argparse.Namespace) -> None:
     began = time.monotonic()
     follow(measure_wells(memorised.plan(), path, jobs=chosen.jobs, scheduler=chosen.scheduler))
     print(f"{time.monotonic() - began:.0f} s\n\n{memorised_text(memorised.Findings())}\n\nkept in {path}")
+
+
+def _contest(chosen: argparse.Namespace) -> None:
+    check_workers(chosen)
+    path = contest.path(chosen.data_set)
+    if chosen.again:
+        path.unlink(missing_ok=True)
+    journal, began = Journal(path), time.monotonic()
+    for title, pieces in contest.rounds(chosen.data_set, journal):
+        print(title)
+        if chosen.estimate and not all(map(journal.has, pieces)):
+            print("what comes after this round is known when it is done")
+            print_estimate(pieces, journal, chosen.jobs)
+            return
+        follow(contest.measure_round(pieces, journal, jobs=chosen.jobs, scheduler=chosen.scheduler))
+    print(
+        f"{time.monotonic() - began:.0f} s\n\n{contest_text(contest.Findings(chosen.data_set, journal))}\n\nkept in {path}"
+    )
 
 
 def _measure(cells: Iterable[Cell], path: Path, chosen: argparse.Namespace) -> bool:

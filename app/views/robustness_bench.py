@@ -7,6 +7,7 @@ import streamlit as st
 import bench_controls as controls
 import bench_images
 import compute
+import contest
 import memorised_images
 from bench_reading import Reading, finished, left_over, overall, pivot
 from markup import chart, escaped, notify, titled
@@ -37,6 +38,7 @@ def page() -> None:
             st.info("No finished run is here: start one in the sidebar, or upload one.", icon=":material/shield:")
         else:
             shown = _show(path)
+            contest.section(compute.bench_reading(path).results.config.data_set)
     except ValueError as problem:
         st.error(str(problem))
     memorised_images.section()

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from pursamere_viz.data.records import DataSet
 from pursamere_viz.data_sets.networks import shipped
-from pursamere_viz.data_sets.plan import DOUBLED, Plan, Proof
+from pursamere_viz.data_sets.plan import DOUBLED, Contest, Plan, Proof
 from pursamere_viz.models.checkpoints import ASSETS
 from pursamere_viz.models.objectives import TrainingConfig
 from pursamere_viz.models.recipes import Recipe
@@ -111,5 +111,6 @@ DIGITS = DataSet(
         piece=20,
         costly=False,
         proof=Proof(0.25, (0.15, 0.25, 0.35), (0.25, 0.5, 0.75), images=120),
+        contest=Contest(("linf", 0.15), 360),
     ),
 )

@@ -2,7 +2,7 @@
 
 from pursamere_viz.data.records import DataSet, OpenML
 from pursamere_viz.data_sets.networks import LARGE, SIGMAS, shipped
-from pursamere_viz.data_sets.plan import CE_DLR, CHANGES, DOUBLED, Plan, Proof, Search
+from pursamere_viz.data_sets.plan import CE_DLR, CHANGES, DOUBLED, Contest, Plan, Proof, Search
 from pursamere_viz.models.objectives import TrainingConfig
 from pursamere_viz.models.recipes import Recipe
 
@@ -54,6 +54,7 @@ MNIST = DataSet(
         fewer=10,
         first=10,
         proof=Proof(0.5, (0.25, 0.5, 0.75), (0.25, 0.5, 0.75, 1.0), votes=500, images=40, validation=15),
+        contest=Contest(("linf", 0.3), 200, piece=10),
     ),
     search=Search(
         tuple(

@@ -21,6 +21,32 @@ class Proof:
 
 
 @dataclass(frozen=True)
+class Rung:
+    """A round of a contest: on how many validation images, under which attacks."""
+
+    images: int
+    attacks: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Contest:
+    """Deterministic purifiers at equal cost, each searched alike on validation images by successive halving."""
+
+    budget: Budget
+    images: int  # test images, the first of all purifiers first
+    calls: tuple[int, ...] = (1, 8, 32, 64, 128)  # of the denoiser, an image
+    tried: int = 8  # settings of a purifier at each of these, in the first round
+    kept: int = 3  # of them, in the second
+    rungs: tuple[Rung, ...] = (
+        Rung(24, ("pgd-10:full",)),
+        Rung(48, ("pgd-10:full", "+apgd_ce-10:full", "+apgd_dlr-10:full")),
+    )
+    # Only the worst of all counts: each attack but the first is made on what stands.
+    attacks: tuple[str, ...] = ("pgd-20:full", "+apgd_ce-40:full", "+apgd_dlr-40:full", "+apgd_dlr-20:bpda")
+    piece: int = 48  # images measured at once
+
+
+@dataclass(frozen=True)
 class Plan:
     """The customary attack budgets of a data set, and the attacks whose per-image worst counts."""
 
@@ -36,6 +62,7 @@ class Plan:
     # Large networks: blind and bpda, and comparisons, at the main budget only.
     costly: bool = True
     proof: Proof | None = None
+    contest: Contest | None = None
 
     def under(self, budget: Budget, mode: str) -> tuple[str, ...]:
         """The attacks at a budget in a mode."""

@@ -14,7 +14,9 @@ from pursamere_viz.models.device import default_device
 from pursamere_viz.models.objectives import Purify
 from pursamere_viz.models.of_data_sets import classifier_of, denoiser_of
 from pursamere_viz.purification import (
+    LikelihoodPurifier,
     NoiseRule,
+    NoiseSource,
     PurifiedClassifier,
     Purifier,
     ReconstructionError,
@@ -83,3 +85,17 @@ def load_defence_of(
     classifier = classifier_of(config.data_set, config.classifier, where)
     denoiser, hashes = _denoiser(config.data_set, config.score_model, where)
     return assemble(config, classifier.network, denoiser), [classifier.sha256, *hashes]
+
+
+def load_likelihood_of(
+    config: DefenceConfig, device: torch.device | str | None = None
+) -> tuple[PurifiedClassifier, list[str]]:
+    """Likelihood maximisation with fixed noise in a config's place, its sigma, steps, step size and neighbourhood; the hashes."""
+    where = torch.device(device) if device is not None else default_device()
+    classifier = classifier_of(config.data_set, config.classifier, where)
+    denoiser, hashes = _denoiser(config.data_set, config.score_model, where)
+    noise = NoiseSource(config.noise_seed, fresh=False)
+    purifier = LikelihoodPurifier(
+        denoiser, config.sigma, config.steps, config.step_size, config.radius, config.norm, noise
+    )
+    return PurifiedClassifier(classifier.network, purifier), [classifier.sha256, *hashes]

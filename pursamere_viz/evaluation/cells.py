@@ -13,7 +13,7 @@ from pursamere_viz.attacks import AttackConfig
 from pursamere_viz.attacks.names import parse_attack
 from pursamere_viz.data.loading import images_hash, load_images
 from pursamere_viz.data_sets.plan import REST
-from pursamere_viz.defences.building import load_defence_of
+from pursamere_viz.defences.building import load_defence_of, load_likelihood_of
 from pursamere_viz.defences.config import DEFENDING, DefenceConfig
 from pursamere_viz.defences.registry import denoiser_calls
 from pursamere_viz.evaluation.accuracy import RobustAccuracy, robust_accuracy
@@ -23,6 +23,9 @@ from pursamere_viz.evaluation.journal import DAMAGE, append, decoded, whole_line
 from pursamere_viz.evaluation.pieces import CLASSIFIER, attack_cost
 from pursamere_viz.models.device import default_device
 from pursamere_viz.purification import PurifiedClassifier, Purifier
+
+# The fields of a config that decide likelihood maximisation in its place.
+MAXIMISING = ("score_model", "classifier", "steps", "step_size", "radius", "norm", "sigma", "noise_seed")
 
 
 @dataclass(frozen=True)
@@ -41,13 +44,25 @@ class Cell:
     bare: bool = False
     split: str = "test"
     piece: int = 10  # images measured and kept at once: what a kill can lose
+    likelihood: bool = False  # maximised in place of the config's search, with fixed noise
 
     def described(self, weights: list[str]) -> dict[str, Any]:
         """All that decides the outcome of an image; the row's title and the number of images do not."""
-        names = ("classifier",) if self.bare else DEFENDING
+        names = ("classifier",) if self.bare else MAXIMISING if self.likelihood else DEFENDING
         defence = {name: getattr(self.config, name) for name in names}
+        if self.likelihood:
+            defence = {"purifier": "likelihood_fixed", **defence}
         attack = {"norm": self.norm, "eps": self.eps, "attacks": list(self.attacks)} if self.attacks else {}
         return {"defence": defence, **attack, "split": self.split, "weights": weights}
+
+    @property
+    def calls(self) -> int:
+        """Denoiser calls of one classification."""
+        return 0 if self.bare else self.config.steps if self.likelihood else denoiser_calls(self.config)
+
+    def loaded(self, device: torch.device | str) -> tuple[PurifiedClassifier, list[str]]:
+        """The defence, and the hashes of its weights."""
+        return (load_likelihood_of if self.likelihood else load_defence_of)(self.config, device)
 
     def pieces(self) -> list["CellPiece"]:
         """Its images in pieces."""
@@ -191,19 +206,21 @@ class CellPiece(ImagesOf):
 
     @property
     def kind(self) -> str:
-        """One row of a table under the same attacks takes equally long at every budget."""
-        return f"{self.cell.title} {self.cell.config} {' '.join(self.cell.attacks)}"
+        """One row of a table under the same attacks takes equally long at every budget, with every setting that calls as often."""
+        cell = self.cell
+        made = [cell.title, cell.config.classifier, cell.config.method, cell.calls, cell.likelihood, *cell.attacks]
+        return " ".join(map(str, made))
 
     def cost(self) -> float:
         """What it takes at most, in denoiser calls: an attack on what stands may find little that does."""
-        calls = 0 if self.cell.bare else denoiser_calls(self.cell.config)
+        calls = self.cell.calls
         attacks = sum(attack_cost(attack, calls) + calls + CLASSIFIER for _, attack, _ in self.cell.stages())
         return (self.last - self.first) * (calls + CLASSIFIER + attacks)
 
     def measure(self) -> list[dict[str, Any]]:
         """One line of the journal: every attack of the cell on its images."""
         cell, device = self.cell, default_device()
-        defence, weights = load_defence_of(cell.config, device)
+        defence, weights = cell.loaded(device)
         if isinstance(defence.purifier, Purifier):
             defence = PurifiedClassifier(defence.classifier, replace(defence.purifier, keep_graph=True))
         model = defence.classifier if cell.bare else defence

@@ -9,6 +9,7 @@ from pursamere_viz.figures.density_lab.sigma_sweep import sigma_sweep_figure, sw
 from pursamere_viz.figures.evaluation.accuracy import accuracy_curves, effort_lines, radius_lines
 from pursamere_viz.figures.evaluation.bars import mode_bars, randomness_bars
 from pursamere_viz.figures.evaluation.checklist import checklist_html
+from pursamere_viz.figures.evaluation.contest import contest_lines
 from pursamere_viz.figures.evaluation.gradients import jacobian_lines, loss_curves, slice_lines
 from pursamere_viz.figures.evaluation.memorised import capture_lines, cost_lines, count_lines, spectrum_lines
 from pursamere_viz.figures.evaluation.sheet import bench_sheet, fates
@@ -38,6 +39,7 @@ __all__ = [
     "checklist_html",
     "comparison_figure",
     "comparison_film",
+    "contest_lines",
     "cost_lines",
     "count_lines",
     "density_film",

@@ -1,0 +1,39 @@
+"""The contest at equal cost: deterministic purifiers, each searched alike, against denoiser calls."""
+
+import streamlit as st
+
+from markup import chart
+from pursamere_viz import figures
+from pursamere_viz.cards import contest
+from pursamere_viz.cards.contest_text import UNDONE, contest_text
+
+WORDS = {
+    "title": "Deterministic purifiers at equal cost: a contest",
+    "about": "Every purifier was searched alike, on validation images, at every number of denoiser calls; the best setting was "
+    "measured on test images. Full lines: images still right under the worst of all attacks, which know everything (bars: "
+    "Wilson, 95 %). Dotted: without an attack. Marks at one number of calls are moved apart a little.",
+    "table": "The table, and what was chosen",
+    "again": "All of it is measured by",
+}
+
+
+def section(data_set: str) -> None:
+    """The frontier, folded away until it is asked for; nothing where nothing was measured."""
+    if not contest.is_planned(data_set) or not contest.path(data_set).is_file():
+        return
+    with st.expander(WORDS["title"], icon=":material/balance:", on_change="rerun") as opened:
+        if opened.open:
+            _frontier(data_set)
+
+
+def _frontier(data_set: str) -> None:
+    st.caption(WORDS["about"])
+    found = contest.Findings(data_set)
+    if not any(row.robust is not None for row in found.rows):
+        st.info(UNDONE, icon=":material/info:")
+    else:
+        chart(figures.contest_lines(found), "contest")
+        with st.popover(WORDS["table"], icon=":material/table:", width="stretch"):
+            st.markdown(contest_text(found))
+    st.caption(WORDS["again"])
+    st.code(f"python -m pursamere_viz contest {data_set}", language="bash")
