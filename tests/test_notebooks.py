@@ -6,6 +6,9 @@ A measured number stands in prose as `0.693<!-- gumbel -->`, and a cell sets `fa
 The solutions of exercises are folded away in `<details>`, which JupyterLab, nbconvert and code-hosting pages all show folded (a
 hidden code cell is hidden in JupyterLab alone) and which "Run all" leaves alone. Each runs by itself, and the numbers of its
 answer are its own variables: `1.09<!-- off -->`.
+
+A cell with a picture says in its metadata (`alt`) what is to be seen, and so does the text under it: JupyterLab and nbconvert's
+usual template leave out alternative text.
 """
 
 import json
@@ -27,9 +30,10 @@ NOTEBOOKS = sorted((Path(__file__).resolve().parents[1] / "notebooks").glob("*.i
 NUMBER = re.compile(r"[-+]?\d+\.?\d*(?:e[-+]?\d+)?")
 FACT = re.compile(rf"({NUMBER.pattern})<!-- (.+?) -->")
 FREE = re.compile(r"(?<![\w.])\d+(?:\.\d+)?(?:e[-+]?\d+)?(?!\w|-[A-Za-z]|\.\d)")  # not the 8 of 8x8, not the 2 of 2-D
-# Formulas, code, addresses of links, the numbers of headings and of exercises, and the years of papers.
+# Formulas, code, addresses of links, the numbers of headings, exercises and notebooks, and the years of papers.
 NO_PROSE = re.compile(
-    r"```.*?```|\$\$.*?\$\$|\$.*?\$|`.*?`|\]\(.*?\)|^#+ \d+\.|Exercise \d|(?:et al\.|[A-Z]\w+) (?:19|20)\d\d\b",
+    r"```.*?```|\$\$.*?\$\$|\$.*?\$|`.*?`|\]\(.*?\)|^#+ \d+\.|Exercise \d|[Nn]otebooks? \d\d(?: and \d\d)?"
+    r"|(?:et al\.|[A-Z]\w+) (?:19|20)\d\d\b",
     re.DOTALL | re.MULTILINE,
 )
 SOLUTION = re.compile(r"(<details>.*?</details>)", re.DOTALL)
@@ -38,7 +42,6 @@ TAKES_SECONDS = {"07_score_network-4"}  # solutions, as notebook-number
 LESSON = re.compile(r"\(http://localhost:8501/lessons\?lesson=(\w+)\).*?\(\.\./assets/lessons/\d_(\w+)\.md\)")
 WIDGET = "application/vnd.jupyter.widget-view+json"
 WIDTH = 100  # characters of a line of code that JupyterLab shows without scrolling at 1280 px
-COURSE = {"07_score_network"}
 TELL = "import json\nprint(json.dumps({name: float(value) for name, value in facts.items()}))"
 
 
@@ -208,7 +211,7 @@ def test_a_solution_finds_what_its_answer_says(solution: str) -> None:
     assert not re.search(r"[ .]_[a-z]", code)  # what is public
 
 
-@pytest.mark.parametrize("path", [path for path in NOTEBOOKS if path.stem in COURSE], ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_a_notebook_is_a_piece_of_a_course(path: Path) -> None:
     notebook = nbformat.read(path, as_version=4)
     opening, install = notebook.cells[0].source, notebook.cells[1].source
@@ -225,6 +228,7 @@ def test_a_notebook_is_a_piece_of_a_course(path: Path) -> None:
     for cell in notebook.cells:
         pictures = cell.cell_type == "code" and any("image/png" in o.get("data", {}) for o in cell.outputs)
         assert bool(cell.metadata.get("alt")) == pictures
+        assert not pictures or f"*In words:* {cell.metadata['alt']}\n" in text
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)

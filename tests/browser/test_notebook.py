@@ -53,7 +53,7 @@ def address(tmp_path: Path) -> Iterator[str]:
     notebook = nbformat.read(NOTEBOOK, as_version=4)
     code = [cell for cell in notebook.cells if cell.cell_type == "code"]
     live = next(i for i, cell in enumerate(code) if "explore(" in cell.source)
-    notebook.cells = [code[0], *code[live : live + 2]]
+    notebook.cells = [*code[:2], *code[live : live + 2]]
     for cell in notebook.cells:
         cell.outputs = []
     nbformat.write(notebook, tmp_path / "live.ipynb")
