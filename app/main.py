@@ -17,8 +17,7 @@ the README says what is theirs and what is chosen here."""
 st.set_page_config(
     page_title="PurSAMERE Explorer", page_icon=":material/explore:", layout="wide", menu_items={"About": ABOUT}
 )
-# Not st.html, whose script a browser fetches later: the page would be drawn without its style first, and then move.
-st.markdown(f"<style>{Path(__file__).with_name('style.css').read_text('utf-8')}</style>", unsafe_allow_html=True)
+st.html(Path(__file__).with_name("style.css"))
 for problem in plugins.problems:  # named where the server was started; an address names none
     st.error(problem, icon=":material/extension_off:")
 

@@ -15,7 +15,7 @@ from pursamere_viz.figures import theme
 from pursamere_viz.figures.image_lab.error_plane import shown_error, ways
 from pursamere_viz.figures.image_lab.film import CURSOR
 from pursamere_viz.figures.layers import Layer, add_layers
-from pursamere_viz.figures.player import Film
+from pursamere_viz.figures.player import Film, relaid
 from pursamere_viz.labs.image_story import headline_text, sentences
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from pursamere_viz.labs.image_run import Run
 
 HEIGHT = 560  # px
+LOW, FARTHER = 340, 1.6  # on a telephone: px, and how many times as far away the camera is, so that both names are seen
 LIFT = 0.02  # of the range: the path stands above the surface, which would swallow half of its thickness
 FINE = 121  # points along each side: between two classes their colours mix over one of these cells
 PALE = 0.6  # share of white in a class's colour
@@ -35,7 +36,11 @@ AWAY = 2.2  # from the middle of the scene to the camera
 def surface_film(run: Run) -> Film:
     """The surface for the player: it steps together with the figure of the same page."""
     about = f"The reconstruction error as a surface, the path of the purification on it. {headline_text(run)}"
-    return Film(surface(run), sentences(run), about, name="Player of the surface", cursor=CURSOR)
+    figure = surface(run)
+    narrow = relaid(figure)
+    eye = narrow.scene.camera.eye.to_plotly_json()
+    narrow.update(height=LOW, scene_camera_eye={axis: FARTHER * value for axis, value in eye.items()})
+    return Film(figure, sentences(run), about, narrow=narrow, name="Player of the surface", cursor=CURSOR)
 
 
 def surface(run: Run) -> go.Figure:
