@@ -13,7 +13,6 @@ import second_lane
 from inside import look_inside
 from markup import escaped, notify, titled, what_the_charts_show
 from player import play
-from pursamere_viz.data.records import DATA_SETS
 from pursamere_viz.evaluation.command import duration
 from pursamere_viz.figures import BLANK, Film, comparison_film, image_film, inside_html, surface_film, to_csv, to_html
 from pursamere_viz.labs import compare_story
@@ -30,13 +29,13 @@ EXAMPLE = "_image_lab_example"  # the title of the last example that was shown
 WORDS = {
     "example": ":small[**{title}.** {look} {shows}]",
     "changed": "This began as the example “{title}”.",
-    "long": ":material/timer: Images of {size} x {size} pixels: all of it takes about {time} here, as one measured call of each "
-    "network says. What is known is shown meanwhile.",
+    "long": "{waiting}; up to about {time} in all",
 }
 IMAGE_PANELS = ("images", "plane", "error", "sharpness", "mode", "confidence")
 SURFACE = "image_lab_surface"
 SURFACE_OPENS = "_image_lab_surface_opens"  # whether its section is open at first
 FINISHED = "_image_lab_finished"  # the last run that was finished
+LONG = "_image_lab_long"  # seconds that the run takes in all, where its images are large
 SHOWN = "_image_lab_shown"  # what the page shows, which stays while something else is computed
 
 
@@ -54,8 +53,7 @@ def page() -> None:
         scenario = state.current()
         second = state.second(scenario)
         run = compute.under_way(scenario, second)
-        if seconds := compute.seconds_left(run):
-            st.caption(WORDS["long"].format(size=DATA_SETS[scenario.data_set].size, time=duration(seconds)))
+        st.session_state[LONG] = compute.seconds_left(run)
         # An empty page is drawn before anything is computed: it loads the player.
         if SHOWN in st.session_state or math.isinf(compute.BETWEEN):
             run.advance(compute.BETWEEN)
@@ -123,6 +121,8 @@ def _draw(run: compute.UnderWay) -> None:
         st.session_state[SHOWN] = run.result, said, film, meaning
     if not run.done:
         waiting = f"{run.progress.stage}: {100 * run.progress.share:.0f} %"
+        if seconds := st.session_state.get(LONG):
+            waiting = WORDS["long"].format(waiting=waiting, time=duration(seconds))
         # Every drawing asks, also one that looks the same as the last.
         st.session_state["_more"] = st.session_state.get("_more", 0) + 1
         film = dataclasses.replace(film, waiting=waiting, more=st.session_state["_more"])

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import torch
 
+from pursamere_viz.analysis.metrics import HASTENED, MOST
 from pursamere_viz.data.records import data_set
 from pursamere_viz.labs.image_scenario import Parts, Scenario, attacks_only
 from pursamere_viz.purification.sharpness import hessian_product
@@ -13,8 +14,7 @@ from pursamere_viz.purification.sharpness import hessian_product
 LARGE = 64  # pixels a side, above which people are told
 RANDOM = 8 + 2  # paths that are walked again to see what is left: of random changes, the clean image, the attacked one
 PRODUCTS = 14  # of the Hessian with a vector until the curvature at a point has settled
-SHIFTS = 60  # calls a point until a climb to a mode has settled
-MAPPED = 0.55  # of the points of a map, those that are not interpolated
+SHIFTS = HASTENED + MOST  # calls a point of a climb to a mode that does not settle
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ def _seconds(work: Callable[[], object], device: torch.device) -> float:
 
 
 def expected_seconds(scenario: Scenario, costs: Costs) -> float:
-    """How long `run` of a scenario takes, from the calls that it makes; those that depend on the image are the customary number."""
+    """How long `run` takes where no point of the map is interpolated and no climb to a mode settles before its end."""
     config, nodes = scenario.purifier_config(), 2 * scenario.pairs
     one_step = scenario.method == "tweedie"
     steps = 1 if one_step else scenario.steps
@@ -64,7 +64,7 @@ def expected_seconds(scenario: Scenario, costs: Costs) -> float:
     attacking = attack.gradient_steps * attack.restarts * (costs.classifier + knowing)
     points = steps + 1
     measuring = points * (costs.gradient + costs.value + PRODUCTS * costs.product + SHIFTS * costs.value / nodes)
-    return attacking + (1 + RANDOM) * path + MAPPED * scenario.resolution**2 * costs.value + measuring
+    return attacking + (1 + RANDOM) * path + scenario.resolution**2 * costs.value + measuring
 
 
 def is_large(scenario: Scenario) -> bool:
