@@ -41,8 +41,11 @@ class Contest:
         Rung(24, ("pgd-10:full",)),
         Rung(48, ("pgd-10:full", "+apgd_ce-10:full", "+apgd_dlr-10:full")),
     )
-    # Only the worst of all counts: each attack but the first is made on what stands.
-    attacks: tuple[str, ...] = ("pgd-20:full", "+apgd_ce-40:full", "+apgd_dlr-40:full", "+apgd_dlr-20:bpda")
+    # Only the worst of all counts: each attack but the first is made on what stands. Those without the purifier's gradient are for
+    # purifiers whose many steps hide it.
+    attacks: tuple[str, ...] = (
+        "pgd-20:full", "+apgd_ce-40:full", "+apgd_dlr-40:full", "+apgd_ce-20:bpda", "+apgd_dlr-20:bpda", "+square-200"
+    )  # fmt: skip
     piece: int = 48  # images measured at once
 
 

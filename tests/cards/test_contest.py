@@ -69,6 +69,8 @@ def test_everybody_tries_equally_many_settings_within_the_budget(name: str):
             assert 0.9 * entry.calls <= cell.calls <= entry.calls
             assert config.step_rule == "gradient" and config.classifier == shipped.classifier
             assert (config.rho > 0) == ("SAM" in entry.title)
+    kinds = {attack.removeprefix("+").partition("-")[0] for attack in planned.attacks}
+    assert {"pgd", "apgd_ce", "apgd_dlr", "square"} <= kinds  # what hides its gradient must not win by it
     said = {(entry.title, entry.calls) for entry in entries(name)}
     assert ("one-step Tweedie", 1) in said and ("expected error with SAM", 128) in said
     assert not any(calls == 1 for title, calls in said if title.startswith("expected error"))  # a pair takes two
