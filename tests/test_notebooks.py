@@ -231,6 +231,15 @@ def test_a_notebook_is_a_piece_of_a_course(path: Path) -> None:
         assert not pictures or f"*In words:* {cell.metadata['alt']}\n" in text
 
 
+def test_the_list_of_notebooks_names_them_and_their_lessons() -> None:
+    lessons = {number: read_lesson(file) for number, file in enumerate(sorted(LESSONS.glob("[0-9]*.md")), 1)}
+    listed = (NOTEBOOKS[0].parent / "README.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| \[\d\d\]\((\w+)\.ipynb\) \|.*\| ([\d, ]+) \|$", listed, flags=re.MULTILINE)
+    assert [name for name, _ in rows] == [path.stem for path in NOTEBOOKS]
+    for name, said in rows:
+        assert [int(k) for k in said.split(",")] == [k for k, lesson in lessons.items() if name in lesson.notebooks]
+
+
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_notebooks_are_prose_and_calls(path: Path) -> None:
     notebook = nbformat.read(path, as_version=4)
