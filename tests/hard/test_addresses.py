@@ -14,7 +14,7 @@ import compute
 from pursamere_viz.densities.presets import PRESETS
 from pursamere_viz.densities.rows import to_text
 from pursamere_viz.labs.density_scenario import window
-from state import PAGES, density_lab, image_lab
+from state import BESIDES, PAGES, density_lab, image_lab
 
 MAIN = Path(__file__).resolve().parents[2] / "app" / "main.py"
 VIEWS = {
@@ -38,7 +38,7 @@ def valued(page) -> some.SearchStrategy:
     allowed = {name: some.sampled_from(list(field.metadata.get("options", ODD))) for name, field in page.fields.items()}
     values = {name: value | numbers | text | some.sampled_from(ODD) for name, value in allowed.items()}
     fields = some.one_of(*(some.tuples(some.just(name), value) for name, value in values.items()))
-    others = some.sampled_from([name for other in PAGES for name in other.fields]) | text | some.sampled_from(ODD)
+    others = some.sampled_from([*BESIDES, *(name for other in PAGES for name in other.fields)]) | text | some.sampled_from(ODD)
     mixtures = some.sampled_from([to_text(preset.density) for preset in PRESETS.values()])
     return fields | some.tuples(others, text | numbers) | some.tuples(some.just("mixture"), mixtures)
 
