@@ -38,7 +38,11 @@ def valued(page) -> some.SearchStrategy:
     allowed = {name: some.sampled_from(list(field.metadata.get("options", ODD))) for name, field in page.fields.items()}
     values = {name: value | numbers | text | some.sampled_from(ODD) for name, value in allowed.items()}
     fields = some.one_of(*(some.tuples(some.just(name), value) for name, value in values.items()))
-    others = some.sampled_from([*BESIDES, *(name for other in PAGES for name in other.fields)]) | text | some.sampled_from(ODD)
+    others = (
+        some.sampled_from([*BESIDES, *(name for other in PAGES for name in other.fields)])
+        | text
+        | some.sampled_from(ODD)
+    )
     mixtures = some.sampled_from([to_text(preset.density) for preset in PRESETS.values()])
     return fields | some.tuples(others, text | numbers) | some.tuples(some.just("mixture"), mixtures)
 
