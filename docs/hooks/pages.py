@@ -25,6 +25,7 @@ MOVED = {
     **{f"assets/{name}.md": f"cards/{name}.md" for name in CARDS},
 }
 APP_LINK = re.compile(r"\[([^\]]*)\]\(\?[^)]*\)")  # to a page of the running app
+NOTEBOOK_LINK = re.compile(r"\[([^\]]*)\]\(notebooks/[^)]*\)")  # notebooks are no pages here
 ELSEWHERE = re.compile(r"""<(?:script|link|img|iframe)\b[^>]*\b(?:src|href)=["'](?:https?:)?//[^"']*["'][^>]*>""")
 
 
@@ -35,9 +36,10 @@ def section(path: str, title: str) -> str:
     held = {"": parts[0], **dict(zip(parts[1::2], parts[2::2], strict=True))}
     if title not in held:
         raise PluginError(f"{path} has no section {title!r}")
-    return re.sub(
-        r"\]\(((?:assets|docs)/[^)#]*)", lambda found: f"]({MOVED.get(found[1], found[1])}", held[title]
-    ).strip("\n")
+    shown = NOTEBOOK_LINK.sub(r"\1", held[title])
+    return re.sub(r"\]\(((?:assets|docs)/[^)#]*)", lambda found: f"]({MOVED.get(found[1], found[1])}", shown).strip(
+        "\n"
+    )
 
 
 def lessons() -> str:
