@@ -36,4 +36,4 @@ def _frontier(data_set: str) -> None:
         with st.popover(WORDS["table"], icon=":material/table:", width="stretch"):
             st.markdown(contest_text(found))
     st.caption(WORDS["again"])
-    st.code(f"python -m pursamere_viz contest {data_set}", language="bash")
+    st.code(f"python -m pursamere_viz contest {data_set}", language=None)

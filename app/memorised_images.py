@@ -38,4 +38,4 @@ def _figures() -> None:
     for number, figure in enumerate(drawn):
         chart(figure, f"memorised_{number}")
     st.caption(WORDS["again"])
-    st.code("python -m pursamere_viz experiment memorised --again", language="bash")
+    st.code("python -m pursamere_viz experiment memorised --again", language=None)
