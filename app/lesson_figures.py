@@ -13,12 +13,8 @@ import compute
 from bench_reading import bundled
 from markup import chart, escaped
 from player import play
-from pursamere_viz.analysis.sigma_sweep import SigmaSweep
-from pursamere_viz.figures import BLANK, Film, checklist_html, step_curves, step_film
-from pursamere_viz.labs.compare import Comparison
-from pursamere_viz.labs.density_run import DensityRun
+from pursamere_viz.figures import BLANK, Film, StepResult, checklist_html, step_curves, step_film
 from pursamere_viz.labs.density_scenario import DensityScenario
-from pursamere_viz.labs.image_run import Run
 from pursamere_viz.labs.image_scenario import Scenario
 from pursamere_viz.lessons import BenchView, Step
 
@@ -31,7 +27,6 @@ ASKED = "_lesson_asked"  # the run of which the player has asked for more
 AHEAD = 0.3  # seconds of computing ahead between two looks at whether the page has been left
 
 Place = tuple[float, float]
-Result = Run | Comparison | DensityRun | SigmaSweep
 
 
 @dataclass(frozen=True)
@@ -95,7 +90,7 @@ def _image(scenario: Scenario, told: Told) -> tuple[Film, bool]:
     return film, True
 
 
-def _film(result: Result, told: Told) -> Film:
+def _film(result: StepResult, told: Told) -> Film:
     """The film of what is known of the step, as far as it is told."""
     answer = told.answer if isinstance(told.answer, tuple) else told.answer is not None
     return dataclasses.replace(step_film(told.step, result, answer), story=told.story)

@@ -2,15 +2,11 @@
 
 import re
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import streamlit as st
 
 from pursamere_viz import figures
 from pursamere_viz.labs.glossary import CHARTS, described, groups
-
-if TYPE_CHECKING:
-    from plotly.graph_objects import Figure
 
 BARE = {"displaylogo": False, "displayModeBar": False}
 NOTICED = 20  # seconds that a notice stays, unless it is closed
@@ -23,7 +19,7 @@ def plain_text(chart_key: str) -> None:
     )
 
 
-def chart(figure: "Figure", key: str) -> None:
+def chart(figure: figures.Figure, key: str) -> None:
     """A chart of the bench under its verdict, as text of the page, which finds its lines on a telephone too."""
     plain_text(key)
     said = figures.untitled(figure)

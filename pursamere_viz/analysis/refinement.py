@@ -79,12 +79,8 @@ def _refining(
         if feared is None:
             feared = np.zeros_like(guess)
         else:
-            near = (
-                LEFT
-                * scipy.ndimage.maximum_filter(feared, (NEAR, NEAR, 1))
-                .repeat(2, 0)
-                .repeat(2, 1)[: len(guess), : len(guess)]
-            )
+            most = scipy.ndimage.maximum_filter(feared, (NEAR, NEAR, 1))
+            near = LEFT * most.repeat(2, 0).repeat(2, 1)[: len(guess), : len(guess)]
             near[::2, ::2] = LEFT * feared
             wanted, feared = doubtful(guess, near) | np.isnan(guess).any(-1), near
         guess[::2, ::2], wanted[::2, ::2] = values, False

@@ -33,8 +33,9 @@ def verdict(found: Findings) -> str:
     other = ours and found.best(ours=False, most=ours.calls)
     if ours and other and (pair := found.pair(ours, other)):
         parts.append(
-            f"of the shipped method the best, {_named(ours)}, leaves {_share(ours)}, and of the others at no more calls "
-            f"{_named(other)} {_share(other)}: {_decision(pair, 'it is better', 'it is worse')}"
+            f"the shipped method leaves {_share(found.default)} as it is and {_share(ours)} with its best setting on validation "
+            f"images, {_named(ours)}; right alone, this one against {_named(other)}: {said(pair)}, "
+            f"{_decision(pair, 'it is better', 'it is worse')}"
         )
     return "; ".join(parts) + "."
 

@@ -10,17 +10,17 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from pursamere_viz.analysis.sigma_sweep import SigmaSweep, line_sweep
+from pursamere_viz.analysis.sigma_sweep import line_sweep
 from pursamere_viz.course.markup import line_to_html, to_html
 from pursamere_viz.densities.presets import PRESETS_1D
 from pursamere_viz.evaluation import BenchResults, checklist
 from pursamere_viz.evaluation.numbers import numbers_of
-from pursamere_viz.figures import Film, checklist_html, player_source, plotly_bundle, step_curves, step_film
-from pursamere_viz.labs.compare import Comparison, compare
+from pursamere_viz.figures import Film, StepResult, checklist_html, player_source, plotly_bundle, step_curves, step_film
+from pursamere_viz.labs.compare import compare
 from pursamere_viz.labs.density_run import DensityRun, run_density
 from pursamere_viz.labs.density_scenario import DensityScenario
 from pursamere_viz.labs.glossary import described, groups
-from pursamere_viz.labs.image_run import Run, run
+from pursamere_viz.labs.image_run import run
 from pursamere_viz.labs.image_scenario import Scenario
 from pursamere_viz.lessons import LOOKS, BenchView, Lesson, Step, lesson_files, read_lesson
 from pursamere_viz.lessons.lesson import FOLDER
@@ -60,7 +60,6 @@ LESSON = """<nav aria-label="Course"><a href="index.html">All lessons</a> <a hre
 <script src="course.js"></script>"""
 HOW = "pip install pursamere_viz[app], then pursamere app"
 NOTES = "teaching_notes"
-Result = Run | Comparison | DensityRun | SigmaSweep
 LINK = re.compile(r'<a href="[^"?]*\?lesson=(\w+)(?:&amp;part=(\d+))?">(.*?)</a>')
 SHARED = ("course.css", "course.js")
 
@@ -193,7 +192,7 @@ def _state(step: Step) -> dict[str, Any]:
     return {"film": film, "answered": step_film(step, result, True).as_data(), "end": ends.get(predicts)}
 
 
-def _result(scenario: Scenario | DensityScenario | LineScenario, second: Scenario | None) -> Result:
+def _result(scenario: Scenario | DensityScenario | LineScenario, second: Scenario | None) -> StepResult:
     if isinstance(scenario, Scenario):
         return run(scenario) if second is None else compare(scenario, second)
     if isinstance(scenario, DensityScenario):

@@ -81,21 +81,25 @@ def load_defence_of(
     config: DefenceConfig, device: torch.device | str | None = None
 ) -> tuple[PurifiedClassifier, list[str]]:
     """The defence that a config describes, and the hashes of the weights it is made of."""
-    where = torch.device(device) if device is not None else default_device()
-    classifier = classifier_of(config.data_set, config.classifier, where)
-    denoiser, hashes = _denoiser(config.data_set, config.score_model, where)
-    return assemble(config, classifier.network, denoiser), [classifier.sha256, *hashes]
+    classifier, denoiser, hashes = _networks(config, device)
+    return assemble(config, classifier, denoiser), hashes
 
 
 def load_likelihood_of(
     config: DefenceConfig, device: torch.device | str | None = None
 ) -> tuple[PurifiedClassifier, list[str]]:
     """Likelihood maximisation with fixed noise in a config's place, its sigma, steps, step size and neighbourhood; the hashes."""
-    where = torch.device(device) if device is not None else default_device()
-    classifier = classifier_of(config.data_set, config.classifier, where)
-    denoiser, hashes = _denoiser(config.data_set, config.score_model, where)
+    classifier, denoiser, hashes = _networks(config, device)
     noise = NoiseSource(config.noise_seed, fresh=False)
     purifier = LikelihoodPurifier(
         denoiser, config.sigma, config.steps, config.step_size, config.radius, config.norm, noise
     )
-    return PurifiedClassifier(classifier.network, purifier), [classifier.sha256, *hashes]
+    return PurifiedClassifier(classifier, purifier), hashes
+
+
+def _networks(config: DefenceConfig, device: torch.device | str | None) -> tuple[nn.Module, Denoiser, list[str]]:
+    """The classifier and the denoiser of a config, and the hashes of their weights."""
+    where = torch.device(device) if device is not None else default_device()
+    classifier = classifier_of(config.data_set, config.classifier, where)
+    denoiser, hashes = _denoiser(config.data_set, config.score_model, where)
+    return classifier.network, denoiser, [classifier.sha256, *hashes]

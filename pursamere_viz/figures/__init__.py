@@ -1,5 +1,7 @@
 """Result objects in, Plotly figures out: the only place that imports plotly, and it computes no science."""
 
+from plotly.graph_objects import Figure
+
 from pursamere_viz.figures.density_lab.editing import marks as density_marks
 from pursamere_viz.figures.density_lab.figure import density_lab
 from pursamere_viz.figures.density_lab.film import density_film
@@ -23,7 +25,7 @@ from pursamere_viz.figures.image_lab.film import image_film
 from pursamere_viz.figures.image_lab.inside import inside_html
 from pursamere_viz.figures.image_lab.panels import picture_source
 from pursamere_viz.figures.image_lab.surface import surface, surface_film
-from pursamere_viz.figures.lesson_films import step_curves, step_film
+from pursamere_viz.figures.lesson_films import StepResult, step_curves, step_film
 from pursamere_viz.figures.player import BLANK, Film, player_source, plotly_bundle
 from pursamere_viz.figures.pointing import guessed, lit
 from pursamere_viz.figures.printed.files import has_ffmpeg, panels_of, to_gif, to_image, to_mp4
@@ -31,8 +33,10 @@ from pursamere_viz.labs.step_table import to_csv
 
 __all__ = [
     "BLANK",
+    "Figure",
     "Film",
     "Sheet",
+    "StepResult",
     "accuracy_curves",
     "bench_sheet",
     "capture_lines",

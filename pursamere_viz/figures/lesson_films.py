@@ -19,11 +19,12 @@ from pursamere_viz.labs.image_run import Run, unpurified
 from pursamere_viz.lessons import BenchView, Step
 
 Place = tuple[float, float]
+StepResult = Run | Comparison | DensityRun | SigmaSweep  # what the state of a step gives
 FIRST = "Answer first: then {} shown."
 CLICK = "Click the plane where you think the path ends."
 
 
-def step_film(step: Step, result: Run | Comparison | DensityRun | SigmaSweep, answer: Place | bool = False) -> Film:
+def step_film(step: Step, result: StepResult, answer: Place | bool = False) -> Film:
     """The film of a step from what its state gives.
 
     What the step hides is left out until there is an answer: True, or the place (x, y) that was clicked.

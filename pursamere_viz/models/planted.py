@@ -63,7 +63,7 @@ def with_copies(name: str, x: Tensor, y: Tensor, copies: tuple[int, ...]) -> tup
     kept = planted_images(name) if weights_path(name, "planted").is_file() else plant(name)
     if len(copies) > len(kept.y):
         raise ValueError(
-            f"{len(copies)} images are to be planted, but the attack fooled the classifier on {len(kept.y)} only"
+            f"{len(copies)} images are to be planted, but of those that the attack fools only {len(kept.y)} were kept"
         )
     times, first = torch.tensor(copies), slice(len(copies))
     planted = (tensor[first].repeat_interleave(times, 0) for tensor in (kept.x, kept.y))
