@@ -7,8 +7,7 @@ from urllib.parse import urlsplit
 
 import streamlit as st
 
-from pursamere_viz import plugins
-from state import LEFT
+from plotly_script import load_early
 
 ABOUT = """PurSAMERE Explorer. The idea is of Hoang, Krumscheid, Rauhut and Tempone (arXiv 2602.06269);
 the README says what is theirs and what is chosen here."""
@@ -18,6 +17,12 @@ st.set_page_config(
     page_title="PurSAMERE Explorer", page_icon=":material/explore:", layout="wide", menu_items={"About": ABOUT}
 )
 st.html(Path(__file__).with_name("style.css"))
+load_early()
+
+# Torch takes seconds to load: the browser has the page's style by then.
+from pursamere_viz import plugins  # noqa: E402
+from state import LEFT  # noqa: E402
+
 for problem in plugins.problems:  # named where the server was started; an address names none
     st.error(problem, icon=":material/extension_off:")
 

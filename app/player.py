@@ -2,39 +2,27 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any
 
 import streamlit as st
 
-from pursamere_viz.figures import Film, player_source, plotly_bundle
+from plotly_script import LOAD, serve
+from pursamere_viz.figures import Film, player_source
 
-STATIC = Path(__file__).parent / "static"  # served by Streamlit under app/static
 SHELL = """
-let plotly = null; // one load a page
-function loadPlotly() {
-  plotly ??= new Promise((done, failed) => {
-    const script = document.createElement("script");
-    script.src = new URL("app/static/plotly.min.js", document.baseURI).href;
-    script.onload = () => done(window.Plotly);
-    script.onerror = () => { plotly = null; failed(); };
-    document.head.append(script);
-  });
-  return plotly;
-}
-export default function ({ parentElement, data, setTriggerValue }) {
-  const held = parentElement.querySelector(".player");
+export default function ({ parentElement, data: [data], setTriggerValue }) {
+  const held = parentElement.querySelector(".player"), first = !held.wanted;
   held.wanted = data;
+  // One request at a time, when what came last is drawn; the first at once, so that computing waits for no script.
+  const more = () => { if (data.more && held.wanted === data) setTriggerValue("more", data.more); };
+  if (first) more();
   loadPlotly().then((Plotly) => {
     held.pick = (place) => setTriggerValue("picked", place);
     held.edit = (wish) => setTriggerValue("edited", wish);
     held.mounted ??= mountPlayer(parentElement, Plotly, (place) => held.pick(place), (wish) => held.edit(wish));
     if (data.marks) return held.mounted.follow(data);
-    held.mounted.update(data).then(() => {
-      if (data.more && held.wanted === data) setTriggerValue("more", data.more); // one request at a time, when this is drawn
-    });
+    held.mounted.update(data).then(() => { if (!first) more(); });
   }, () => {
     const excuse = "The figure cannot be drawn, as plotly.min.js did not arrive: reload the page.";
     held.querySelector(".player-waiting").textContent = excuse;
@@ -44,19 +32,9 @@ export default function ({ parentElement, data, setTriggerValue }) {
 """
 
 _html, _css, _js = player_source()
-_component = st.components.v2.component("pursamere_player", html=_html, css=_css, js=_js + SHELL, isolate_styles=False)
-
-
-@st.cache_resource
-def _bundle() -> None:
-    """Plotly's own script where Streamlit serves it: the one that the installed package brings."""
-    bundle = plotly_bundle()
-    target = STATIC / bundle.name
-    if not target.is_file() or target.stat().st_size != bundle.stat().st_size:
-        STATIC.mkdir(exist_ok=True)
-        draft = target.with_suffix(".part")
-        shutil.copyfile(bundle, draft)
-        draft.replace(target)
+_component = st.components.v2.component(
+    "pursamere_player", html=_html, css=_css, js=_js + LOAD + SHELL, isolate_styles=False
+)
 
 
 def play(
@@ -88,7 +66,7 @@ def _mount(
     on_pick: Callable[[tuple[float, float]], None] | None,
     on_edit: Callable[[Mapping[str, Any]], None] | None,
 ) -> None:
-    _bundle()
+    serve()
 
     def picked() -> None:
         place = st.session_state[key]["picked"]
@@ -101,7 +79,7 @@ def _mount(
             on_edit(wish)
 
     _component(
-        data=data,
+        data=[data],  # in a mapping Streamlit looks for tables, for which it loads pandas
         key=key,
         height="content",
         on_picked_change=picked,

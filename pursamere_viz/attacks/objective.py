@@ -58,7 +58,9 @@ class Problem:
             slopes = torch.stack(torch.autograd.grad(loss.sum(), drawn))
             largest = slopes.abs().amax((0, -1))
             slopes = slopes / torch.where(largest > 0, largest, torch.ones_like(largest))[:, None]
-            (gradient,) = torch.autograd.grad(outputs, leaf, [s.to(o) for s, o in zip(slopes, outputs, strict=True)])
+            # A scalar product: given grad_outputs, torch imports its symbolic shapes, half a second at the app's first view.
+            product = torch.stack([(s.to(o) * o).sum() for s, o in zip(slopes, outputs, strict=True)]).sum()
+            (gradient,) = torch.autograd.grad(product, leaf)
         return loss.detach().to(z if z.device.type == "mps" else loss), success.to(z.device), gradient
 
     def _logits(self, output: Tensor) -> Tensor:

@@ -14,6 +14,8 @@ import plotly
 import plotly.graph_objects as go
 from plotly.io import to_json
 
+from pursamere_viz.figures import theme
+
 
 @dataclass(frozen=True, eq=False)
 class Film:
@@ -90,7 +92,7 @@ def stacked(
 ) -> go.Layout:
     """The figure's layout with these panels (x axis, y axis) one below another at full width: px from the top, and px high."""
     layout = relaid(figure)
-    layout.update(height=height, margin={"l": left, "r": right, "t": 0, "b": 0})
+    layout.update(height=height, margin=theme.margins(left, right, 0, 0))
     for (x, y), (top, tall) in panels.items():
         layout[f"xaxis{x[1:]}"].domain = (0, 1)
         layout[f"yaxis{y[1:]}"].domain = (1 - (top + tall) / height, 1 - top / height)

@@ -53,6 +53,15 @@ def base_layout(height: int) -> dict:
     }
 
 
+def margins(left: int, right: int, top: int, bottom: int) -> dict:
+    """The room around a player's panels in px, which stays as it is.
+
+    Where Plotly may widen it for the numbers of an axis, it measures them, and draws the whole two or three times; and a figure
+    of other numbers moves.
+    """
+    return {"l": left, "r": right, "t": top, "b": bottom, "pad": 0, "autoexpand": False}
+
+
 def numbers(values: torch.Tensor, digits: int = 4) -> list:
     """A tensor as nested lists of floats with `digits` significant digits: a third of the payload of full precision."""
     if values.ndim > 1:

@@ -34,7 +34,7 @@ def inside_film(run: DensityRun, step: ExplainedStep) -> Film:
     if step.start.shape != (2,):
         raise ValueError(f"a step of the plane has points of shape (2,), got {tuple(step.start.shape)}")
     figure = go.Figure().set_subplots(1, 1)
-    figure.update_layout(**theme.base_layout(HEIGHT), margin={"l": 48, "r": 16, "t": 12, "b": 108, "pad": 0})
+    figure.update_layout(**theme.base_layout(HEIGHT), margin=theme.margins(48, 16, 12, 108))
     figure.update_layout(showlegend=True, legend={"orientation": "h", "y": -0.14, "font": {"size": theme.TEXT}})
     add_layers(figure, _layers(run, step), len(STAGES) - 1)
     _window(figure, step)

@@ -62,7 +62,7 @@ def comparison_figure(result: Comparison, *, slider: bool = True) -> go.Figure:
         vertical_spacing=0.13, horizontal_spacing=0.055,
         specs=[[{}] * IMAGES, [plane, None, None, {}, {}], [None, None, None, {}, {}]],
     )  # fmt: skip
-    figure.update_layout(**theme.base_layout(HEIGHT), margin={"l": 8, "r": 16, "t": 28, "b": 44, "pad": 0})
+    figure.update_layout(**theme.base_layout(HEIGHT), margin=theme.margins(20, 16, 28, 44))
     layers = [*_image_layers(result), *_plane_layers(result)]
     for chart, lines in chart_lines(result).items():
         layers += _chart_layers(chart, lines, result)

@@ -57,7 +57,7 @@ def surface(run: Run) -> go.Figure:
     heights = (error.log10() if log else error) + above
     places = torch.cat([path, heights[:, None].to(path)], 1)  # (T+1,3)
     figure = make_subplots(specs=[[{"type": "scene"}]])
-    figure.update_layout(**theme.base_layout(HEIGHT), margin={"l": 0, "r": 0, "t": 0, "b": 0})
+    figure.update_layout(**theme.base_layout(HEIGHT), margin=theme.margins(0, 0, 0, 0))
     add_layers(figure, [sheet(run, values, name), *walk(places, name, above.item()), ends(places)], len(places) - 1)
     ratio = ((land.b.max() - land.b.min()) / (land.a.max() - land.a.min()).clamp(min=1e-12)).item()
     sides = (1.2, 1.2 * ratio, TALL)
