@@ -12,9 +12,11 @@ import images
 from pursamere_viz import wording
 from pursamere_viz.attacks.kinds import KINDS
 from pursamere_viz.data.records import DATA_SETS
+from pursamere_viz.defences.kinds import PURIFIERS
 from pursamere_viz.labs.image_scenario import Scenario
 from pursamere_viz.models.of_data_sets import classifiers_there
 from pursamere_viz.parameters import help_of
+from pursamere_viz.purification.purifiers import METHODS
 from state import PageState, image_lab
 
 
@@ -134,7 +136,9 @@ def _attack() -> None:
 
 def _purifier() -> None:
     control("method", "Method")
-    one_step = st.session_state["method"] == "tweedie"
+    method = st.session_state["method"]
+    # One step has none of these, nor has a function without a denoiser; any other function takes those that it wants.
+    one_step = method == "tweedie" or (method not in METHODS and not PURIFIERS[method].needs_denoiser)
     control("sigma", "Noise level sigma")
     control("rho", "SAM radius rho", disabled=one_step)
     control("steps", "Steps", disabled=one_step)

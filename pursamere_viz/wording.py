@@ -11,6 +11,12 @@ NAMES: dict[str, dict[str, str]] = {
         "stop_gradient": "down the error, without the denoiser's gradient",
         "log_density": "up the density",
         "tweedie": "one denoising step (Tweedie)",
+        "none": "no purifier",
+        "likelihood_fixed": "likelihood with known noise",
+        "diffusion_fixed": "diffusion with known noise",
+        "jpeg": "JPEG compression",
+        "median": "a median filter",
+        "rounding": "pixels rounded to few values",
     },
     "attack": {
         "none": "no attack",
@@ -69,7 +75,7 @@ NAMES: dict[str, dict[str, str]] = {
 def named(field: str, code: str) -> str:
     """What people read for a field's value; of a purifier with settings, as in "shipped:radius=0.1", both."""
     head, _, changes = code.partition(":")
-    name = NAMES.get(field, {}).get(head, head.replace("_", " ") if field == "purifier" else head)
+    name = NAMES.get(field, {}).get(head, head.replace("_", " ") if field in ("purifier", "method") else head)
     return f"{name} with {changes.replace(',', ', ')}" if changes else name
 
 

@@ -42,12 +42,29 @@ def towards_grey(problem, generator, *, stop_at_success):
     yield from gradient_run(problem, generator, stop_at_success=stop_at_success)
 
 
+class HalfWay:
+    """Half of the way to the denoised image."""
+
+    differentiable, randomised, denoiser_calls = True, False, 1
+
+    def __init__(self, denoiser, sigma):
+        self.denoiser, self.sigma = denoiser, sigma
+
+    def __call__(self, x):
+        return (x + self.denoiser(x, self.sigma)) / 2
+
+
+def half_way(denoiser, shipped, noise):
+    return HalfWay(denoiser, shipped.sigma)
+
+
 register(DataSet(
     name="mine", title="My images", channels=1, size=8, class_names=("left", "right"),
     load=load, classifiers={"standard": make_net}, denoiser=make_denoiser,
     defaults={"sigma": 0.25, "eps": 8 / 255, "radius": 0.1},
 ))
 register_purifier(PurifierKind("gentle", "the shipped purifier at half its radius", lambda shipped: {"radius": shipped.radius / 2}))
+register_purifier(PurifierKind("half_way", "half of a denoising step", make=half_way))
 register_attack(AttackKind("greying", "a step towards grey", towards_grey))
 '''
 

@@ -106,7 +106,10 @@ def _lab(run: compute.UnderWay) -> None:
     st.session_state[FINISHED] = finished
     if isinstance(finished, Run):
         _surface(finished)
-        look_inside(len(finished.trajectory.points) - 1, lambda k: st.html(inside_html(compute.inside(finished, k))))
+        if not finished.scenario.is_mapped:  # what a function does between two points is its own
+            look_inside(
+                len(finished.trajectory.points) - 1, lambda k: st.html(inside_html(compute.inside(finished, k)))
+            )
     if run.done and isinstance(finished, Comparison):
         _comparison_downloads(finished)
     elif run.done:

@@ -6,7 +6,8 @@ import torch
 from torch import Tensor
 
 from pursamere_viz.geometry import length, normalize, per_image, seeded
-from pursamere_viz.purification import Purifier
+from pursamere_viz.purification.defence import Purifies
+from pursamere_viz.purification.paths import path
 
 
 @dataclass(frozen=True, eq=False)
@@ -17,7 +18,7 @@ class Survival:
     random: Tensor  # (T+1, B), mean over random directions of the same length
 
 
-def survival(purifier: Purifier, x: Tensor, x_adv: Tensor, *, directions: int = 8, seed: int = 0) -> Survival:
+def survival(purifier: Purifies, x: Tensor, x_adv: Tensor, *, directions: int = 8, seed: int = 0) -> Survival:
     """Purify clean images x (B, *), attacked ones x_adv (B, *) and random perturbations of the same L2 length, and compare.
 
     The random perturbations are not kept in a box. ValueError where the shapes differ or no direction is asked for.
@@ -30,9 +31,9 @@ def survival(purifier: Purifier, x: Tensor, x_adv: Tensor, *, directions: int = 
     draws = torch.randn(directions, *x.shape, generator=seeded("survival", seed), dtype=torch.float64)
     units = normalize(draws.flatten(0, 1)).unflatten(0, draws.shape[:2]).to(x)
     moved = x + per_image(budget, x) * units
-    clean = purifier.trajectory(x).points
-    adversarial = purifier.trajectory(x_adv).points
-    random = purifier.trajectory(moved.flatten(0, 1)).points.unflatten(1, moved.shape[:2])
+    clean = path(purifier, x)
+    adversarial = path(purifier, x_adv)
+    random = path(purifier, moved.flatten(0, 1)).unflatten(1, moved.shape[:2])
     apart = torch.stack([_apart(random[:, k], clean) for k in range(directions)])
     return Survival(_apart(adversarial, clean) / budget, apart.mean(0) / budget)
 

@@ -44,10 +44,14 @@ def _denoiser(name: str, score_model: str, device: torch.device) -> tuple[Denois
 
 def make_purifier(config: DefenceConfig, denoiser: Denoiser) -> Purifier:
     """The purifier of a defence around a given denoiser."""
+    return Purifier(make_error(config, denoiser), config.purifier_config())
+
+
+def make_error(config: DefenceConfig, denoiser: Denoiser) -> ReconstructionError:
+    """The expected reconstruction error of a config around a given denoiser, with its frozen noise."""
     described = data_set(config.data_set)
     shape = (described.channels, described.size, described.size)
-    noise = NoiseRule.antithetic(shape, config.pairs, config.noise_seed)
-    return Purifier(ReconstructionError(denoiser, config.sigma, noise), config.purifier_config())
+    return ReconstructionError(denoiser, config.sigma, NoiseRule.antithetic(shape, config.pairs, config.noise_seed))
 
 
 def assemble(config: DefenceConfig, classifier: nn.Module, denoiser: Denoiser) -> PurifiedClassifier:

@@ -10,7 +10,7 @@ from torch import Tensor
 import pursamere_viz.defences.shipped  # noqa: F401  registers them
 from pursamere_viz.attacks.config import MODES
 from pursamere_viz.data.records import data_set as record
-from pursamere_viz.defences.building import load_defence_of, make_purifier
+from pursamere_viz.defences.building import load_defence_of, load_denoiser, make_purifier
 from pursamere_viz.defences.config import PURIFYING, DefenceConfig
 from pursamere_viz.defences.kinds import PURIFIERS, PurifierKind
 from pursamere_viz.models.device import default_device
@@ -85,9 +85,40 @@ def make_purifier_named(name: str, data_set: str, denoiser: Denoiser, seed: int 
     config = search_config(name, data_set)
     if config is not None:
         return make_purifier(config, denoiser)
-    make = _settings(name)[0].make
+    return make_map(_settings(name)[0].name, DefenceConfig(data_set=data_set), denoiser, NoiseSource(seed, fresh=True))
+
+
+def make_map(name: str, config: DefenceConfig, denoiser: Denoiser, noise: NoiseSource) -> Purifies:
+    """The purifier that the function of a name makes with these settings; ValueError in one sentence where it makes none."""
+    make = PURIFIERS[name].make
     assert make is not None
-    return make(denoiser, DefenceConfig(data_set=data_set), NoiseSource(seed, fresh=True))
+    try:
+        purifier = make(denoiser, config, noise)
+    except ValueError:
+        raise
+    except Exception as problem:  # whatever a function of one's own may raise
+        raise ValueError(f"purifier {name!r} cannot be made: {type(problem).__name__}: {problem}") from problem
+    lacking = [fact for fact in ("differentiable", "randomised", "denoiser_calls") if not hasattr(purifier, fact)]
+    if lacking or not callable(purifier):
+        raise ValueError(
+            f"purifier {name!r} lacks {', '.join(lacking or ['a call'])}: see purification.defence.Purifies"
+        )
+    return purifier
+
+
+def load_map_of(
+    name: str, config: DefenceConfig, device: torch.device | str | None = None
+) -> tuple[PurifiedClassifier, Denoiser | None]:
+    """The defence of a map of images with the settings and the networks of a config, and the denoiser, None where there is none.
+
+    Its noise, where it draws any, is known: the config's seed.
+    """
+    where = torch.device(device) if device is not None else default_device()
+    classifier = classifier_of(config.data_set, config.classifier, where).network
+    given = record(config.data_set).denoiser is not None or config.score_model != "network"
+    denoiser = load_denoiser(config.data_set, config.score_model, where) if given else None
+    purifier = make_map(name, config, denoiser or _unasked, NoiseSource(config.noise_seed, fresh=False))
+    return PurifiedClassifier(classifier, purifier), denoiser
 
 
 def make_defence(
@@ -134,9 +165,6 @@ class Traits:
 def traits(name: str, data_set: str) -> Traits:
     """The traits of a purifier by name, no weights loaded; held, because tables and checks ask for them again and again."""
     purifier = make_purifier_named(name, data_set, _unasked)
-    lacking = [fact for fact in ("differentiable", "randomised", "denoiser_calls") if not hasattr(purifier, fact)]
-    if lacking:
-        raise ValueError(f"purifier {name!r} lacks {', '.join(lacking)}: see purification.defence.Purifies")
     modes = MODES if purifier.differentiable else tuple(mode for mode in MODES if mode != "full")
     if isinstance(purifier, IdentityPurifier):
         modes = ("full",)

@@ -14,7 +14,7 @@ from torch import Tensor
 from pursamere_viz.analysis import Landscape, Plane
 from pursamere_viz.analysis.landscapes import landscape_steps
 from pursamere_viz.data.records import data_set
-from pursamere_viz.labs.image_run import LOADING, MAPPING, PARTS, POINTS_AT_ONCE, Run, arrays, run_steps
+from pursamere_viz.labs.image_run import LOADING, MAPPING, PARTS, POINTS_AT_ONCE, Run, arrays, lacking, run_steps
 from pursamere_viz.labs.image_scenario import Parts, Scenario, attacks_only, build
 from pursamere_viz.progress import Progress, finish, relay
 from pursamere_viz.purification.memory import batched
@@ -54,6 +54,11 @@ class Comparison:
         return self.first, self.second
 
     @property
+    def awaited(self) -> tuple[str, ...]:
+        """What of `missing` is still to come."""
+        return tuple(part for part in self.missing if part not in lacking(self.first.scenario))
+
+    @property
     def steps(self) -> int:
         """The last step of the cursor: that of the longer path. The shorter one rests at its end."""
         return max(len(run.trajectory.points) for run in self.runs) - 1
@@ -79,7 +84,7 @@ def compare_steps(
     """`compare`, yielding Progress with a Comparison as its `result` where something new is known; `parts` if built already."""
     scenarios = [of.scenario if isinstance(of, Run) else of for of in (a, b)]
     changed = differing(*scenarios)
-    if attacks_only(scenarios[0]):
+    if any(map(attacks_only, scenarios)):
         raise ValueError(f"{data_set(scenarios[0].data_set).title} has no denoiser: there is no path to compare")
     yield Progress(LOADING, 0.0)
     own = parts[0] or build(scenarios[0], device)
@@ -161,7 +166,7 @@ def _known(comparison: Comparison, lanes: list[_Lane]) -> Comparison:
 
 def _mapping(known: Comparison, parts: Parts, lanes: list[_Lane]) -> Generator[Progress, None, Comparison]:
     """Map the first run's error and classes on the common plane."""
-    classifier, error = parts.defence.classifier, parts.defence.purifier.error
+    classifier, error = parts.defence.classifier, parts.error
     device, plane = parts.x.device, known.landscape.plane
     plane = Plane(plane.origin.to(device), plane.u.to(device), plane.v.to(device), plane.window)
 
@@ -169,7 +174,9 @@ def _mapping(known: Comparison, parts: Parts, lanes: list[_Lane]) -> Generator[P
         return batched(classifier, points).argmax(-1).float()
 
     mapped = partial(landscape_steps, plane=plane, explained=known.explained[0])
-    landscape = yield from relay(MAPPING, mapped(error, resolution=RESOLUTION, batch=POINTS_AT_ONCE))
+    landscape = known.landscape
+    if error is not None:
+        landscape = yield from relay(MAPPING, mapped(error, resolution=RESOLUTION, batch=POINTS_AT_ONCE))
     regions = yield from relay("Classifying the landscape", mapped(classes, resolution=FINE, batch=2048))
     known = _known(dataclasses.replace(known, landscape=landscape, regions=regions), lanes)
     yield Progress(MAPPING, 1.0, known)

@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 from typing import Any
 
+from pursamere_viz import wording
 from pursamere_viz.attacks import shipped as shipped_attacks
 from pursamere_viz.attacks.kinds import KINDS
 from pursamere_viz.data.records import data_set
@@ -11,7 +12,7 @@ from pursamere_viz.defences import shipped as shipped_purifiers
 from pursamere_viz.defences.config import DEFENDING, DefenceConfig
 from pursamere_viz.defences.kinds import PURIFIERS
 from pursamere_viz.labs.compare import IMAGE
-from pursamere_viz.labs.image_scenario import Scenario
+from pursamere_viz.labs.image_scenario import Scenario, has_denoiser
 from pursamere_viz.models.of_data_sets import classifiers_there
 from pursamere_viz.parameters import as_text
 
@@ -65,9 +66,10 @@ def contrasts(scenario: Scenario) -> list[Contrast]:
     shipped = Scenario.of(scenario.data_set)
     found: dict[str, dict[str, Any]] = {}
     one_step = scenario.method == "tweedie"
-    if not one_step:
-        found["rho"] = {"rho": 0.0 if scenario.rho > 0 else data_set(scenario.data_set).other_rho}
-    found["tweedie"] = {"method": shipped.method if one_step else "tweedie"}
+    if has_denoiser(scenario):
+        if not one_step and not scenario.is_mapped:
+            found["rho"] = {"rho": 0.0 if scenario.rho > 0 else data_set(scenario.data_set).other_rho}
+        found["tweedie"] = {"method": shipped.method if one_step else "tweedie"}
     if scenario.attack != "none":
         found["mode"] = {"mode": "full" if scenario.mode == "blind" else "blind"}
     other = "standard" if scenario.classifier == HARDENED else HARDENED
@@ -79,11 +81,15 @@ def contrasts(scenario: Scenario) -> list[Contrast]:
 
 
 def _registered(scenario: Scenario) -> list[Contrast]:
-    """The purifiers and attacks that plug-ins registered, as far as they are changes of a scenario and apply to it."""
+    """The purifiers and attacks that plug-ins registered, as far as they apply to a scenario."""
     config = DefenceConfig(data_set=scenario.data_set)
     found: list[tuple[str, str, dict[str, Any]]] = []
     for name, kind in PURIFIERS.items():
-        if name not in shipped_purifiers.NAMES and kind.changes is not None:
+        if name in shipped_purifiers.NAMES:
+            continue
+        if kind.is_map and (has_denoiser(scenario) or not kind.needs_denoiser):
+            found.append((f"purifier_{name}", f"purifier {name}", {"method": name}))
+        elif kind.changes is not None:
             with contextlib.suppress(ValueError):  # not of this data set: a run of it would say so
                 wanted = dataclasses.replace(config, **kind.changes(config))
                 fields = {field: getattr(wanted, field) for field in CHANGEABLE if field in DEFENDING}
@@ -112,5 +118,5 @@ def _said(scenario: Scenario, name: str) -> str:
     if name == "target":
         return "any wrong class" if value < 0 else f"target {data_set(scenario.data_set).class_names[value]}"
     if name in CHOICES:
-        return CHOICES[name].get(value, text)
+        return CHOICES[name].get(value, wording.named(name, text))
     return WORDS.get(name, f"{name.replace('_', ' ')} {{}}").format(text)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from pursamere_viz import wording
 from pursamere_viz.geometry import length
 from pursamere_viz.labs.density_run import DensityRun
 from pursamere_viz.labs.density_scenario import build_density, purifier
@@ -66,6 +67,9 @@ def explain_step(
     `denoiser` is given. ValueError where the run has no such step or path.
     """
     if isinstance(run, Run):
+        if run.scenario.is_mapped:
+            name = wording.named("method", run.scenario.method)
+            raise ValueError(f"only steps of the search can be opened: {name} is a function of its own")
         parts = build(run.scenario)
         return opened(parts.defence.purifier, run.trajectory.points, k)
     names = [path.method for path in run.paths]

@@ -18,9 +18,10 @@ from pursamere_viz.analysis.refinement import class_map_steps, error_map_steps
 from pursamere_viz.analysis.survival import survival
 from pursamere_viz.attacks import AdversarialExamples
 from pursamere_viz.attacks.adversarial import attack_steps
-from pursamere_viz.labs.image_scenario import Parts, Scenario, attacks_only, build
+from pursamere_viz.labs.image_scenario import Parts, Scenario, attacks_only, build, has_denoiser
 from pursamere_viz.progress import Progress, finish, relay
-from pursamere_viz.purification import ReconstructionError, Trajectory, purify
+from pursamere_viz.purification import Purifier, ReconstructionError, Trajectory
+from pursamere_viz.purification.paths import along, path
 from pursamere_viz.purification.purifiers import purifying
 
 LOADING = "Loading the networks"
@@ -35,9 +36,9 @@ POINTS_AT_ONCE = 128  # of a landscape, between two looks at whether it is still
 class Run:
     """Everything the Image lab shows of one scenario; all tensors on the CPU.
 
-    Of a run that is under way `missing` names the quantities that are not known yet: those are nan; a trajectory that is
-    missing has its start alone, and a landscape that is missing has the corners of its window alone. Between the points that bend
-    the landscape is interpolated, see analysis/refinement.py.
+    `missing` names the quantities that are not known yet of a run under way, or that need a denoiser where there is none: those are
+    nan; a trajectory that is missing has its start alone, and a landscape that is missing the corners of its window alone.
+    Between the points that bend the landscape is interpolated, see analysis/refinement.py.
     """
 
     scenario: Scenario
@@ -52,6 +53,18 @@ class Run:
     landscape: Landscape  # expected reconstruction error
     regions: Landscape  # predicted class, on the same grid
     missing: tuple[str, ...] = ()  # of PARTS, in their order
+
+    @property
+    def awaited(self) -> tuple[str, ...]:
+        """What of `missing` is still to come."""
+        return tuple(part for part in self.missing if part not in lacking(self.scenario))
+
+
+def lacking(scenario: Scenario) -> tuple[str, ...]:
+    """The PARTS that no run of a scenario has, for want of a denoiser: a purifier that needs none still has its path."""
+    if has_denoiser(scenario):
+        return ()
+    return PARTS if attacks_only(scenario) else PARTS[1:]
 
 
 def run(scenario: Scenario, device: torch.device | str | None = None) -> Run:
@@ -69,25 +82,47 @@ def run_steps(
     """
     yield Progress(LOADING, 0.0)
     parts = parts or build(scenario, device)
-    if attacks_only(scenario):
-        return (yield from _attacking_only(parts))
-    classifier, error = parts.defence.classifier, parts.defence.purifier.error
+    classifier, error = parts.defence.classifier, parts.error
     examples = yield from relay("Attacking", attack_steps(parts.defence, parts.x, parts.y, parts.attack))
     with torch.no_grad():
         clean, attacked = (classifier(image).softmax(-1).cpu() for image in (parts.x, examples.x_adv))
-    start = purify(error, examples.x_adv, dataclasses.replace(parts.defence.purifier.config, method="error", steps=0))
+    start = along(examples.x_adv[None], error)
     at_once = partial(known_at_once, classifier, error, x=parts.x, sharpness_rho=scenario.sharpness_rho)
     plain = _unmapped(parts.x, examples.x_adv, start)
     known = Run(
         scenario, parts.x.cpu(), parts.y.cpu(), parts.class_names, _on_cpu(examples), _on_cpu(start), at_once(start),
         clean, attacked, plain, plain, missing=PARTS,
     )  # fmt: skip
+    if attacks_only(scenario):
+        return known
     yield Progress("Purifying", 0.0, known)
-    trajectory = yield from relay("Purifying", purifying(error, examples.x_adv, parts.defence.purifier.config))
+    trajectory = yield from relay("Purifying", _purifying(parts, examples.x_adv))
     plain = _unmapped(parts.x, examples.x_adv, trajectory)
     known = dataclasses.replace(
         known, trajectory=_on_cpu(trajectory), metrics=at_once(trajectory), landscape=plain, regions=plain, missing=PARTS[1:]
     )  # fmt: skip
+    if error is not None:
+        known = yield from _measuring(known, classifier, error, parts, examples, trajectory)
+    yield Progress(SURVIVAL, 0.0, known)
+    left = survival(parts.defence.purifier, parts.x, examples.x_adv, directions=DIRECTIONS)
+    metrics = dataclasses.replace(known.metrics, survival=left.adversarial.cpu(), random_survival=left.random.cpu())
+    return dataclasses.replace(known, metrics=metrics)
+
+
+def _purifying(parts: Parts, x_adv: Tensor) -> Generator[float, None, Trajectory]:
+    """The path of the purifier from attacked images x_adv (B, *), yielding the share done."""
+    purifier = parts.defence.purifier
+    if isinstance(purifier, Purifier):
+        return (yield from purifying(purifier.error, x_adv, purifier.config))
+    yield 0.0
+    return along(path(purifier, x_adv), parts.error)
+
+
+def _measuring(
+    known: Run, classifier: nn.Module, error: ReconstructionError, parts: Parts,
+    examples: AdversarialExamples, trajectory: Trajectory,
+) -> Generator[Progress, None, Run]:  # fmt: skip
+    """Map what is around the path, and measure along it what the denoiser tells."""
     yield Progress(MAPPING, 0.0, known)
     known = yield from _mapping(known, classifier, error, parts, examples, trajectory)
     measured = measuring(known.metrics, error, trajectory)
@@ -95,31 +130,10 @@ def run_steps(
         try:
             progress = next(measured)
         except StopIteration as finished:
-            known = dataclasses.replace(known, metrics=finished.value, missing=())
-            break
+            return dataclasses.replace(known, metrics=finished.value, missing=())
         if progress.result is not None:
             known = dataclasses.replace(known, metrics=progress.result, missing=_unknown(progress.result))
         yield dataclasses.replace(progress, result=known if progress.result is not None else None)
-    yield Progress(SURVIVAL, 0.0, known)
-    left = survival(parts.defence.purifier, parts.x, examples.x_adv, directions=DIRECTIONS)
-    metrics = dataclasses.replace(known.metrics, survival=left.adversarial.cpu(), random_survival=left.random.cpu())
-    return dataclasses.replace(known, metrics=metrics)
-
-
-def _attacking_only(parts: Parts) -> Generator[Progress, None, Run]:
-    """The run of a data set without a denoiser: the attack and the classifier's word; all PARTS stay missing."""
-    classifier, scenario = parts.defence.classifier, parts.scenario
-    examples = yield from relay("Attacking", attack_steps(parts.defence, parts.x, parts.y, parts.attack))
-    with torch.no_grad():
-        clean, attacked = (classifier(image).softmax(-1).cpu() for image in (parts.x, examples.x_adv))
-    none = examples.x_adv.new_zeros(0, 1)
-    start = Trajectory(examples.x_adv[None], examples.x_adv[None][:0], none.new_full((1, 1), torch.nan), none)
-    metrics = known_at_once(classifier, None, start, parts.x, sharpness_rho=scenario.sharpness_rho)
-    plain = _unmapped(parts.x, examples.x_adv, start)
-    return Run(
-        scenario, parts.x.cpu(), parts.y.cpu(), parts.class_names, _on_cpu(examples), _on_cpu(start), metrics,
-        clean, attacked, plain, plain, missing=PARTS,
-    )  # fmt: skip
 
 
 def _mapping(

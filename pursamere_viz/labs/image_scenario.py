@@ -13,15 +13,22 @@ from pursamere_viz.data import downloads
 from pursamere_viz.data.loading import load_images, test_count
 from pursamere_viz.data.records import DATA_SETS, DataSet, data_set
 from pursamere_viz.data.uploads import unpack_pixels
-from pursamere_viz.defences.building import load_defence_of
+from pursamere_viz.defences.building import load_defence_of, make_error
 from pursamere_viz.defences.config import DEFENDING, DefenceConfig
+from pursamere_viz.defences.kinds import PURIFIERS, Ways
+from pursamere_viz.defences.registry import load_map_of
 from pursamere_viz.models.device import default_device
 from pursamere_viz.models.generated import COUNT, generated_images
 from pursamere_viz.models.of_data_sets import classifier_of, is_shipped
 from pursamere_viz.parameters import Described, choice, dependent_defaults, inherit, number
-from pursamere_viz.purification import IdentityPurifier, PurifiedClassifier, PurifierConfig
+from pursamere_viz.purification import IdentityPurifier, PurifiedClassifier, PurifierConfig, ReconstructionError
+from pursamere_viz.purification.purifiers import METHODS
 
 SOURCES = ("test", "generated")
+PURIFYING = (
+    f"{inherit(DefenceConfig, 'method').metadata['help']} The other names are purifiers that a function makes, shipped or of a "
+    "plug-in, with the settings that they take of those below."
+)
 COARSE = ((96, 13), (48, 17), (9, 25), (0, 33))  # pixels a side from which a landscape has so many points a side
 
 
@@ -57,7 +64,7 @@ class Scenario(Described):
     mode: str = inherit(AttackConfig, "mode")
     target: int = inherit(AttackConfig, "target")
     attack_seed: int = inherit(AttackConfig, "seed")
-    method: str = inherit(DefenceConfig, "method")
+    method: str = inherit(DefenceConfig, "method", options=Ways(), help=PURIFYING)
     sigma: float = inherit(DefenceConfig, "sigma")
     rho: float = inherit(DefenceConfig, "rho")
     radius: float = inherit(DefenceConfig, "radius")
@@ -126,11 +133,17 @@ class Scenario(Described):
         )
 
     def defence_config(self) -> DefenceConfig:
-        """The defence's part."""
-        return DefenceConfig(**{name: getattr(self, name) for name in ("data_set", *DEFENDING)})
+        """The defence's part; of a scenario whose purifier a function makes, the settings that it is given."""
+        left = ("method",) if self.is_mapped else ()
+        return DefenceConfig(**{name: getattr(self, name) for name in ("data_set", *DEFENDING) if name not in left})
+
+    @property
+    def is_mapped(self) -> bool:
+        """Whether a purifier that a function makes takes the place of the search."""
+        return self.method not in METHODS
 
     def purifier_config(self) -> PurifierConfig:
-        """The purifier's part."""
+        """The purifier's part, of the search."""
         return self.defence_config().purifier_config()
 
 
@@ -161,24 +174,36 @@ class Parts:
     class_names: tuple[str, ...]
     defence: PurifiedClassifier
     attack: AttackConfig
+    error: ReconstructionError | None  # None where there is no denoiser
+
+
+def has_denoiser(scenario: Scenario) -> bool:
+    """Whether there is a denoiser, and with it an expected reconstruction error."""
+    return data_set(scenario.data_set).denoiser is not None or scenario.score_model != "network"
 
 
 def attacks_only(scenario: Scenario) -> bool:
-    """Whether there is no denoiser, so that an image is attacked and nothing purifies it."""
-    return data_set(scenario.data_set).denoiser is None and scenario.score_model == "network"
+    """Whether there is no denoiser and the purifier needs one, so that an image is attacked and nothing purifies it."""
+    needed = not scenario.is_mapped or PURIFIERS[scenario.method].needs_denoiser
+    return needed and not has_denoiser(scenario)
 
 
 def build(scenario: Scenario, device: torch.device | str | None = None) -> Parts:
     """Load and wire the parts of a scenario; ValueError in one sentence where it cannot be."""
     where = torch.device(device) if device is not None else default_device()
+    config, error = scenario.defence_config(), None
     if attacks_only(scenario):
         classifier = classifier_of(scenario.data_set, scenario.classifier, where).network
         defence = PurifiedClassifier(classifier, IdentityPurifier())
+    elif scenario.is_mapped:
+        defence, denoiser = load_map_of(scenario.method, config, where)
+        error = None if denoiser is None else make_error(config, denoiser)
     else:
-        defence, _ = load_defence_of(scenario.defence_config(), where)
+        defence, _ = load_defence_of(config, where)
+        error = defence.purifier.error
     x, y = _image(scenario, defence.classifier, where)
     names = data_set(scenario.data_set).class_names
-    return Parts(scenario, x, y, names, defence, scenario.attack_config())
+    return Parts(scenario, x, y, names, defence, scenario.attack_config(), error)
 
 
 def readings(scenario: Scenario, images: Tensor) -> Tensor:

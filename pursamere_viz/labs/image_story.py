@@ -8,7 +8,7 @@ from pursamere_viz.data.loading import labelled
 from pursamere_viz.data.records import data_set
 from pursamere_viz.geometry import length
 from pursamere_viz.labs.image_run import Run
-from pursamere_viz.labs.image_scenario import Scenario, attacks_only
+from pursamere_viz.labs.image_scenario import Scenario, attacks_only, has_denoiser
 
 ATTACKER = {
     "blind": "knows the classifier only",
@@ -62,14 +62,18 @@ def sentences(run: Run) -> list[str]:
     attacked = run.scenario.attack != "none" and run.scenario.eps > 0
     first = f"The {'attacked ' if attacked else ''}image reads as {_read(run, shares[0])}."
     if "trajectory" in run.missing:
-        return [f"{first} {_unpurified(run.scenario) or 'It is being purified.'}"]
+        return [f"{first} {_lacking(run.scenario) if attacks_only(run.scenario) else 'It is being purified.'}"]
     return [f"{first} Play (or space) shows how it is purified.", *steps]
 
 
-def _unpurified(scenario: Scenario) -> str:
-    """Why nothing purifies the image, in a sentence; empty where something does."""
+def _lacking(scenario: Scenario) -> str:
+    """What is missing for want of a denoiser, in a sentence; empty where there is one."""
     title = data_set(scenario.data_set).title
-    return f"{title} has no denoiser, so it is attacked only." if attacks_only(scenario) else ""
+    if has_denoiser(scenario):
+        return ""
+    if attacks_only(scenario):
+        return f"{title} has no denoiser, so it is attacked only."
+    return f"{title} has no denoiser, so there is no error to map or to measure along the path."
 
 
 def _at(run: Run, step: int, read: list[int]) -> str:
@@ -101,11 +105,11 @@ def table(run: Run) -> tuple[list[str], list[list[str]]]:
     if of.survival is not None and of.random_survival is not None:
         columns |= {"left of the attack": of.survival, "left of random changes": of.random_survival}
     writers = [wording.alike(values[:, 0].tolist()) for values in columns.values()]
-    settled, unknown = of.mode_settled[:, 0].tolist(), "…" if run.missing else "–"
+    settled, unknown = of.mode_settled[:, 0].tolist(), "…" if run.awaited else "–"
     rows = []
     for step, shares in enumerate(of.probabilities[:, 0]):
         numbers = [write(float(values[step, 0])) for values, write in zip(columns.values(), writers, strict=True)]
-        if not settled[step]:
+        if not settled[step] and has_denoiser(run.scenario):
             numbers[4] = "not settled"
         known = [unknown if number == "nan" or (name == "L2 to the mode" and "modes" in run.missing) else number
                  for name, number in zip(columns, numbers, strict=True)]  # fmt: skip
@@ -124,12 +128,15 @@ def facts(run: Run) -> str:
         else f"Attack: {_attack(scenario)}, eps {255 * scenario.eps:.4g}/255 in {wording.named('norm', scenario.attack_norm)}; "
         f"it {_knowing(scenario)}. Measured: Linf {255 * float(examples.linf):.1f}/255, L2 {float(examples.l2):.2f}."
     )
-    if why := _unpurified(scenario):
+    why = _lacking(scenario)
+    if attacks_only(scenario):
         return f"{guess}{attack} {why}"
     aimless = scenario.attack != "none" and scenario.target == int(run.y)
+    attack += " The target is the true class: nothing to attack." if aimless else ""
+    if why:
+        return f"{guess}{attack} Purifier: {_moved(run)}. {_left(run)}{why}"
     return (
-        f"{guess}{attack} "
-        f"{'The target is the true class: nothing to attack. ' if aimless else ''}Purifier: {_moved(run)}; "
+        f"{guess}{attack} Purifier: {_moved(run)}; "
         f"noise: {scenario.pairs} frozen antithetic pairs, seed {scenario.noise_seed}. "
         f"Sharpness: the error's rise to the first-order worst point within L2 {scenario.sharpness_rho:g}. "
         f"{_left(run)}"
@@ -178,4 +185,6 @@ def _moved(run: Run) -> str:
     moved = (
         f"{wording.named('method', scenario.method)}, moved {distance:.2f} in {wording.named('norm', scenario.norm)}"
     )
-    return moved if scenario.method == "tweedie" else f"{moved} of a radius of {scenario.radius:g}"
+    return (
+        moved if scenario.method == "tweedie" or scenario.is_mapped else f"{moved} of a radius of {scenario.radius:g}"
+    )

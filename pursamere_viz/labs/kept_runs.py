@@ -19,14 +19,16 @@ from torch import Tensor
 
 from pursamere_viz.analysis import Landscape, Plane, TrajectoryMetrics
 from pursamere_viz.attacks import AdversarialExamples
+from pursamere_viz.attacks.kinds import KINDS
 from pursamere_viz.data.files import sources
 from pursamere_viz.data.loading import images_hash
 from pursamere_viz.data.records import data_set
-from pursamere_viz.labs.image_run import Run
-from pursamere_viz.labs.image_scenario import Scenario, attacks_only
+from pursamere_viz.defences.kinds import PURIFIERS
+from pursamere_viz.labs.image_run import Run, lacking
+from pursamere_viz.labs.image_scenario import Scenario, has_denoiser
 from pursamere_viz.models import checkpoints
 from pursamere_viz.models.device import default_device
-from pursamere_viz.models.of_data_sets import classifier_of, denoiser_of, is_shipped
+from pursamere_viz.models.of_data_sets import classifier_of, denoiser_of, function_hash, is_shipped
 from pursamere_viz.purification import Trajectory
 
 MOST_BYTES = 512 * 2**20
@@ -124,7 +126,7 @@ def unpacked(held: bytes, scenario: Scenario) -> Run:
             values[field.name] = _part(TYPES[field.name], field.name, tensors, plain)
         elif field.name in tensors:
             values[field.name] = tensors[field.name]
-    return Run(scenario=scenario, class_names=tuple(plain["class_names"]), **values)
+    return Run(scenario=scenario, class_names=tuple(plain["class_names"]), missing=lacking(scenario), **values)
 
 
 def _part(kind: Any, name: str, tensors: dict[str, Tensor], plain: dict[str, Any]) -> Any:
@@ -152,6 +154,9 @@ def _key(scenario: Scenario) -> str:
     stamps: list[Any] = [(path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in files]
     if not is_shipped(scenario.data_set):
         stamps += _own(scenario)
+    attack = KINDS[scenario.attack]
+    own = [attack.run, attack.loss, PURIFIERS[scenario.method].make if scenario.is_mapped else None]
+    stamps += [function_hash(function) for function in own if function is not None]
     where = f"{sys.version} {torch.__version__} {np.__version__} {default_device()} {torch.get_num_threads()}"
     values = {field.name: getattr(scenario, field.name) for field in dataclasses.fields(scenario)}
     return hashlib.sha256(json.dumps([values, stamps, where, _code()], sort_keys=True).encode()).hexdigest()
@@ -160,7 +165,7 @@ def _key(scenario: Scenario) -> str:
 def _own(scenario: Scenario) -> list[str]:
     """The hashes of the networks and of the image of a data set that is not shipped."""
     found = [classifier_of(scenario.data_set, scenario.classifier).sha256]
-    if not attacks_only(scenario):
+    if has_denoiser(scenario):
         found += [denoiser_of(scenario.data_set).sha256]
     if not scenario.pixels:
         found += [images_hash(scenario.data_set, "test", slice(scenario.image, scenario.image + 1))]

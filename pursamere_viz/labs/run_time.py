@@ -8,7 +8,8 @@ import torch
 
 from pursamere_viz.analysis.metrics import HASTENED, MOST
 from pursamere_viz.data.records import data_set
-from pursamere_viz.labs.image_scenario import Parts, Scenario, attacks_only
+from pursamere_viz.defences.registry import traits
+from pursamere_viz.labs.image_scenario import Parts, Scenario, has_denoiser
 from pursamere_viz.purification.sharpness import hessian_product
 
 LARGE = 64  # pixels a side, above which people are told
@@ -29,7 +30,8 @@ class Costs:
 
 def measured_costs(parts: Parts) -> Costs:
     """Measure each call once on the image of a scenario that has a denoiser, after one call that warms up."""
-    x, error, classifier = parts.x, parts.defence.purifier.error, parts.defence.classifier
+    x, error, classifier = parts.x, parts.error, parts.defence.classifier
+    assert error is not None
     with torch.no_grad():
         error.denoised(x)
 
@@ -54,11 +56,14 @@ def _seconds(work: Callable[[], object], device: torch.device) -> float:
 
 def expected_seconds(scenario: Scenario, costs: Costs) -> float:
     """How long `run` takes where no point of the map is interpolated and no climb to a mode settles before its end."""
-    config, nodes = scenario.purifier_config(), 2 * scenario.pairs
+    nodes = 2 * scenario.pairs
     one_step = scenario.method == "tweedie"
     steps = 1 if one_step else scenario.steps
     step = {"error": costs.gradient, "stop_gradient": costs.value}.get(scenario.method, costs.value / nodes)
-    path = steps * step * (2 if config.rho > 0 and not one_step else 1)
+    path = steps * step * (2 if scenario.rho > 0 and not one_step else 1)
+    if scenario.is_mapped:  # as if every call were a step with a gradient
+        steps = traits(scenario.method, scenario.data_set).denoiser_calls
+        path = steps * costs.gradient / nodes
     knowing = {"blind": 0.0, "bpda": path, "full": path + 2 * steps * costs.product}[scenario.mode]
     attack = scenario.attack_config()
     attacking = attack.gradient_steps * attack.restarts * (costs.classifier + knowing)
@@ -68,5 +73,5 @@ def expected_seconds(scenario: Scenario, costs: Costs) -> float:
 
 
 def is_large(scenario: Scenario) -> bool:
-    """Whether people are told how long a run takes: its images are large, and something purifies them."""
-    return data_set(scenario.data_set).size > LARGE and not attacks_only(scenario)
+    """Whether people are told how long a run takes: its images are large, and there is a denoiser."""
+    return data_set(scenario.data_set).size > LARGE and has_denoiser(scenario)

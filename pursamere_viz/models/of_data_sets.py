@@ -113,10 +113,16 @@ def _made(described: DataSet, role: str, device: str) -> Network:
     return Network(network, _hash(make, network))
 
 
+def function_hash(function: Any) -> str:
+    """sha256 of the file that defines a function of a plug-in, and of all tensors that it holds."""
+    return _hash(function, None)
+
+
 def _hash(make: Any, network: Any) -> str:
     """sha256 of the files that say how a network is made and what it does, and of all tensors that it holds."""
     sources = [_source(make), _source(network)]
-    return content_hash(dict(_tensors(network, "", set())), {"sources": ",".join(sources)})
+    held = network if network is not None else make
+    return content_hash(dict(_tensors(held, "", set())), {"sources": ",".join(sources)})
 
 
 def _source(part: Any) -> str:

@@ -16,7 +16,10 @@ GRADIENTS = ("full", "bpda")
 
 
 class Purifies(Protocol):
-    """Any purifier: x (B, *) in [0, 1] -> purified (B, *), with three facts about it."""
+    """Any purifier: x (B, *) in [0, 1] -> purified (B, *), with three facts about it.
+
+    It may also have `path(x) -> (T+1, B, *)`, from x to what it gives: the steps that are then shown.
+    """
 
     @property
     def differentiable(self) -> bool:
@@ -57,6 +60,10 @@ class Purifier:
     def trajectory(self, x: Tensor) -> Trajectory:
         """Every step, without gradients."""
         return purify(self.error, x, self.config)
+
+    def path(self, x: Tensor) -> Tensor:
+        """The points of every step, (T+1, B, *), without gradients."""
+        return self.trajectory(x).points
 
     def __call__(self, x: Tensor) -> Tensor:
         """The purified point, exactly differentiable: second order through every step.

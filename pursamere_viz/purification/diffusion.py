@@ -5,6 +5,7 @@ from functools import partial
 from itertools import pairwise
 from typing import ClassVar
 
+import torch
 from torch import Tensor
 
 from pursamere_viz.models.sampling import flow_step, noise_levels
@@ -56,6 +57,15 @@ class DiffusionPurifier:
         for level, target in pairwise(self.levels):
             (z,) = recomputed(partial(self._step, level, target), self._cut, z)
         return z.clamp(0, 1) if self.clip else z
+
+    def path(self, x: Tensor) -> Tensor:
+        """The image, the noisy one, and every step of the flow, (steps + 2, B, *); with fixed noise it ends where a call does."""
+        points = [x, x + self.sigma * self.noise.next_call().normal(0, x)]
+        for level, target in pairwise(self.levels):
+            points.append(self._step(level, target, None, points[-1])[0])
+        if self.clip:
+            points[-1] = points[-1].clamp(0, 1)
+        return torch.stack(points)
 
     def _step(self, level: float, target: float, nodes: int | None, z: Tensor) -> tuple[Tensor]:
         return (flow_step(partial(denoise, self.denoiser), z, level, target),)

@@ -62,6 +62,15 @@ class LikelihoodPurifier:
             z, mean, square = recomputed(partial(self._step, draws, k), self._cut, z, x, mean, square)
         return z
 
+    def path(self, x: Tensor) -> Tensor:
+        """Every point, (steps + 1, B, *); where the noise is fixed, the last is what a call gives."""
+        draws = self.noise.next_call()
+        state, points = (x, torch.zeros_like(x), torch.zeros_like(x)), [x]
+        for k in range(self.steps):
+            state = self._step(draws, k, None, state[0], x, *state[1:])
+            points.append(state[0])
+        return torch.stack(points)
+
     def _step(
         self, draws: NoiseSource, k: int, nodes: int | None, z: Tensor, x: Tensor, mean: Tensor, square: Tensor
     ) -> tuple[Tensor, Tensor, Tensor]:

@@ -214,11 +214,12 @@ def test_what_a_plug_in_registers_is_offered() -> None:
     with forgotten():
         register_purifier(PurifierKind("gentle", "at half its radius", lambda shipped: {"radius": shipped.radius / 2}))
         register_purifier(PurifierKind("far", "beyond what there is", lambda shipped: {"radius": 1e9}))
-        register_purifier(PurifierKind("made", "no change of the shipped one", make=lambda *_: None))
+        register_purifier(PurifierKind("made", "a function", make=lambda *_: None))
         register_attack(AttackKind("greying", "gradient steps", gradient_run))
         own = {one.name: one for one in contrasts.contrasts(scenario) if one.name.partition("_")[2]}
         assert {name: one.changes for name, one in own.items()} == {
             "purifier_gentle": {"radius": Scenario().radius / 2},
+            "purifier_made": {"method": "made"},
             "attack_greying": {"attack": "greying"},
         }
         assert own["purifier_gentle"].title == "purifier gentle" and own["attack_greying"].title == "attack greying"

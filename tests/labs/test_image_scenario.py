@@ -118,7 +118,7 @@ def test_impossible_scenarios_are_refused_by_name(name, value):
 
 
 def test_configs_take_their_parts_of_the_scenario():
-    values = anything(1) | {"attack": "apgd_ce"}  # those on the difference of logits take no target
+    values = anything(1) | {"attack": "apgd_ce", "method": "error"}  # no target on the difference of logits; a search
     scenario = Scenario(**values)
     attack, purifier = scenario.attack_config(), scenario.purifier_config()
     renamed = {"kind": "attack", "norm": "attack_norm", "steps": "attack_steps", "seed": "attack_seed"}

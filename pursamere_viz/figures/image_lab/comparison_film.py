@@ -27,7 +27,7 @@ PANELS = {
 def comparison_film(result: Comparison) -> Film:
     """Two runs, finished or under way, for the player."""
     figure = comparison_figure(result, slider=False)
-    waiting = WAITING[result.missing[0]] if result.missing else ""
+    waiting = WAITING[result.awaited[0]] if result.awaited else ""
     about, said = headline_text(result), sentences(result)
     layouts = {"narrow": _narrow(figure), "large": _large(figure)}
     return Film(figure, said, about, table(result), **layouts, waiting=waiting, panels=PANELS)

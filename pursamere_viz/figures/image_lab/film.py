@@ -39,7 +39,7 @@ ROWS = ((30, 150), (250, 150), (480, 330), (880, 140), (1070, 140), (1260, 140),
 def image_film(run: Run) -> Film:
     """A run, finished or under way, for the player; with the surface of the same page it has one cursor."""
     figure = image_lab(run, slider=False)
-    waiting = WAITING[run.missing[0]] if run.missing else ""
+    waiting = WAITING[run.awaited[0]] if run.awaited else ""
     layouts = {"narrow": _narrow(figure), "large": _large(figure)}
     return Film(
         figure, sentences(run), headline_text(run), table(run), **layouts, waiting=waiting, panels=PANELS, cursor=CURSOR
