@@ -15,7 +15,8 @@ NOTICED = 20  # seconds that a notice stays, unless it is closed
 def plain_text(chart_key: str) -> None:
     """Streamlit greys the text of charts; on a projector it must be as dark (or as light) as the rest of the page."""
     st.html(
-        f"<style>.st-key-{chart_key} .js-plotly-plot text:not(.bartext) {{ fill: currentColor !important }}</style>"
+        f"<style>.st-key-{chart_key} .js-plotly-plot text:not(.bartext, .hoverlayer text) "
+        "{ fill: currentColor !important }</style>"
     )
 
 
@@ -43,6 +44,11 @@ def notify(notices: Sequence[str], icon: str) -> None:
 def escaped(text: str) -> str:
     """Text that Markdown shows as it is."""
     return re.sub(r"([\\`*_{}\[\]()<>#+!|$~:-])", r"\\\1", text)
+
+
+def unbroken(text: str) -> str:
+    """Text whose shares stay in one line: 91 % is not parted from its sign."""
+    return text.replace(" %", "\N{NO-BREAK SPACE}%")
 
 
 def what_the_charts_show() -> None:

@@ -11,7 +11,7 @@ import data_sets
 import images
 import second_lane
 from inside import look_inside
-from markup import escaped, notify, titled, what_the_charts_show
+from markup import escaped, notify, titled, unbroken, what_the_charts_show
 from player import play
 from pursamere_viz.evaluation.command import duration
 from pursamere_viz.figures import BLANK, Film, comparison_film, image_film, inside_html, surface_film, to_csv, to_html
@@ -19,7 +19,7 @@ from pursamere_viz.labs import compare_story
 from pursamere_viz.labs.compare import Comparison, comparison_npz, comparison_snippet
 from pursamere_viz.labs.image_run import Run, snippet, to_npz
 from pursamere_viz.labs.image_scenario import Scenario
-from pursamere_viz.labs.image_story import facts, headline, headline_text
+from pursamere_viz.labs.image_story import facts, headline_text, opening
 from state import CAMERA, STEP
 from state import image_lab as state
 from take_away import Offer, embedded, take_away
@@ -27,7 +27,8 @@ from take_away import Offer, embedded, take_away
 CHART = "image_lab_chart"
 EXAMPLE = "_image_lab_example"  # the title of the last example that was shown
 WORDS = {
-    "example": ":small[**{title}.** {look} {shows}]",
+    "example": ":small[**{title}.** {look}]",
+    "shows": ":small[**What this example shows:** {shows}]",
     "changed": "This began as the example “{title}”.",
     "long": "{waiting}; up to about {time} in all",
 }
@@ -61,32 +62,31 @@ def page() -> None:
         st.error(str(problem))
         return
     state.publish(scenario)
-    if second is None:
-        _example(scenario)
-    _lab(run)
+    _lab(run, _example(scenario) if second is None else "")
 
 
-def _example(scenario: Scenario) -> None:
-    """What to look at in the example that is shown, and what it shows; where it was changed, the way back to it."""
+def _example(scenario: Scenario) -> str:
+    """Say what to look at in the example that is shown, and where it was changed, offer the way back; what it shows."""
     held = compute.examples()
     example = next((one for one in held.values() if one.scenario == scenario), None)
     if example is not None:
         st.session_state[EXAMPLE] = example.title
-        st.markdown(
-            WORDS["example"].format(**{name: escaped(getattr(example, name)) for name in ("title", "look", "shows")})
-        )
-        return
+        st.markdown(WORDS["example"].format(**{name: escaped(getattr(example, name)) for name in ("title", "look")}))
+        return example.shows
     before = held.get(st.session_state.get(EXAMPLE, ""))
     if before is None or before.scenario.data_set != scenario.data_set:
-        return
+        return ""
     with st.container(horizontal=True, vertical_alignment="center"):
         st.markdown(WORDS["changed"].format(title=escaped(before.title)), width="content")
         st.button("Back to the example", icon=":material/undo:", on_click=state.adopt, args=(before.scenario,))
+    return ""
 
 
 @st.fragment
-def _lab(run: compute.UnderWay) -> None:
+def _lab(run: compute.UnderWay, shows: str) -> None:
     """Draw what is known; the player, once it has drawn it, asks for more, and this runs again until the run is done.
+
+    What the example `shows` is said below.
 
     A timer (run_every) would break off a piece that takes longer than the timer.
     """
@@ -97,7 +97,7 @@ def _lab(run: compute.UnderWay) -> None:
             st.error(str(problem))
             return
     st.session_state["_asked_of"] = run
-    _draw(run)
+    _draw(run, shows)
     finished = run.result if run.done else st.session_state.get(FINISHED)
     if finished is None or embedded():
         return
@@ -116,7 +116,7 @@ def _lab(run: compute.UnderWay) -> None:
         _downloads(finished)
 
 
-def _draw(run: compute.UnderWay) -> None:
+def _draw(run: compute.UnderWay, shows: str) -> None:
     """Headline, player and caption of what is known; until there is anything, of what was shown before."""
     shown, said, film, meaning = st.session_state.get(SHOWN, (None, "An image, attacked and purified", BLANK, ""))
     if run.result is not None and run.result is not shown:
@@ -130,18 +130,21 @@ def _draw(run: compute.UnderWay) -> None:
         st.session_state["_more"] = st.session_state.get("_more", 0) + 1
         film = dataclasses.replace(film, waiting=waiting, more=st.session_state["_more"])
     if not embedded():
-        st.markdown(f"# {said}")
+        st.markdown(f"# {unbroken(said)}")
     titled(said, "Image lab")
     play(film, CHART, address=STEP)
-    if not embedded():
-        st.caption(meaning)
+    if embedded():
+        return
+    if shows:  # not above the figure, which does not say the end before it is seen
+        st.markdown(WORDS["shows"].format(shows=escaped(shows)))
+    st.caption(unbroken(meaning).replace("\n", "  \n"))
 
 
 def _told(result: Run | Comparison) -> tuple[str, Film, str]:
     """Headline, film and caption of one run, or of two."""
     if isinstance(result, Comparison):
         return compare_story.headline(result), comparison_film(result), compare_story.facts(result)
-    return headline(result), image_film(result), facts(result)
+    return opening(result), image_film(result), facts(result)
 
 
 def _surface(result: Run) -> None:

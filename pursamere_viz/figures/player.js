@@ -86,7 +86,9 @@ function mountPlayer(root, Plotly, onPick = () => {}, onEdit = null) {
     const layout = clone((narrow && figure().narrow) || (presenting() && figure().large) || figure().layout);
     if (camera && layout.scene) layout.scene.camera = { ...layout.scene.camera, ...camera };
     layout.width = graph.clientWidth;
-    layout.font = { ...layout.font, family: getComputedStyle(player).fontFamily };
+    const { fontFamily: family } = getComputedStyle(player);
+    layout.font = { ...layout.font, family };
+    if (layout.hoverlabel) layout.hoverlabel.font = { ...layout.hoverlabel.font, family };
     if (!narrow) layout.height = height();
     layout.meta = { step: Math.min(wanted, film.frames.length - 1) };
     layout.datarevision = (layout.datarevision ?? 0) + 1;
@@ -159,7 +161,7 @@ function mountPlayer(root, Plotly, onPick = () => {}, onEdit = null) {
     const text = instead ?? film?.said?.[Math.min(step(), film.said.length - 1)] ?? "";
     if (line.dataset.text === text) return;
     line.dataset.text = text;
-    line.textContent = text;
+    line.textContent = text.replaceAll(" %", "\u00a0%");
     const speak = () => { if (film.cursor && !bar.leads()) return; // of players that step together one speaks
       find(".player-live").textContent = line.dataset.text; spoken = Date.now(); };
     clearTimeout(say.later);

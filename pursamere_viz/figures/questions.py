@@ -16,11 +16,11 @@ def explain(figure: go.Figure, row: int, col: int, names: tuple[str, ...], *, be
     """Put a "?" left of a chart's title, or `beside` the right end of a map, that explains these entries of the glossary."""
     place = {"x": 1, "xshift": 5, "xanchor": "left", "yanchor": "top"}
     figure.add_annotation(
-        **place if beside else {"x": 0, "xshift": -6, "yshift": 3, "xanchor": "right", "yanchor": "bottom"},
+        **place if beside else {"x": 0, "xshift": -6, "yshift": 12, "xanchor": "right", "yanchor": "bottom"},
         y=1, xref="x domain", yref="y domain", showarrow=False, text="\N{NO-BREAK SPACE}<b>?</b>\N{NO-BREAK SPACE}",
         bordercolor=theme.GREY, borderwidth=1, borderpad=1, font={"size": theme.TEXT}, row=row, col=col,
         hovertext="<br><br>".join(said(name) for name in names),
-        hoverlabel={"font": {"size": theme.TEXT}},
+        hoverlabel={name: value for name, value in theme.HOVER.items() if name != "align"},
     )  # fmt: skip
 
 

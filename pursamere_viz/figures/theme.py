@@ -19,6 +19,7 @@ YELLOW = "#F0E442"  # for marks with an outline only: too pale for a line on a l
 INK, PAPER = "#1B1F24", "#FFFFFF"  # text and page; the player puts those of the page that it is on in their place
 BLACK, WHITE = "#000000", "#FEFEFE"  # the same on every page; Plotly draws this white as it draws #FFFFFF
 TINT = 0.15  # opacity of an area under lines
+AHEAD = 0.35  # opacity of a line where the step has not come yet
 
 GRID = "rgba(128,128,128,0.3)"  # on a light page and on a dark one
 
@@ -32,6 +33,8 @@ SHARES = {
     "ticktext": ["0 %", "25 %", "50 %", "75 %", "100 %"],
 }  # an axis of shares
 TEXT, LABEL, TITLE = 14, 16, 18  # px; the smallest text is readable from the last row
+# What the pointer is told: in the page's own colours, whatever the colour of what it rests on.
+HOVER = {"bgcolor": PAPER, "bordercolor": GREY, "font": {"size": TEXT, "color": INK}, "align": "left"}
 LOG_SPAN = 100.0  # an axis over more than two decades is logarithmic
 
 # Red adds, blue takes away; white in the middle on both pages, because it stands for "no change", not for the page.
@@ -47,7 +50,7 @@ def base_layout(height: int) -> dict:
         "paper_bgcolor": TRANSPARENT,
         "plot_bgcolor": TRANSPARENT,
         "font": {"size": TEXT},
-        "hoverlabel": {"font": {"size": TEXT}},
+        "hoverlabel": HOVER,
         "showlegend": False,
         "dragmode": False,
     }
@@ -96,6 +99,11 @@ def is_log(values: Iterable[float]) -> bool:
     """Whether an axis of these values should be logarithmic: all positive and over more than two decades."""
     values = list(values)
     return min(values) > 0 and max(values) / min(values) > LOG_SPAN
+
+
+def log_ticks() -> dict:
+    """A logarithmic axis's ticks, one a decade: 0.001 and not a power, whose exponent is too small to read."""
+    return {"dtick": 1, "tickformat": "~g"}
 
 
 def padded_range(values: Iterable[float], log: bool = False) -> tuple[float, float]:

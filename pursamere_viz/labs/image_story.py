@@ -25,19 +25,24 @@ WORDS = {
 
 
 def headline(run: Run) -> str:
-    """The story in one sentence of Markdown."""
+    """The whole story in one sentence of Markdown, its end too."""
+    purified = f"purified, as **{_read(run, run.metrics.probabilities[-1, 0])}**"
+    if "trajectory" in run.missing:
+        purified = "nothing purifies it" if attacks_only(run.scenario) else "it is being purified"
+    return f"{opening(run)}; {purified}"
+
+
+def opening(run: Run) -> str:
+    """The story before its first step, in Markdown: what the image is, and what the classifier makes of it."""
     scenario, clean = run.scenario, _read(run, run.clean_probabilities[0])
     guessed = guessed_class(scenario)
     truth = (
         f"{guessed[0].upper()}{guessed[1:]}, read as {clean}" if guessed else _with_article(run.class_names[int(run.y)])
     )
-    purified = f"purified, as **{_read(run, run.metrics.probabilities[-1, 0])}**"
-    if "trajectory" in run.missing:
-        purified = "nothing purifies it" if attacks_only(scenario) else "it is being purified"
     if scenario.attack == "none" or scenario.eps == 0:
-        return f"{truth}; {purified}" if guessed else f"{truth} reads as **{clean}**; {purified}"
+        return truth if guessed else f"{truth} reads as **{clean}**"
     still = "still " if not guessed and int(run.attacked_probabilities[0].argmax()) == int(run.y) else ""
-    return f"{truth}, attacked, {still}reads as **{_read(run, run.attacked_probabilities[0])}**; {purified}"
+    return f"{truth}, attacked, {still}reads as **{_read(run, run.attacked_probabilities[0])}**"
 
 
 def headline_text(run: Run) -> str:
@@ -79,20 +84,23 @@ def _lacking(scenario: Scenario) -> str:
 def _at(run: Run, step: int, read: list[int]) -> str:
     now, name = read[step], run.class_names[read[step]]
     share = wording.percent(float(run.metrics.probabilities[step, 0, now]))
-    if now == read[step - 1]:
+    since = max((k + 1 for k in range(step) if read[k] != now), default=0)  # it has read so from this step on
+    if since == 0:
         says = f"still reads as {name} ({share})"
+    elif since < step:
+        says = f"reads as {name} ({share}) since step {since}"
     elif now in read[:step]:
         says = f"reads as {name} again ({share})"
     else:
         says = f"reads as {name} for the first time ({share})"
     error = run.metrics.error[:, 0]
     left = (
-        f"its error is {wording.percent(float(error[step] / error[0]))} of what it was" if float(error[0]) > 0 else ""
+        f"; its error is {wording.percent(float(error[step] / error[0]))} of what it was" if float(error[0]) > 0 else ""
     )
     if step < len(read) - 1:
-        return f"Step {step}: {says}; {left}."
+        return f"Step {step}: {says}{left}."
     end = "" if guessed_class(run.scenario) else ", which is right" if now == int(run.y) else ", which is wrong"
-    return f"Purified after {step} step{'s' * (step > 1)}: {says}{end}; {left}."
+    return f"Purified after {step} step{'s' * (step > 1)}: {says}{end}{left}."
 
 
 def table(run: Run) -> tuple[list[str], list[list[str]]]:
@@ -118,30 +126,22 @@ def table(run: Run) -> tuple[list[str], list[list[str]]]:
 
 
 def facts(run: Run) -> str:
-    """What the numbers on the page mean."""
-    scenario, examples = run.scenario, run.examples
+    """What the numbers on the page mean: a line each on the attack, the purifier and the charts."""
+    scenario = run.scenario
     guessed = guessed_class(scenario)
-    guess = f"True class of {guessed}: the classifier's own answer. " if guessed else ""
-    attack = (
-        "No attack."
-        if scenario.attack == "none"
-        else f"Attack: {_attack(scenario)}, eps {255 * scenario.eps:.4g}/255 in {wording.named('norm', scenario.attack_norm)}; "
-        f"it {_knowing(scenario)}. Measured: Linf {255 * float(examples.linf):.1f}/255, L2 {float(examples.l2):.2f}."
-    )
+    lines = [f"True class of {guessed}: the classifier's own answer."] if guessed else []
+    lines.append(_attack(run))
     why = _lacking(scenario)
-    if attacks_only(scenario):
-        return f"{guess}{attack} {why}"
-    aimless = scenario.attack != "none" and scenario.target == int(run.y)
-    attack += " The target is the true class: nothing to attack." if aimless else ""
+    if not attacks_only(scenario):
+        lines.append(f"Purifier: {_moved(run)}. {_left(run)}".rstrip())
     if why:
-        return f"{guess}{attack} Purifier: {_moved(run)}. {_left(run)}{why}"
-    return (
-        f"{guess}{attack} Purifier: {_moved(run)}; "
-        f"noise: {scenario.pairs} frozen antithetic pairs, seed {scenario.noise_seed}. "
-        f"Sharpness: the error's rise to the first-order worst point within L2 {scenario.sharpness_rho:g}. "
-        f"{_left(run)}"
-        f"{slice_shown(run.landscape.explained)}."
-    )
+        return "\n".join([*lines, why])
+    lines += [
+        f"Charts: the error is an average over {scenario.pairs} noise pairs (seed {scenario.noise_seed}), the same at every step. "
+        f"Sharpness is how much it rises at most within a distance of {scenario.sharpness_rho:g} (L2), to first order.",
+        f"Map: images have {run.x[0].numel()} dimensions, and a map has two. {slice_shown(run.landscape.explained)}.",
+    ]
+    return "\n".join(lines)
 
 
 def _left(run: Run) -> str:
@@ -150,7 +150,9 @@ def _left(run: Run) -> str:
     if adversarial is None or random is None or not bool(adversarial.isfinite().all()):
         return ""
     shares = [wording.percent(float(values[-1, 0])) for values in (adversarial, random)]
-    return f"Of the attack's change {shares[0]} is left after purification, of random changes of its length {shares[1]} (L2). "
+    return (
+        f"Of the attack's change {shares[0]} is left after purification, of random changes of its length {shares[1]}."
+    )
 
 
 def slice_shown(share: float) -> str:
@@ -168,8 +170,27 @@ def _with_article(name: str) -> str:
     return f"{'An' if name[0] in 'AEIOUaeiou8' else 'A'} {name}"
 
 
-def _attack(scenario: Scenario) -> str:
-    return wording.named("attack", scenario.attack).partition(":")[0]
+def _attack(run: Run) -> str:
+    scenario, examples = run.scenario, run.examples
+    if scenario.attack == "none":
+        return "No attack."
+    name = wording.named("attack", scenario.attack).partition(":")[0]
+    budget = f"{_reach(scenario.attack_norm)} {_size(scenario.eps, scenario.attack_norm)}"
+    said = (
+        f"Attack: {name}, which may change {budget} and {_knowing(scenario)}. "
+        f"Measured: at most {255 * float(examples.linf):.1f} of 255 in one pixel (Linf), {float(examples.l2):.2f} in all (L2)."
+    )
+    return f"{said} The target is the true class: nothing to attack." if scenario.target == int(run.y) else said
+
+
+def _reach(norm: str) -> str:
+    """What is measured in a norm."""
+    return "every pixel by at most" if norm == "linf" else "the whole image by at most"
+
+
+def _size(size: float, norm: str) -> str:
+    """A size in a norm: grey levels of one pixel, or the length of the whole change."""
+    return f"{255 * size:.4g} of 255 (Linf)" if norm == "linf" else f"{size:.3g} ({wording.named('norm', norm)})"
 
 
 def _knowing(scenario: Scenario) -> str:
@@ -182,9 +203,7 @@ def _knowing(scenario: Scenario) -> str:
 def _moved(run: Run) -> str:
     scenario = run.scenario
     distance = float(length(run.trajectory.purified - run.examples.x_adv, scenario.norm))
-    moved = (
-        f"{wording.named('method', scenario.method)}, moved {distance:.2f} in {wording.named('norm', scenario.norm)}"
-    )
-    return (
-        moved if scenario.method == "tweedie" or scenario.is_mapped else f"{moved} of a radius of {scenario.radius:g}"
-    )
+    said = f"{wording.named('method', scenario.method)}; it changed {_reach(scenario.norm)} {_size(distance, scenario.norm)}"
+    if scenario.method == "tweedie" or scenario.is_mapped:
+        return said
+    return f"{said}, and may by {_size(scenario.radius, scenario.norm)}"

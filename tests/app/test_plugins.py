@@ -26,7 +26,7 @@ def test_the_image_lab_shows_a_data_set_of_ones_own(open_app, mine) -> None:
     [chooser] = [box for box in app.selectbox if box.key == "data_set"]
     assert "My images" in chooser.options and chooser.value == "mine"
     assert app.session_state["eps"] == 8 and app.session_state["radius"] == 0.1
-    assert any("purified, as" in text.value for text in app.markdown)
+    assert any("reads as" in text.value for text in app.markdown)
     [attack] = [box for box in app.selectbox if box.key == "attack"]
     assert "greying" in attack.options
     app.number_input(key="image").set_value(39).run()
@@ -84,7 +84,7 @@ def test_what_could_not_be_loaded_is_said_and_the_rest_works(open_app, monkeypat
     monkeypatch.setattr(plugins, "problems", ["plug-in gone.py is not there, or is no Python file"])
     app = open_app(**LIGHT)
     assert not app.exception and [one.value for one in app.error] == plugins.problems
-    assert any("purified, as" in text.value for text in app.markdown)
+    assert any("reads as" in text.value for text in app.markdown)
 
 
 @pytest.mark.slow

@@ -47,6 +47,16 @@ def test_every_chart_has_both_lines_apart_in_colour_and_dash_on_one_scale(result
         assert set(error[len(run.metrics.error) :]) <= {error[len(run.metrics.error) - 1]}  # it rests at its end
 
 
+def test_each_end_has_its_mark_from_its_own_last_step_on(result, figure) -> None:
+    lasts = [len(run.trajectory.points) - 1 for run in result.runs]
+    assert lasts == [4, 2]
+    for step in range(5):
+        there = {trace.name: bool(part.x) for trace, part in moving(figure, step) if trace.name}
+        assert [there["A purified"], there["B purified"]] == [step >= last for last in lasts]
+        lines = [part for trace, part in moving(figure, step) if (trace.name or "").startswith(("A:", "B:"))]
+        assert len(lines) == 8 and all(part.x == tuple(range(step + 1)) for part in lines)
+
+
 def test_one_cursor_moves_both(result, figure) -> None:
     paths = [result.landscape.plane.coordinates(run.trajectory.points[:, 0]) for run in result.runs]
     assert [frame.name for frame in figure.frames] == ["0", "1", "2", "3", "4"]

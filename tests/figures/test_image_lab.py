@@ -102,6 +102,17 @@ def test_path_so_far_grows_with_the_step(figure):
         assert length == step + 1
 
 
+def test_before_its_step_a_line_is_pale_and_the_end_has_no_mark(run, figure):
+    for step in range(STEPS + 1):
+        parts = moving(figure, step)
+        curves = [part for trace, part in parts if trace.name and trace.mode == "lines"]
+        assert len(curves) == 7 and all(part.x == tuple(range(step + 1)) for part in curves)
+        [mark] = [part for trace, part in parts if trace.name == "purified"]
+        assert bool(mark.x) == (step == STEPS)
+    pale = [trace for trace in figure.data if trace.opacity == theme.AHEAD]
+    assert len(pale) == 8 and all(len(trace.x) == STEPS + 1 for trace in pale)  # seven lines and the path
+
+
 def test_verdict_names_the_class_and_marks_right_and_wrong_by_a_glyph(run, figure):
     for step in range(STEPS + 1):
         predicted = int(run.metrics.probabilities[step, 0].argmax())
@@ -216,6 +227,10 @@ def test_a_mode_distance_that_has_not_settled_is_not_drawn(make_run):
 def test_every_chart_has_a_question_mark_with_its_entry_of_the_glossary(figure):
     asked = [note.hovertext for note in figure.layout.annotations if "?" in note.text]
     assert len(asked) == 5  # the plane and four charts
+    labels = [
+        note.hoverlabel for note in figure.layout.annotations
+    ]  # in the colours that the player puts the page's for
+    assert all((label.bgcolor, label.font.color) == (theme.PAPER, theme.INK) for label in labels)
     for name in ("error", "slice", "sharpness", "curvature", "score", "mode_distance", "confidence"):
         assert any(f"<b>{GLOSSARY[name].title}</b>" in text and GLOSSARY[name].plain in text for text in asked)
 

@@ -63,13 +63,19 @@ def test_every_stage_can_be_drawn_and_says_what_is_missing(stages):
 def test_the_sentences_follow_the_classifier(stages):
     run = stages[-1]
     shares = run.metrics.probabilities.clone()
-    for step, label in enumerate((5, 5, 3, 5)):
-        shares[step] = 0.01
-        shares[step, 0, label] = 0.91
-    changed = dataclasses.replace(run, metrics=dataclasses.replace(run.metrics, probabilities=shares))
-    said = image_film(changed).said
+
+    def read_as(*labels: int) -> list[str]:
+        for step, label in enumerate(labels):
+            shares[step] = 0.01
+            shares[step, 0, label] = 0.91
+        changed = dataclasses.replace(run, metrics=dataclasses.replace(run.metrics, probabilities=shares))
+        return image_film(changed).said
+
+    said = read_as(5, 5, 3, 5)
     assert "reads as 5" in said[0] and "still reads as 5" in said[1]
     assert "reads as 3 for the first time" in said[2] and "reads as 5 again" in said[3]
+    assert "reads as 3 (91 %) since step 1" in read_as(5, 3, 3, 3)[2]
+    assert "reads as 5 (91 %) since step 2" in read_as(5, 3, 5, 5)[3]
 
 
 def test_the_panels_of_a_narrow_page_do_not_meet(stages):

@@ -187,7 +187,7 @@ def style(figure: go.Figure, run: DensityRun, last: int) -> None:
             zeroline=False, showticklabels=bottom,
             title_text="step" if bottom else None, title_standoff=4, row=row, col=2,
         )  # fmt: skip
-        look = {"dtick": 1, "exponentformat": "power"} if log else {"nticks": 4}
+        look = theme.log_ticks() if log else {"nticks": 4}
         figure.update_yaxes(type="log" if log else "linear", range=[low, high], zeroline=False, row=row, col=2, **look)
     figure.update_xaxes(gridcolor=theme.GRID, fixedrange=True, tickfont_size=theme.TEXT, title_font_size=theme.TEXT)
     figure.update_yaxes(gridcolor=theme.GRID, fixedrange=True, tickfont_size=theme.TEXT, title_font_size=theme.TEXT)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import plotly.graph_objects as go
@@ -15,6 +16,7 @@ from pursamere_viz import wording
 from pursamere_viz.figures import theme
 from pursamere_viz.figures.image_lab.error_plane import (
     contour_layer,
+    from_step,
     region_layers,
     shown_error,
     view,
@@ -27,7 +29,7 @@ from pursamere_viz.figures.image_lab.panels import (
     pixels,
     verdict,
 )
-from pursamere_viz.figures.image_lab.step_charts import SYMBOLS, Line, axis_range, dots, step_range
+from pursamere_viz.figures.image_lab.step_charts import SYMBOLS, Line, axis_range, dots, step_range, until
 from pursamere_viz.figures.layers import Layer, add_layers, add_slider
 from pursamere_viz.figures.questions import explain
 from pursamere_viz.labs.compare import LANES
@@ -169,10 +171,11 @@ def _plane_layers(result: Comparison) -> list[Layer]:
 
 
 def _path_layers(path: torch.Tensor, colour: str, dash: str, symbol: str) -> list[Layer]:
-    """A whole path thin on a rim of the page's colour, the path so far thick, and a ring at the current point; path (T+1,2)."""
+    """A whole path thin and pale, the path so far thick on a rim of the page's colour, a ring at the point; path (T+1,2)."""
     xs, ys = theme.numbers(path[:, 0], 5), theme.numbers(path[:, 1], 5)
-    rim = go.Scatter(x=xs, y=ys, mode="lines", line={"width": 9, "color": theme.PAPER}, hoverinfo="skip")
-    whole = go.Scatter(x=xs, y=ys, mode="lines", line={"width": 2, "color": colour, "dash": dash}, hoverinfo="skip")
+    rim = go.Scatter(mode="lines", line={"width": 9, "color": theme.PAPER}, hoverinfo="skip")
+    ahead = {"width": 2, "color": colour, "dash": dash}
+    whole = go.Scatter(x=xs, y=ys, mode="lines", line=ahead, opacity=theme.AHEAD, hoverinfo="skip")
     walked = go.Scatter(
         mode="lines+markers", line={"width": 5, "color": colour, "dash": dash}, hoverinfo="skip",
         marker={"size": 8, "symbol": symbol, "color": colour},
@@ -183,10 +186,13 @@ def _path_layers(path: torch.Tensor, colour: str, dash: str, symbol: str) -> lis
     def at(step: int) -> dict:
         return {"x": [xs[min(step, len(xs) - 1)]], "y": [ys[min(step, len(ys) - 1)]]}
 
+    def so_far(step: int) -> dict:
+        return {"x": xs[: step + 1], "y": ys[: step + 1]}
+
     return [
-        Layer(rim, *PLANE),
         Layer(whole, *PLANE),
-        Layer(walked, *PLANE, lambda step: {"x": xs[: step + 1], "y": ys[: step + 1]}),
+        Layer(rim, *PLANE, so_far),
+        Layer(walked, *PLANE, so_far),
         Layer(here, *PLANE, at),
     ]
 
@@ -200,20 +206,21 @@ def _mark_layers(result: Comparison, paths: list[torch.Tensor], clean: torch.Ten
     if not result.same_start:
         starts = [(f"{lane} attacked", COLOURS[k], paths[k][0]) for k, lane in enumerate(LANES)]
     marks += [(name, "x", colour, place) for name, colour, place in starts]
+    first = [0] * len(marks) + [len(path) - 1 for path in paths]  # the step from which on each is there
     marks += [(f"{lane} purified", SYMBOLS[k], COLOURS[k], paths[k][-1]) for k, lane in enumerate(LANES)]
     window = view(mapped(result))
     places = torch.stack([place for *_, place in marks])
     at = ((places - window[0]) / (window[1] - window[0]).clamp(min=1e-12)).tolist()
     sides = _sides([(x, y, len(name)) for (x, y), (name, *_) in zip(at, marks, strict=True)])
     layers = []
-    for (name, symbol, colour, place), side in zip(marks, sides, strict=True):
+    for (name, symbol, colour, place), side, step in zip(marks, sides, first, strict=True):
         trace = go.Scatter(
             x=[place[0].item()], y=[place[1].item()], mode="markers+text", cliponaxis=False, name=name,
             marker={"symbol": symbol, "size": 15, "color": colour, "line": {"width": 1.5, "color": theme.INK}},
             text=[f"<b>{name}</b>"], textposition=side, textfont={"size": theme.LABEL},
             hovertemplate=f"{name} (%{{x:.2f}}, %{{y:.2f}})<extra></extra>",
         )  # fmt: skip
-        layers.append(Layer(trace, *PLANE))
+        layers.append(Layer(trace, *PLANE, from_step(step, trace) if step else None))
     return layers
 
 
@@ -293,13 +300,14 @@ def _chart_layers(chart: str, lines: list[Line], result: Comparison) -> list[Lay
     value = "%{y:.1%}" if chart == "confidence" else "%{y:.4g}"
     layers = []
     for line, symbol in zip(lines, SYMBOLS, strict=False):
-        trace = go.Scatter(
-            x=list(range(len(line.values))), y=line.drawn(), name=f"{line.name}: {title}",
-            mode="lines" if all(line.has(step) for step in range(len(line.values))) else "lines+markers",
-            line={"color": line.colour, "width": 3, "dash": line.dash}, marker={"color": line.colour, "symbol": symbol},
-            hovertemplate=f"step %{{x}}: {title} of {line.name} {value}<extra></extra>",
-        )  # fmt: skip
-        layers.append(Layer(trace, *cell))
+        look = {
+            "mode": "lines" if all(line.has(step) for step in range(len(line.values))) else "lines+markers",
+            "line": {"color": line.colour, "width": 3, "dash": line.dash}, "marker": {"color": line.colour, "symbol": symbol},
+        }  # fmt: skip
+        ahead = go.Scatter(**until(line, -1), **look, opacity=theme.AHEAD, hoverinfo="skip")
+        hover = f"step %{{x}}: {title} of {line.name} {value}<extra></extra>"
+        so_far = go.Scatter(**look, name=f"{line.name}: {title}", hovertemplate=hover)
+        layers += [Layer(ahead, *cell), Layer(so_far, *cell, partial(until, line))]
     cursor = go.Scatter(y=[bottom, top], mode="lines", line={"color": theme.GREY, "width": 2}, hoverinfo="skip")
     marker = {"size": 11, "color": [line.colour for line in lines], "symbol": list(SYMBOLS[:2])}
     marker["line"] = {"width": 1.5, "color": theme.INK}
@@ -358,7 +366,7 @@ def _style_charts(figure: go.Figure, result: Comparison) -> None:
             range=step_range(end), nticks=5, tickvals=list(range(end + 1)) if end < 5 else None, zeroline=False,
             showticklabels=lower, title_text="step" if lower else None, title_standoff=4, row=row, col=col,
         )  # fmt: skip
-        look = {"dtick": 1, "exponentformat": "power"} if log else {"nticks": 5, "tickformat": "~g"}
+        look = theme.log_ticks() if log else {"nticks": 5, "tickformat": "~g"}
         look |= {"tickvals": [0, 0.5, 1], "ticktext": ["0 %", "50 %", "100 %"]} if chart == "confidence" else {}
         figure.update_yaxes(
             type="log" if log else "linear", range=[low, high], zeroline=False, row=row, col=col, **look

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -99,19 +100,24 @@ def contour_layer(run: Run) -> Layer:
 
 
 def path_layers(path: torch.Tensor) -> list[Layer]:
-    """The whole path thin with a rim of the page's colour, the path so far thick, a ring at the current point; path (T+1,2)."""
+    """The whole path thin and pale, the path so far thick with a rim of the page's colour, a ring at the point; path (T+1,2)."""
     xs, ys = theme.numbers(path[:, 0], 5), theme.numbers(path[:, 1], 5)
-    whole = go.Scatter(x=xs, y=ys, mode="lines", line={"width": 2, "color": theme.GREY}, hoverinfo="skip")
-    rim = go.Scatter(x=xs, y=ys, mode="lines", line={"width": 9, "color": theme.PAPER}, hoverinfo="skip")
+    ahead = {"width": 2, "color": theme.INK, "dash": "dot"}
+    whole = go.Scatter(x=xs, y=ys, mode="lines", line=ahead, opacity=theme.AHEAD, hoverinfo="skip")
+    rim = go.Scatter(mode="lines", line={"width": 9, "color": theme.PAPER}, hoverinfo="skip")
     walked = go.Scatter(
         mode="lines+markers", line={"width": 4, "color": theme.PURPLE}, marker={"size": 8}, hoverinfo="skip"
     )
     ring = {"symbol": "circle-open", "size": 26, "color": theme.PURPLE, "line": {"width": 4}}
     here = go.Scatter(mode="markers", marker=ring, hovertemplate="current point (%{x:.2f}, %{y:.2f})<extra></extra>")
+
+    def so_far(step: int) -> dict:
+        return {"x": xs[: step + 1], "y": ys[: step + 1]}
+
     return [
-        Layer(rim, ROW, COL),
         Layer(whole, ROW, COL),
-        Layer(walked, ROW, COL, lambda step: {"x": xs[: step + 1], "y": ys[: step + 1]}),
+        Layer(rim, ROW, COL, so_far),
+        Layer(walked, ROW, COL, so_far),
         Layer(here, ROW, COL, lambda step: {"x": [xs[step]], "y": [ys[step]]}),
     ]
 
@@ -140,8 +146,8 @@ def across(x: float, *, beside: bool) -> str:
     return "right" if x < 0.15 else "left" if x > 0.85 else "center"
 
 
-def marker_layers(ends: torch.Tensor, window: torch.Tensor) -> list[Layer]:
-    """The clean, attacked and purified image as three symbols with their names; ends (3,2) in this order."""
+def marker_layers(ends: torch.Tensor, window: torch.Tensor, last: int) -> list[Layer]:
+    """The clean, attacked and, at the last step, purified image as symbols with their names; ends (3,2) in this order."""
     looks = [
         ("clean", "circle", theme.CLEAN),
         ("attacked", "x", theme.ATTACKED),
@@ -156,8 +162,14 @@ def marker_layers(ends: torch.Tensor, window: torch.Tensor) -> list[Layer]:
             text=[f"<b>{name}</b>"], textposition=sides[i], textfont={"size": theme.LABEL},
             name=name, hovertemplate=f"{name} (%{{x:.2f}}, %{{y:.2f}})<extra></extra>",
         )  # fmt: skip
-        layers.append(Layer(trace, ROW, COL))
+        layers.append(Layer(trace, ROW, COL, from_step(last, trace) if name == "purified" else None))
     return layers
+
+
+def from_step(first: int, mark: go.Scatter) -> Callable[[int], dict]:
+    """A mark that is not there before a step."""
+    there = {name: list(mark[name]) for name in ("x", "y", "text")}
+    return lambda step: there if step >= first else {name: [] for name in there}
 
 
 def title_layer(run: Run, window: torch.Tensor) -> Layer:
@@ -187,7 +199,7 @@ def plane_layers(run: Run) -> list[Layer]:
         if run.landscape.values.isnan().all()
         else [*region_layers(run, torch.cat([clean, path])), contour_layer(run)]
     )
-    return [*mapped, *path_layers(path), *marker_layers(ends, window), title_layer(run, window)]
+    return [*mapped, *path_layers(path), *marker_layers(ends, window, len(path) - 1), title_layer(run, window)]
 
 
 def ways(run: Run) -> tuple[str, str]:

@@ -29,11 +29,11 @@ PANELS = {
     "confidence": ("x9",),
 }
 CURSOR = "image_lab"  # of the figure and of the surface
-NARROW_HEIGHT = 1640  # px
+NARROW_HEIGHT = 1710  # px
 RIGHT = 28  # px right of the charts
 WIDTH = 290  # px between them on a telephone, about
 # px from the top to each row of panels, and how high it is: images two by two, the plane, then the charts
-ROWS = ((30, 150), (250, 150), (480, 330), (880, 140), (1070, 140), (1260, 140), (1450, 140))
+ROWS = ((30, 150), (250, 150), (480, 330), (900, 140), (1100, 140), (1300, 140), (1520, 140))
 
 
 def image_film(run: Run) -> Film:

@@ -23,6 +23,7 @@ ASKED = {  # the entries of the glossary behind a chart's "?"
     "confidence": ("confidence",),
 }
 CELLS = {"error": (2, 3), "sharpness": (2, 4), "mode": (3, 3), "confidence": (3, 4)}
+READOUT_GAP = 5  # px between a chart and its readout: the highest number of its right axis reaches over its end
 LABEL_GAP = 0.15  # of the confidence axis: the height of a direct label
 KEYS = {"solid": "━", "dash": "╍", "dot": "┅"}  # what a line looks like, in words beside it
 SYMBOLS = ("circle", "diamond", "square", "triangle-up")  # of the dots on the lines, in their order
@@ -102,28 +103,34 @@ def chart_layers(run: Run) -> list[Layer]:
     """All four charts, each with a cursor, a dot on every line, and a readout on top that moves with the step."""
     layers = []
     for chart, lines in chart_lines(run).items():
-        layers += [line_layer(line, chart) for line in lines] + moving_layers(lines, chart)
+        layers += [layer for line in lines for layer in line_layers(line, chart)] + moving_layers(lines, chart)
     return layers + direct_labels(chart_lines(run)["confidence"])
 
 
-def line_layer(line: Line, chart: str) -> Layer:
-    """One curve over the steps."""
-    look = {"color": line.colour, "width": 3, "dash": line.dash}
+def line_layers(line: Line, chart: str) -> list[Layer]:
+    """One curve over the steps: pale as a whole, and in full as far as the step has come."""
     value = "%{y:.1%}" if line.word == "percent" else "%{y:.4g}"
     hover = f"step %{{x}}: {line.name} {value}<extra></extra>"
-    steps, mode = list(range(len(line.values))), "lines" if len(line.values) > 1 else "markers"
+    mode = "lines" if len(line.values) > 1 else "markers"
     if line.known is not None and not all(line.known):
         mode = "lines+markers"  # a value between two gaps has no line
-    trace = go.Scatter(
-        x=steps,
-        y=line.drawn(),
-        mode=mode,
-        line=look,
-        marker={"color": line.colour},
-        name=line.name,
-        hovertemplate=hover,
-    )
-    return Layer(trace, *CELLS[chart], secondary=line.secondary)
+    look = {
+        "line": {"color": line.colour, "width": 3, "dash": line.dash},
+        "marker": {"color": line.colour},
+        "mode": mode,
+    }
+    ahead = go.Scatter(**until(line, -1), **look, opacity=theme.AHEAD, hoverinfo="skip")
+    so_far = go.Scatter(**look, name=line.name, hovertemplate=hover)
+    return [
+        Layer(ahead, *CELLS[chart], secondary=line.secondary),
+        Layer(so_far, *CELLS[chart], lambda step: until(line, step), line.secondary),
+    ]
+
+
+def until(line: Line, step: int) -> dict:
+    """A curve up to a step; of all of them at -1."""
+    drawn = line.drawn()[: step + 1 or None]
+    return {"x": list(range(len(drawn))), "y": drawn}
 
 
 def moving_layers(lines: list[Line], chart: str) -> list[Layer]:
@@ -141,7 +148,7 @@ def moving_layers(lines: list[Line], chart: str) -> list[Layer]:
             Layer(go.Scatter(mode="markers", marker=marker, hoverinfo="skip"), *cell, dots(dotted), secondary)
         )
     left = step_range(len(lines[0].values) - 1)[0]
-    readout = theme.text_at(left, top, "", "top right", theme.LABEL)
+    readout = theme.text_at(left, top, "", "top right", theme.LABEL, gap=READOUT_GAP)
     return [*layers, Layer(readout, *cell, lambda step: {"text": [reading(lines, step)]})]
 
 
@@ -209,7 +216,7 @@ def style_chart_axes(axes: Axes, run: Run) -> None:
         )  # fmt: skip
         for secondary in sorted({bool(line.secondary) for line in lines}):
             (low, high), log = axis_range(chart, lines, secondary=secondary)
-            look = {"dtick": 1, "exponentformat": "power"} if log else {"nticks": 5, "tickformat": "~g"}
+            look = theme.log_ticks() if log else {"nticks": 5, "tickformat": "~g"}
             look |= {"tickvals": [0, 0.5, 1], "ticktext": ["0 %", "50 %", "100 %"]} if chart == "confidence" else {}
             if secondary and not log:
                 look |= {"nticks": 4, "tickmode": "auto"}  # its numbers stand in the right margin
