@@ -79,7 +79,8 @@ def test_a_purifier_of_a_plugin_has_a_path_of_two_points_and_all_that_is_measure
     ):
         assert values.isfinite().all()
     assert result.trajectory.gradient_norm.isnan().all()
-    assert "Purifier: half way, moved" in image_story.facts(result) and "radius" not in image_story.facts(result)
+    said = image_story.facts(result)
+    assert "Purifier: half way; it changed" in said and "and may by" not in said
     assert image_film(result).figure.frames and ",nan" not in to_csv(result)
     assert check(mine, ["steps = 1", "survives < 1", "with method=tweedie: moved > 0"]) == []
     with pytest.raises(ValueError, match="only steps of the search can be opened: half way is a function"):
