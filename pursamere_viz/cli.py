@@ -4,7 +4,6 @@ import argparse
 import importlib.util
 import json
 import os
-import subprocess
 import sys
 import time
 from collections.abc import Iterable
@@ -197,13 +196,13 @@ def _app(chosen: argparse.Namespace) -> None:
         raise ValueError("the app needs Streamlit: pip install 'pursamere_viz[app]'")
     options = {"server.port": chosen.port, "server.address": chosen.address}
     words = [f"--{name}={value}" for name, value in options.items() if value]
-    checkout = (
-        app_folder().parent
-    )  # there the settings lie beside the app, in the package in it: Streamlit looks in both
-    there = checkout if (checkout / ".streamlit").is_dir() else None
-    subprocess.run(
-        [sys.executable, "-m", "streamlit", "run", str(app_folder() / "main.py"), *words], check=False, cwd=there
-    )
+    # In a checkout the settings lie beside the app, in the package in it: Streamlit looks in both.
+    checkout = app_folder().parent
+    if (checkout / ".streamlit").is_dir():
+        os.chdir(checkout)
+    # Streamlit takes this process's place, so that whoever ends this one ends the server.
+    server = [sys.executable, "-m", "streamlit", "run", str(app_folder() / "main.py"), *words]
+    os.execv(sys.executable, server)
 
 
 def _warm(chosen: argparse.Namespace) -> None:

@@ -2,7 +2,6 @@
 
 import os
 import re
-import signal
 import socket
 import subprocess
 import sys
@@ -113,16 +112,16 @@ def answers(command: Path, installed: Path, folder: Path) -> None:
         "STREAMLIT_SERVER_HEADLESS": "true",
     }
     words = [sys.executable, str(command), "app", "--port", str(port)]
-    process = subprocess.Popen(
-        words, cwd=folder, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
-    )
+    process = subprocess.Popen(words, cwd=folder, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         wait_for_server(process, f"http://localhost:{port}/{HEALTH}")
         with urllib.request.urlopen(f"http://localhost:{port}/", timeout=30) as page:
             assert b"streamlit" in page.read().lower()
     finally:
-        os.killpg(process.pid, signal.SIGTERM)
+        process.terminate()  # whoever ends the command ends the server
         process.wait(30)
+    with pytest.raises(OSError, match="refused"):
+        urllib.request.urlopen(f"http://localhost:{port}/", timeout=30)
     drawn = subprocess.run(
         [sys.executable, "-c", FIRST_PAGE], cwd=folder, env=environment, capture_output=True, text=True
     )

@@ -129,6 +129,23 @@ def test_weights_enter_the_fingerprint(tmp_path):
     assert other["none"] != first["none"] and other["shipped"][1] != first["shipped"][1]
 
 
+def test_functions_of_purifiers_and_attacks_enter_the_fingerprint(tmp_path):
+    """Of a shipped data set too, whose networks do not tell: results of another function are not mixed with the first's."""
+
+    def weights(purifier, attack, text):
+        with forgotten():
+            plugins.load(write(tmp_path, text))
+            return fingerprint(BenchConfig(purifiers=(purifier,), attacks=(attack,), images=4))["weights"][purifier]
+
+    text = MINE[: MINE.index("register(DataSet")] + MINE[MINE.index("register_purifier(") :]
+    shipped = make_defence("shipped", "digits")[1]
+    assert weights("shipped", "fgsm", text) == shipped
+    for pair in (("half_way", "fgsm"), ("gentle", "fgsm"), ("shipped", "greying")):
+        found = weights(*pair, text)
+        assert found[:2] == shipped and len(found) == 3 and weights(*pair, text) == found
+        assert weights(*pair, text + "# changed\n") != found
+
+
 @pytest.mark.parametrize("role", ["classifiers", "denoiser"])
 def test_tensors_in_closures_and_attributes_tell_networks_apart(role):
     """The source is the same for both: what differs is a tensor that a function or an object holds."""

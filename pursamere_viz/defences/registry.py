@@ -7,14 +7,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-import pursamere_viz.defences.shipped  # noqa: F401  registers them
 from pursamere_viz.attacks.config import MODES
 from pursamere_viz.data.records import data_set as record
 from pursamere_viz.defences.building import load_defence_of, load_denoiser, make_purifier
 from pursamere_viz.defences.config import PURIFYING, DefenceConfig
 from pursamere_viz.defences.kinds import PURIFIERS, PurifierKind
+from pursamere_viz.defences.shipped import NAMES
 from pursamere_viz.models.device import default_device
-from pursamere_viz.models.of_data_sets import classifier_of, denoiser_of
+from pursamere_viz.models.of_data_sets import classifier_of, denoiser_of, function_hash
 from pursamere_viz.parameters import parse
 from pursamere_viz.purification import IdentityPurifier, NoiseSource, PurifiedClassifier
 from pursamere_viz.purification.defence import Purifies
@@ -124,12 +124,14 @@ def load_map_of(
 def make_defence(
     name: str, data_set: str, seed: int = 0, device: torch.device | str | None = None
 ) -> tuple[PurifiedClassifier, list[str]]:
-    """The defence of a name, and the hashes of its weights; `seed` is that of the fresh noise of a randomised purifier."""
-    config = search_config(name, data_set)
+    """The defence of a name, and the hashes of its weights and of what a plug-in makes it with; `seed` is that of fresh noise."""
+    config, kind = search_config(name, data_set), _settings(name)[0]
+    own = [] if kind.name in NAMES else [function_hash(kind.make or kind.changes)]
     if config is not None:
-        return load_defence_of(config, device)
+        defence, weights = load_defence_of(config, device)
+        return defence, weights + own
     where = torch.device(device) if device is not None else default_device()
-    kind, settings = _settings(name)
+    settings = _settings(name)[1]
     role = settings.get(CLASSIFIER, DefenceConfig(data_set=data_set).classifier)
     found = classifier_of(data_set, role, where)
     classifier, weights = found.network, [found.sha256]
@@ -139,7 +141,7 @@ def make_defence(
         denoiser = score.network
         weights.append(score.sha256)
     defended = classifier if kind.around is None else kind.around(classifier).eval()
-    return PurifiedClassifier(defended, make_purifier_named(name, data_set, denoiser, seed)), weights
+    return PurifiedClassifier(defended, make_purifier_named(name, data_set, denoiser, seed)), weights + own
 
 
 def denoiser_calls(config: DefenceConfig) -> int:

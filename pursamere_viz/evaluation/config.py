@@ -12,11 +12,13 @@ import torch
 
 from pursamere_viz.attacks.config import MODES, AttackConfig
 from pursamere_viz.attacks.names import parse_attack
+from pursamere_viz.attacks.shipped import NAMES
 from pursamere_viz.data.loading import images_hash, test_count
 from pursamere_viz.data.records import data_set
 from pursamere_viz.defences.registry import check_purifier, make_defence, traits
 from pursamere_viz.geometry import check_norm
 from pursamere_viz.models.device import default_device
+from pursamere_viz.models.of_data_sets import function_hash
 from pursamere_viz.parameters import explained
 
 CLEAN = "clean"  # the "attack" of the unattacked images
@@ -102,7 +104,7 @@ def fingerprint(config: BenchConfig) -> dict[str, Any]:
 def made_of(config: BenchConfig, purifiers: Iterable[str], first: int, last: int) -> dict[str, Any]:
     """With what a part of a run is measured on the machine that asks: images, weights, and what computes."""
     images = {"sha256": images_hash(config.data_set, "test", np.arange(first, last))}
-    return {"images": images, "weights": _weights(config.data_set, purifiers), "versions": versions()}
+    return {"images": images, "weights": _weights(config, purifiers), "versions": versions()}
 
 
 def versions() -> dict[str, str]:
@@ -117,9 +119,11 @@ def versions() -> dict[str, str]:
 
 
 def weights_of(config: BenchConfig) -> dict[str, list[str]]:
-    """The hashes of the weights of each purifier on this machine."""
-    return _weights(config.data_set, config.purifiers)
+    """The hashes of the weights of each purifier on this machine, and of what plug-ins make it or attack it with."""
+    return _weights(config, config.purifiers)
 
 
-def _weights(data_set: str, purifiers: Iterable[str]) -> dict[str, list[str]]:
-    return {name: make_defence(name, data_set)[1] for name in purifiers}
+def _weights(config: BenchConfig, purifiers: Iterable[str]) -> dict[str, list[str]]:
+    kinds = dict.fromkeys(parse_attack(name).about for name in config.attacks)
+    own = [function_hash(kind.run) for kind in kinds if kind.name not in NAMES]
+    return {name: make_defence(name, config.data_set)[1] + own for name in purifiers}

@@ -29,6 +29,12 @@ def test_the_image_lab_shows_a_data_set_of_ones_own(open_app, mine) -> None:
     assert any("reads as" in text.value for text in app.markdown)
     [attack] = [box for box in app.selectbox if box.key == "attack"]
     assert "greying" in attack.options
+    [method] = [box for box in app.selectbox if box.key == "method"]
+    assert method.options[-1] == "half way"
+    assert any(one.label == "Inside one step" for one in app.expander)
+    method.set_value("half_way").run()
+    assert not app.exception and not app.error
+    assert not any(one.label == "Inside one step" for one in app.expander)
     app.number_input(key="image").set_value(39).run()
     assert not app.exception and not app.error and app.query_params["image"] in ("39", ["39"])
 
