@@ -1,13 +1,20 @@
 """Other people's networks: exact ones for a Gaussian, random ones of their libraries, gradients by finite differences."""
 
+import importlib.util
+import os
+import subprocess
+import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 import torch
 from torch import nn
 
+import pursamere_viz
 from pursamere_viz import NoiseRule, PurifiedClassifier, Purifier, PurifierConfig, ReconstructionError, adapters
 
+ROOT = Path(pursamere_viz.__file__).resolve().parents[1]
 MEAN, STD = 0.6, 0.2  # of x in [0, 1]; y = 2 x - 1 has mean 0.2 and standard deviation 0.4
 
 
@@ -173,6 +180,53 @@ def test_a_network_of_the_diffusers_library():
             clean = (z - (1 - bar).sqrt() * eps) / bar.sqrt()
             torch.testing.assert_close(denoiser(x, sigma), (clean + 1) / 2, rtol=1e-6, atol=1e-6)
             assert denoiser(x, sigma * 1.01).isfinite().all()
+
+
+TIMM = """
+import torch
+
+try:
+    import torchvision  # which timm imports
+except RuntimeError:  # its build for CUDA beside a torch for the CPU: two operators that it asks for must be known
+    for operator in ("nms", "qnms"):
+        torch.library.define(f"torchvision::{operator}", "(Tensor a, Tensor b, float c) -> Tensor")
+import timm
+from pursamere_viz import AttackConfig, attack
+from pursamere_viz.adapters import normalized
+
+torch.manual_seed(0)
+net = timm.create_model("resnet10t", pretrained=False, num_classes=4).eval()
+mean, std = net.default_cfg["mean"], net.default_cfg["std"]
+classifier = normalized(net, mean, std, size=32)
+x = torch.rand(2, 1, 16, 16)
+grown = torch.nn.functional.interpolate(x, size=(32, 32), mode="bilinear", antialias=True).expand(-1, 3, -1, -1)
+mean, std = (torch.tensor(values).reshape(1, 3, 1, 1) for values in (mean, std))
+torch.testing.assert_close(classifier(x), net((grown - mean) / std))
+y = classifier(x).argmax(-1)
+found = attack(classifier, x, y, AttackConfig(eps=0.5, steps=10))
+assert found.success.any() and found.linf.max() <= 0.5 + 1e-6, found.success
+
+classifier.double()
+at = x[:1].double().requires_grad_()
+way = torch.randn_like(at)
+slope = (torch.autograd.grad(classifier(at)[0, 0], at)[0] * way).sum()
+ahead, behind = (classifier(at.detach() + step * way)[0, 0] for step in (1e-6, -1e-6))
+torch.testing.assert_close(slope, (ahead - behind) / 2e-6, rtol=1e-4, atol=1e-7)
+print(timm.__version__)
+"""
+
+
+@pytest.mark.slow
+def test_a_network_of_the_timm_library():
+    """In a process of its own, as CI has timm in a folder beside what the other libraries see."""
+    beside = ROOT / ".venv" / "timm"
+    if not beside.is_dir() and importlib.util.find_spec("timm") is None:
+        pytest.skip("needs: pip install timm")
+    path = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", ""), str(beside)])
+    told = subprocess.run(
+        [sys.executable, "-c", TIMM], capture_output=True, text=True, env=os.environ | {"PYTHONPATH": path}
+    )
+    assert told.returncode == 0 and told.stdout.strip(), told.stderr
 
 
 def test_foolbox_and_the_shipped_attacks_take_an_adapted_defence():
