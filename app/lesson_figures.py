@@ -5,6 +5,7 @@ import dataclasses
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import streamlit as st
@@ -13,7 +14,7 @@ import compute
 from bench_reading import bundled
 from markup import chart, escaped
 from player import play
-from pursamere_viz.figures import BLANK, Film, StepResult, checklist_html, step_curves, step_film
+from pursamere_viz.figures import BACK, BLANK, Film, StepResult, checklist_html, step_curves, step_film
 from pursamere_viz.labs.density_scenario import DensityScenario
 from pursamere_viz.labs.image_scenario import Scenario
 from pursamere_viz.lessons import BenchView, Step
@@ -40,7 +41,7 @@ class Told:
 
 @st.fragment
 def figure(told: Told, following: Told | None) -> None:
-    """Draw the step's state; then make that of the following step ready."""
+    """Draw the step's state; then make that of the following step ready, if there is one to be made ready here."""
     if st.session_state.pop(CLICKED, False):
         st.rerun()  # the answer stands beside the figure
     shown, scenario = st.container(), told.step.state.scenario
@@ -56,9 +57,16 @@ def figure(told: Told, following: Told | None) -> None:
         st.session_state[FILM] = film
         with shown:
             play(film, CHART, on_pick=_pick(told))
-        if done and following is not None and not math.isinf(compute.BETWEEN) and not ready(following):
-            with contextlib.suppress(ValueError):  # it is said where the step is shown
-                _prepare(following)
+        if done:
+            ahead(following)
+
+
+def ahead(following: Told | None) -> None:
+    """Make the state of the following step ready, unless it is."""
+    if following is None or math.isinf(compute.BETWEEN) or ready(following):
+        return
+    with contextlib.suppress(ValueError):  # it is said where the step is shown
+        _prepare(following)
 
 
 def ready(told: Told) -> bool:
@@ -108,6 +116,9 @@ def _prepare(told: Told) -> None:
     """Compute and draw what will be shown next; each drawing in between is where a click on the page ends it."""
     state, place = told.step.state, st.empty()
     if isinstance(state.scenario, BenchView):
+        path = _run_file(state.scenario)
+        compute.bench_reading(path)
+        compute.bench_checks(path, state.scenario.purifier)
         return
     if not isinstance(state.scenario, Scenario):
         st.session_state[READY] = told, _plane(told)
@@ -119,16 +130,26 @@ def _prepare(told: Told) -> None:
     st.session_state[READY] = told, _film(run.result, told)
 
 
-def bench(step: Step) -> None:
-    """The curves and the checklist of a finished run, of one purifier, first what the step points to."""
-    view = step.state.scenario
+def bench(told: Told) -> None:
+    """The curves and the checklist of a run, of one purifier, what the step points to first; what it hides after the answer."""
+    step, view = told.step, told.step.state.scenario
+    hides = step.hides if told.answer is None else ()
     assert isinstance(view, BenchView)
+    path = _run_file(view)
+    curves = step_curves(view, compute.bench_reading(path).numbers)
+    checks = compute.bench_checks(path, view.purifier)
+    if hides:
+        st.info(BACK, icon=":material/visibility_off:")
+    places = {name: st.container() for name in sorted(("curves", "checklist"), key=lambda name: name != step.look)}
+    if "curves" not in hides:
+        with places["curves"]:
+            chart(curves, "lesson_curves")
+    if "checklist" not in hides:
+        places["checklist"].html(checklist_html(checks))
+
+
+def _run_file(view: BenchView) -> Path:
     path = bundled().get(view.run)
     if path is None:
         raise ValueError(f"there is no bundled run {view.run!r}")
-    curves = step_curves(view, compute.bench_reading(path).numbers)
-    checks = compute.bench_checks(path, view.purifier)
-    places = {name: st.container() for name in sorted(("curves", "checklist"), key=lambda name: name != step.look)}
-    with places["curves"]:
-        chart(curves, "lesson_curves")
-    places["checklist"].html(checklist_html(checks))
+    return path

@@ -59,12 +59,12 @@ def _lesson(lesson: Lesson, held: dict[str, Lesson]) -> None:
     state.publish(LessonChoice(lesson=lesson.name, part=number))
     titled(step.title, f"{lesson.title} · Lessons")
     told = _told(lesson, number)
-    following = _told(lesson, number + 1) if number < count else None
+    following = _told(lesson, number + 1) if number < count else _first_of_next(lesson, list(held.values()))
     left, right = st.columns([0.34, 0.66], gap="medium")
     prepared = lesson_figures.ready(told)
-    if prepared:  # text and figure change together
+    if prepared:  # text and figure change together; what comes next waits for both
         with right:
-            _figure(told, following)
+            _figure(told, None)
     with left:
         _chooser(held)
         _steps(lesson, number, list(held.values()))
@@ -72,10 +72,12 @@ def _lesson(lesson: Lesson, held: dict[str, Lesson]) -> None:
             _text(lesson, step, number)
             if step.question is not None:
                 _question(step.question, told)
-            _try(lesson, step, number)
-    if not prepared:
-        with right:
+    with right:
+        if not prepared:
             _figure(told, following)
+        if prepared or isinstance(step.state.scenario, BenchView):
+            with st.container(key="lesson_ahead_of"):
+                lesson_figures.ahead(following)
 
 
 def _told(lesson: Lesson, number: int) -> Told:
@@ -84,10 +86,15 @@ def _told(lesson: Lesson, number: int) -> Told:
     return Told(story, lesson.steps[number - 1], st.session_state.get(ANSWERS, {}).get(story))
 
 
+def _first_of_next(lesson: Lesson, held: list[Lesson]) -> Told | None:
+    place = held.index(lesson) + 1
+    return _told(held[place], 1) if place < len(held) else None
+
+
 def _figure(told: Told, following: Told | None) -> None:
     try:
         if isinstance(told.step.state.scenario, BenchView):
-            lesson_figures.bench(told.step)
+            lesson_figures.bench(told)
         else:
             lesson_figures.figure(told, following)
     except ValueError as problem:
@@ -124,7 +131,9 @@ def _steps(lesson: Lesson, number: int, held: list[Lesson]) -> None:
             "Next" if number < count else "Next lesson", icon=":material/arrow_forward:", on_click=_go,
             args=forth or (), disabled=forth is None, shortcut="PageDown",
         )  # fmt: skip
-    st.progress(number / count, f"Step {number} of {count}")
+    with st.container(horizontal=True, vertical_alignment="center", key="lesson_place"):
+        st.progress(number / count, f"Step {number} of {count}")
+        _try(lesson, lesson.steps[number - 1], number)
 
 
 def _text(lesson: Lesson, step: Step, number: int) -> None:

@@ -14,11 +14,12 @@
     host.hidden = !film;
     host.classList.toggle("still", film?.frames.length === 0);
     host.parentElement.classList.toggle("upside-down", state.first === "checklist");
-    still.hidden = !state.html;
-    still.innerHTML = state.html ?? "";
+    const html = now in known ? state.answered_html ?? state.html : state.html;
+    still.hidden = !html;
+    still.innerHTML = html ?? "";
     if (!film) return;
     player ??= mountPlayer(host, Plotly, guess);
-    player.update(film);
+    player.update({ ...film, story: String(now + 1) });
   }
 
   function show() {

@@ -15,7 +15,16 @@ from pursamere_viz.course.markup import line_to_html, to_html
 from pursamere_viz.densities.presets import PRESETS_1D
 from pursamere_viz.evaluation import BenchResults, checklist
 from pursamere_viz.evaluation.numbers import numbers_of
-from pursamere_viz.figures import Film, StepResult, checklist_html, player_source, plotly_bundle, step_curves, step_film
+from pursamere_viz.figures import (
+    BACK,
+    Film,
+    StepResult,
+    checklist_html,
+    player_source,
+    plotly_bundle,
+    step_curves,
+    step_film,
+)
 from pursamere_viz.labs.compare import compare
 from pursamere_viz.labs.density_run import DensityRun, run_density
 from pursamere_viz.labs.density_scenario import DensityScenario
@@ -184,7 +193,7 @@ def _state(step: Step) -> dict[str, Any]:
         return _bench(step, scenario)
     result = _result(scenario, step.state.second)
     film = step_film(step, result).as_data()
-    if not step.hidden:
+    if not step.hides:
         return {"film": film}
     predicts = step.question.predict if step.question is not None else ""
     paths = result.paths if isinstance(result, DensityRun) else ()
@@ -210,6 +219,11 @@ def _bench(step: Step, view: BenchView) -> dict[str, Any]:
     curves = step_curves(view, numbers_of(results))
     about = curves.layout.title.text.replace("<br>", " ")
     curves.update_layout(title_text="", margin_t=20)  # it is said above the figure
-    film = Film(curves, [about], about, opens=-1 if step.at_end else 0)
+    film = Film(curves, [about], about, opens=-1 if step.at_end else 0).as_data()
     checks = f"<h2>Can this test be trusted?</h2>{checklist_html(checklist(results, view.purifier))}"
-    return {"film": film.as_data(), "html": checks, "first": step.look}
+    state: dict[str, Any] = {"first": step.look, "film": film, "html": checks}
+    if not step.hides:
+        return state
+    shown = {"film": None if "curves" in step.hides else film, "html": "" if "checklist" in step.hides else checks}
+    shown["html"] = f"<p>{BACK}</p>{shown['html']}"
+    return state | shown | {"answered": film, "answered_html": checks}

@@ -25,13 +25,14 @@ from pursamere_viz.figures.image_lab.film import image_film
 from pursamere_viz.figures.image_lab.inside import inside_html
 from pursamere_viz.figures.image_lab.panels import picture_source
 from pursamere_viz.figures.image_lab.surface import surface, surface_film
-from pursamere_viz.figures.lesson_films import StepResult, step_curves, step_film
+from pursamere_viz.figures.lesson_films import BACK, StepResult, step_curves, step_film
 from pursamere_viz.figures.player import BLANK, Film, player_source, plotly_bundle
 from pursamere_viz.figures.pointing import guessed, lit
 from pursamere_viz.figures.printed.files import has_ffmpeg, panels_of, to_gif, to_image, to_mp4
 from pursamere_viz.labs.step_table import to_csv
 
 __all__ = [
+    "BACK",
     "BLANK",
     "Figure",
     "Film",

@@ -20,7 +20,8 @@ from pursamere_viz.lessons import BenchView, Step
 
 Place = tuple[float, float]
 StepResult = Run | Comparison | DensityRun | SigmaSweep  # what the state of a step gives
-FIRST = "Answer first: then {} shown."
+FIRST = "Answer first: then {} shown."  # what is hidden, and its verb
+BACK = FIRST.format("the rest of the run is")
 CLICK = "Click the plane where you think the path ends."
 
 
@@ -29,9 +30,9 @@ def step_film(step: Step, result: StepResult, answer: Place | bool = False) -> F
 
     What the step hides is left out until there is an answer: True, or the place (x, y) that was clicked.
     """
-    hides = step.hidden and answer is False
+    hides = step.hides if answer is False else ()
     if isinstance(result, Comparison):
-        film = comparison_film(result)
+        film = _image(result.first, hides) if hides else comparison_film(result)
     elif isinstance(result, Run):
         film = _image(result, hides)
     elif isinstance(result, DensityRun):
@@ -43,21 +44,29 @@ def step_film(step: Step, result: StepResult, answer: Place | bool = False) -> F
     return guessed(film, answer) if isinstance(answer, tuple) else film
 
 
-def _image(result: Run, hides: bool) -> Film:
+def _image(result: Run, hides: tuple[str, ...]) -> Film:
     if not hides:
         return image_film(result)
-    film = image_film(unpurified(result))
-    return dataclasses.replace(film, waiting="", said=[FIRST.format("the purification is")])
+    film = image_film(unpurified(result, read="reading" not in hides))
+    said, about = [FIRST.format("the purification is")], film.about
+    if "reading" in hides:
+        said, about = [FIRST.format("what the attacked image reads as is")], "An image, attacked"
+    return dataclasses.replace(film, waiting="", said=said, about=about, table=None)
 
 
-def _plane(step: Step, result: DensityRun, hides: bool) -> Film:
-    shown = dataclasses.replace(result, paths=()) if hides else result
+def _plane(step: Step, result: DensityRun, hides: tuple[str, ...]) -> Film:
+    layers = ",".join(name for name in result.scenario.shown() if name not in hides)
+    shown = dataclasses.replace(result, scenario=dataclasses.replace(result.scenario, layers=layers))
+    if "path" in hides:
+        shown = dataclasses.replace(shown, paths=())
     film = dataclasses.replace(density_film(shown, step.title), edits=None, picks="")
     if not hides:
         return film
     predicts = step.question is not None and bool(step.question.predict)
-    said = CLICK if predicts else FIRST.format("the paths are")
-    return dataclasses.replace(film, said=[said], picks="xy" if predicts else "")
+    said = (
+        [CLICK] if predicts else [FIRST.format("the paths are" if "path" in hides else "the rest is")] * len(film.said)
+    )
+    return dataclasses.replace(film, said=said, picks="xy" if predicts else "")
 
 
 def step_curves(view: BenchView, numbers: Numbers) -> go.Figure:

@@ -5,7 +5,7 @@
  *   onPick called with [x, y] where the plane was clicked, if the film picks
  *   onEdit, follow: see mixture_editor.js, for a film that can be edited
  *   film   { figure: { data, layout, narrow, large }, frames, said, table, waiting, picks, edits, name, cursor, counts, story,
- *          opens }; see figures/player.py;
+ *          opens, lit }; see figures/player.py;
  *          and from a host whose address may bear the step or a surface's camera, under which names: { address, camera }
  *
  * A new film takes the place of the old one in the same element: step, size and presenter mode stay, nothing is built anew.
@@ -13,7 +13,7 @@
 function mountPlayer(root, Plotly, onPick = () => {}, onEdit = null) {
   const find = (selector) => root.querySelector(selector);
   const player = find(".player"), graph = find(".player-figure"), line = find(".player-said"), table = find(".player-table");
-  const waiting = find(".player-waiting");
+  const waiting = find(".player-waiting"), frame = find(".player-light");
   const NARROW = 700; // px of width below which the panels stack
   const LARGER = 1.45; // type in presenter mode: 20 px and more
   const config = { displaylogo: false, displayModeBar: false, responsive: false };
@@ -120,6 +120,35 @@ function mountPlayer(root, Plotly, onPick = () => {}, onEdit = null) {
     camera = graph.layout.scene.camera = clone(now);
   }
 
+  /* Plotly takes the axes of the film before for zoomed ones of this film, and does not fit a map of equal scales into its place. */
+  function forgetRanges() {
+    for (const [name, axis] of Object.entries(graph._fullLayout ?? {}))
+      if (/^[xy]axis/.test(name)) { delete axis._inputRange; delete axis._inputDomain; } // no public way to say so
+  }
+
+  /* A frame around what belongs to the lit panel: its axes with their ticks, titles and words, as they were drawn. */
+  function light() {
+    const full = graph._fullLayout, own = player.getBoundingClientRect(), holder = graph.getBoundingClientRect();
+    const boxes = [];
+    for (const x of film.lit ?? []) {
+      const across = full[`xaxis${x.slice(1)}`], plots = Object.keys(full._plots).filter((id) => id.startsWith(`${x}y`));
+      if (!across || !plots.length) continue;
+      const ys = plots.map((id) => id.slice(x.length)), up = full._plots[plots[0]].yaxis;
+      const left = holder.left + across._offset, top = holder.top + up._offset;
+      boxes.push({ left, top, right: left + across._length, bottom: top + up._length });
+      const words = [x, ...ys].flatMap((id) => [`.${id}tick text`, `.g-${id}title`]).concat(plots.map((id) => `.subplot.${id} .textpoint text`));
+      full.annotations.forEach(({ xref }, k) => { if (xref === `${x} domain`) words.push(`.annotation[data-index="${k}"]`); });
+      boxes.push(...[...graph.querySelectorAll(words.join())].map((node) => node.getBoundingClientRect()).filter((box) => box.width > 0));
+    }
+    frame.hidden = !boxes.length;
+    if (!boxes.length) return;
+    const least = (side) => Math.min(...boxes.map((box) => box[side])), most = (side) => Math.max(...boxes.map((box) => box[side]));
+    const left = Math.max(least("left") - 7, holder.left), right = Math.min(most("right") + 7, holder.right);
+    const top = least("top") - 4, bottom = most("bottom") + 5;
+    const place = { left: left - own.left, top: top - own.top + player.scrollTop, width: right - left, height: bottom - top };
+    for (const [side, px] of Object.entries(place)) frame.style[side] = `${px}px`;
+  }
+
   async function draw() {
     if (!film || gone) return;
     again = true;
@@ -131,6 +160,7 @@ function mountPlayer(root, Plotly, onPick = () => {}, onEdit = null) {
         keepCamera();
         if (graph.clientWidth > 0) {
           reserve();
+          forgetRanges();
           await Plotly.react(graph, at(step()));
           if (!listening) { // there are no such listeners before the first drawing
             graph.on("plotly_afterplot", clearNames);
@@ -140,6 +170,7 @@ function mountPlayer(root, Plotly, onPick = () => {}, onEdit = null) {
           fitPaper();
           editor.place();
           clearNames();
+          light();
         }
       }
     } finally {
@@ -171,7 +202,7 @@ function mountPlayer(root, Plotly, onPick = () => {}, onEdit = null) {
   function fillTable() {
     const cell = (tag, text) => { const made = document.createElement(tag); made.textContent = text; return made; };
     const body = document.createElement("table");
-    if (!film.table) return;
+    if (!film.table) return table.replaceChildren();
     const head = body.createTHead().insertRow();
     film.table.head.forEach((text) => { const made = cell("th", text); made.scope = "col"; head.append(made); });
     const rows = body.createTBody();

@@ -38,6 +38,7 @@ class Film:
         ""  # a film of another story opens at its own step; of the same one, or of none, at the step that is shown
     )
     opens: int = 0  # that step; -1 is the last
+    lit: tuple[str, ...] = ()  # the x axes of the panel to look at, which has a frame of light
     counts: list[str] | None = None  # what the bar's counter says at each frame, where that is not "step k / T"
 
     def as_data(self) -> dict[str, Any]:
@@ -58,6 +59,7 @@ class Film:
             "counts": self.counts,
             "story": self.story,
             "opens": self.opens,
+            "lit": self.lit,
         }
         for name, layout in (("narrow", self.narrow), ("large", self.large)):
             if layout is not None:

@@ -159,8 +159,11 @@ def _unmapped(x: Tensor, x_adv: Tensor, trajectory: Trajectory) -> Landscape:
     return Landscape(torch.full((2, 2), torch.nan), a, b, plane, plane.explained(path.cpu()))
 
 
-def unpurified(result: Run) -> Run:
-    """The run as it was known before the purification: what a question hides until it is answered."""
+def unpurified(result: Run, *, read: bool = True) -> Run:
+    """The run as it was known before the purification: what a question hides until it is answered.
+
+    Unless the attacked image has been read, what the classifier says of it is nan.
+    """
     given = result.trajectory
     start = dataclasses.replace(
         given,
@@ -171,9 +174,15 @@ def unpurified(result: Run) -> Run:
     )
     values = {field.name: getattr(result.metrics, field.name) for field in dataclasses.fields(result.metrics)}
     first: dict[str, Any] = {name: value[:1] for name, value in values.items() if isinstance(value, Tensor)}
+    attacked = result.attacked_probabilities
+    if not read:
+        first["probabilities"] = torch.full_like(first["probabilities"], torch.nan)
+        attacked = torch.full_like(attacked, torch.nan)
     plain = _unmapped(result.x, result.examples.x_adv, start)
-    metrics = dataclasses.replace(result.metrics, **first)
-    return dataclasses.replace(result, trajectory=start, metrics=metrics, landscape=plain, regions=plain, missing=PARTS)
+    return dataclasses.replace(
+        result, trajectory=start, metrics=dataclasses.replace(result.metrics, **first), attacked_probabilities=attacked,
+        landscape=plain, regions=plain, missing=PARTS,
+    )  # fmt: skip
 
 
 def _unknown(metrics: TrajectoryMetrics) -> tuple[str, ...]:

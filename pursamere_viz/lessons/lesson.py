@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pursamere_viz.labs.density_scenario import DensityScenario
-from pursamere_viz.lessons.states import LOOKS, State, parse_state
+from pursamere_viz.lessons.states import LOOKS, State, can_hide, parse_state
 from pursamere_viz.lessons.words import check_words
 from pursamere_viz.models.checkpoints import ASSETS
 
@@ -49,7 +49,7 @@ class Step:
     state: State
     look: str  # the panel that is lit, of LOOKS; empty for none
     at_end: bool  # whether the figure opens at its last step
-    hidden: bool  # whether the path is not shown before the answer
+    hides: tuple[str, ...]  # what is not shown before the answer, of what the state can hide
     question: Question | None
     facts: tuple[Line, ...]
     line: int  # of its heading
@@ -190,11 +190,9 @@ def _step(lines: list[Line]) -> Step:
         raise _Mistake(show.line, problem) from problem
     look = _one_of(parts, "look", ("", *LOOKS[state.lab]))
     question = _question(parts, state, head.line)
-    hidden = bool(question and question.predict) or _one_of(parts, "hide", ("", "path")) == "path"
-    if hidden and (question is None or state.lab not in ("image_lab", "density_lab") or state.second):
-        raise _Mistake(head.line, "a path can be hidden in one run of the image_lab or density_lab that is asked about")
+    hides = _hides(parts, state, question)
     return Step(
-        head.text[3:].strip(), said, state, look, _one_of(parts, "opens", ("start", "end")) == "end", hidden, question,
+        head.text[3:].strip(), said, state, look, _one_of(parts, "opens", ("start", "end")) == "end", hides, question,
         _facts(_needed(parts, "facts", head.line), state), head.line,
     )  # fmt: skip
 
@@ -208,6 +206,18 @@ def _one_of(parts: dict[str, list[_Part]], name: str, known: tuple[str, ...]) ->
         listed = ", ".join(filter(None, known)) or "nothing"
         raise _Mistake(part.line, f"{name} is one of {listed} here, got {part.text!r}")
     return part.text
+
+
+def _hides(parts: dict[str, list[_Part]], state: State, question: Question | None) -> tuple[str, ...]:
+    """What is not shown before the answer; a path whose end is to be predicted is not."""
+    hidden = ["path"] if question and question.predict else []
+    if "hide" in parts:
+        part, known = parts["hide"][0], can_hide(state)
+        hidden += [word.strip() for word in part.text.split(",")]
+        if unknown := [word for word in hidden if word not in known]:
+            listed = ", ".join(known) or "nothing"
+            raise _Mistake(part.line, f"what can be hidden here is {listed}, got {unknown[0]!r}")
+    return tuple(dict.fromkeys(hidden))
 
 
 def _question(parts: dict[str, list[_Part]], state: State, line: int) -> Question | None:

@@ -80,6 +80,15 @@ def parse_state(text: str) -> State:
     return State(lab, scenario, second, said)
 
 
+def can_hide(state: State) -> tuple[str, ...]:
+    """What of a state can be kept back until a question is answered: path, reading, a layer, a panel."""
+    if isinstance(state.scenario, DensityScenario):
+        return ("path", *state.scenario.shown())
+    if isinstance(state.scenario, Scenario):
+        return ("path",) if state.second else ("path", "reading")
+    return tuple(LOOKS[state.lab])
+
+
 def _bench(said: Mapping[str, str]) -> BenchView:
     known = {field.name for field in fields(BenchView)}
     unknown = [name for name in said if name not in known | {"tab", "under"}]

@@ -10,6 +10,7 @@ import numpy as np
 import plotly.graph_objects as go
 import torch
 
+from pursamere_viz import wording
 from pursamere_viz.figures import theme
 from pursamere_viz.figures.image_lab.error_plane import label_spot, outline
 
@@ -115,8 +116,16 @@ def region_layer(run: DensityRun) -> list:
     for label in range(count):
         spot = label_spot(maps.classes.values == label, maps.classes.a, maps.classes.b, taken)
         if spot is not None:
-            traces.append(theme.text_at(*spot, f"class {label}", "middle center", theme.LABEL, opacity=0.7))
+            traces.append(theme.text_at(*spot, class_name(run, label), "middle center", theme.LABEL, opacity=0.7))
     return traces
+
+
+def class_name(run: DensityRun, label: int) -> str:
+    """A class by its number, and its share of the data where the components are not equal."""
+    weights = run.density.weights
+    if torch.allclose(weights, weights[0]):
+        return f"class {label}"
+    return f"class {label}, {wording.percent(float(weights[run.density.labels == label].sum()))} of the data"
 
 
 def basin_layer(run: DensityRun) -> list:

@@ -59,7 +59,9 @@ def picture(image: torch.Tensor, **heatmap: object) -> go.Heatmap | go.Image:
 
 
 def verdict(probabilities: torch.Tensor, true: int, names: tuple[str, ...]) -> str:
-    """The predicted class and its confidence with a check or a cross, e.g. "✓ 8 · 97 %"; probabilities (C,)."""
+    """The predicted class and its confidence with a check or a cross, e.g. "✓ 8 · 97 %", "?" for none; probabilities (C,)."""
+    if probabilities.isnan().any():
+        return "<b>?</b>"
     predicted = int(probabilities.argmax())
     glyph, colour = ("✓", theme.RIGHT) if predicted == true else ("✗", theme.WRONG)
     share = wording.percent(probabilities[predicted].item())

@@ -88,11 +88,12 @@ def chart_lines(run: Run) -> dict[str, list[Line]]:
 def confidence_lines(run: Run) -> list[Line]:
     """The true class, the attacked class and at most two others that reach 10 % at some step."""
     shares = run.metrics.probabilities[:, 0]
-    true, attacked = int(run.y), int(run.attacked_probabilities[0].argmax())
+    true, read = int(run.y), run.attacked_probabilities[0]
+    attacked = true if read.isnan().any() else int(read.argmax())
     peaks = shares.max(0).values
     others = [c for c in peaks.argsort(descending=True).tolist() if c not in (true, attacked) and peaks[c] >= 0.1][:2]
     colours = theme.class_colours(true, attacked, others)
-    dashes = {true: "solid", attacked: "dash"}
+    dashes = {attacked: "dash", true: "solid"}
     return [
         Line(run.class_names[c], shares[:, c].tolist(), colours[c], dashes.get(c, "dot"), word="percent")
         for c in dict.fromkeys([true, attacked, *others])
@@ -201,7 +202,8 @@ def axis_range(chart: str, lines: list[Line], *, secondary: bool) -> tuple[tuple
     if not values:
         return (0.0, 1.0), False
     log = theme.is_log(values)
-    return theme.padded_range(values, log), log
+    low, high = theme.padded_range(values, log)
+    return (low if log or min(values) < 0 else 0.0, high), log  # from 0, so that a height is a share
 
 
 def style_chart_axes(axes: Axes, run: Run) -> None:
