@@ -98,6 +98,7 @@ facts:
      ("answer: A 7.\n", "", 6, "'answer:' is missing"),
      ("question: What?", "look: checklist\nquestion: What?", 11, "look is one of images"),
      ("question: What?", "lok: images\nquestion: What?", 11, "'lok' is no part"),
+     ("question: What?", "hide: path, minimisers\nquestion: What?", 11, "can be hidden here is path, reading, got 'minimisers'"),
      ("question: What?", "predict: sam\nquestion: What?", 11, "in the density_lab"),
      ("choice: 3", "choice: 3\nmore text", 13, "'choice' is one line"),
      ("- attacked_class = 7", "- attacked_digit = 7", 16, "a fact speaks of one of"),
