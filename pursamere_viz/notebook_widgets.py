@@ -1,22 +1,40 @@
-"""The player in notebooks, and a live view of a density in the plane: click or slide the start, slide sigma, and the paths follow.
+"""The player in notebooks, and two live views on it: of a density in the plane, and of an image that is attacked and purified.
 
 Needs ipywidgets and anywidget, which the library itself does not; nothing else in the package imports this module.
 """
 
 import base64
 import math
+from collections.abc import Callable
 from dataclasses import replace
+from html import escape
 from typing import Any
 
 from anywidget import AnyWidget
-from ipywidgets import HTML, FloatSlider, HBox, VBox
+from ipywidgets import HTML, Accordion, BoundedIntText, Dropdown, FloatSlider, HBox, IntSlider, VBox, Widget
 from traitlets import Dict, List, Unicode
 
 from pursamere_viz.densities import GaussianMixture
 from pursamere_viz.densities.rows import to_text
-from pursamere_viz.figures import Film, density_film, player_source, plotly_bundle, to_image
+from pursamere_viz.figures import (
+    Film,
+    comparison_film,
+    density_film,
+    image_film,
+    inside_film,
+    inside_html,
+    player_source,
+    plotly_bundle,
+    to_image,
+)
+from pursamere_viz.labs import compare_story, image_story
+from pursamere_viz.labs.compare import Comparison, compare
+from pursamere_viz.labs.contrasts import contrasts
 from pursamere_viz.labs.density_run import DensityRun, compute_maps, compute_paths, train_denoiser
 from pursamere_viz.labs.density_scenario import DensityScenario
+from pursamere_viz.labs.explain_step import explain_step
+from pursamere_viz.labs.image_run import Run, run
+from pursamere_viz.labs.image_scenario import Scenario
 from pursamere_viz.progress import finish
 
 PAPER = (11.0, 6.2)  # inches, of the picture
@@ -103,8 +121,30 @@ class Player(AnyWidget):
             self.send({"kind": "plotly"}, [plotly_bundle().read_bytes()])
 
 
+class Inside(Accordion):
+    """A section that opens one step of what is shown: the slider `step` says which, counted from 1; `draw(k)` shows step k."""
+
+    def __init__(self, view: Widget, draw: Callable[[int], None], *others: Widget) -> None:
+        self.step = IntSlider(value=1, min=1, max=1, description="Step", continuous_update=False)
+        self._draw = draw
+        super().__init__([VBox([HBox([self.step, *others]), view])], titles=("Inside one step",))
+        self.selected_index = None
+        for one, trait in ((self, "selected_index"), (self.step, "value"), *((other, "value") for other in others)):
+            one.observe(self.follow, trait)
+
+    def of(self, steps: int) -> None:
+        """What is shown now has so many steps."""
+        self.step.max = max(steps, 1)
+        self.follow()
+
+    def follow(self, _change: Any = None) -> None:
+        """Draw the step, where the section is open."""
+        if self.selected_index == 0:
+            self._draw(self.step.value - 1)
+
+
 class Explorer(VBox):
-    """Sliders `x`, `y` and `sigma`, the `player` and the sentence `found`; `run` is the DensityRun that is shown."""
+    """Sliders `x`, `y` and `sigma`, the `player`, the sentence `found` and the section `inside`; `run` is the DensityRun shown."""
 
     def __init__(self, scenario: DensityScenario) -> None:
         self._denoiser = finish(train_denoiser(scenario))
@@ -115,7 +155,11 @@ class Explorer(VBox):
         self.sigma = _slider("sigma", scenario.sigma, 0.05, max(1.0, scenario.sigma))
         self.player = Player(_film(self.run))
         self.found = HTML(_sentence(self.run))
-        super().__init__([HBox([self.x, self.y, self.sigma]), self.player, self.found])
+        self.whose = Dropdown(options=[(path.title, path.method) for path in self.run.paths], description="Whose")
+        self._step = Player(inside_film(self.run, self._opened(0)))
+        self.inside = Inside(self._step, lambda k: self._step.show(inside_film(self.run, self._opened(k))), self.whose)
+        self.inside.of(scenario.steps)
+        super().__init__([HBox([self.x, self.y, self.sigma]), self.player, self.found, self.inside])
         self.player.observe(self._clicked, "place")
         for slider in (self.x, self.y, self.sigma):
             slider.observe(self._moved, "value")
@@ -137,6 +181,12 @@ class Explorer(VBox):
         self.run = self._computed(scenario, self.run)
         self.player.show(_film(self.run))
         self.found.value = _sentence(self.run)
+        self.inside.follow()
+
+    def _opened(self, k: int) -> Any:
+        """Step k of the chosen path; of a path that is shorter, its last one."""
+        path = next(path for path in self.run.paths if path.method == self.whose.value)
+        return explain_step(self.run, min(k, len(path.points) - 2), method=path.method, denoiser=self._denoiser)
 
     def _computed(self, scenario: DensityScenario, before: DensityRun | None = None) -> DensityRun:
         """The run; maps are computed again only when sigma has changed."""
@@ -145,6 +195,75 @@ class Explorer(VBox):
         return DensityRun(
             scenario, scenario.density(), maps, compute_paths(scenario, maps.modes.points, self._denoiser), None, None
         )
+
+
+ONE_RUN = "nothing"
+
+
+class ImageExplorer(VBox):
+    """Fields `image`, `eps`, `sigma`, `rho` and `other`, the `player`, the sentence `found` and the section `inside`.
+
+    `run` is what is shown: a Run, or a Comparison where `other` names what the second run has changed.
+    """
+
+    def __init__(self, scenario: Scenario) -> None:
+        self.run: Run | Comparison = run(scenario)
+        self.image = BoundedIntText(value=scenario.image, min=0, max=10**6, description="image")
+        self.eps, self.sigma, self.rho = (_of_field(scenario, name) for name in ("eps", "sigma", "rho"))
+        self.other = Dropdown(options=[ONE_RUN, *self._offered(scenario)], description="compare with")
+        self.player = Player(self._film())
+        self.found = HTML(self._sentence())
+        view = HTML()
+        self.inside = Inside(view, lambda k: setattr(view, "value", inside_html(explain_step(self._first, k))))
+        self.inside.of(len(self._first.trajectory.points) - 1)
+        self._fields: tuple[Any, ...] = (self.image, self.eps, self.sigma, self.rho, self.other)
+        super().__init__([HBox([*self._fields]), self.player, self.found, self.inside])
+        for one in self._fields:
+            one.observe(self._changed, "value")
+
+    def _repr_mimebundle_(self, **how: Any) -> dict[str, Any]:
+        """With a picture for where no widget can be shown."""
+        bundle: dict[str, Any] = super()._repr_mimebundle_(**how)
+        return {"image/png": self.player.picture()} | bundle
+
+    @property
+    def _first(self) -> Run:
+        return self.run.first if isinstance(self.run, Comparison) else self.run
+
+    def _changed(self, _change: Any) -> None:
+        """Compute what the fields say; where that cannot be, the sentence says why, and what was shown stays."""
+        held = self._first.scenario
+        eps = self.eps.value / 255
+        try:
+            wanted = replace(held, image=self.image.value, eps=eps, sigma=self.sigma.value, rho=self.rho.value)
+            changes = self._offered(wanted).get(self.other.value, {})
+            first = self._first if wanted == held else run(wanted)
+            self.run = compare(first, replace(wanted, **changes)) if changes else first
+        except ValueError as problem:
+            self.found.value = escape(str(problem))
+            return
+        self.player.show(self._film())
+        self.found.value = self._sentence()
+        self.inside.of(len(self._first.trajectory.points) - 1)
+
+    @staticmethod
+    def _offered(scenario: Scenario) -> dict[str, dict[str, Any]]:
+        return {one.title: one.changes for one in contrasts(scenario)}
+
+    def _film(self) -> Film:
+        return comparison_film(self.run) if isinstance(self.run, Comparison) else image_film(self.run)
+
+    def _sentence(self) -> str:
+        story: Any = compare_story if isinstance(self.run, Comparison) else image_story
+        return f"<b>{escape(story.headline_text(self.run))}</b><br>{escape(story.facts(self.run))}"
+
+
+def explore_image(data_set: str = "digits", **settings: Any) -> ImageExplorer:
+    """The live view of one image, attacked and purified; `settings` are fields of Scenario (image, eps, sigma, rho, mode, ...).
+
+    What is not set is the data set's default. ValueError in one sentence for a setting that cannot be.
+    """
+    return ImageExplorer(Scenario(data_set=data_set, **settings))
 
 
 def explore(density: GaussianMixture, *, sigma: float = 0.3, **settings: Any) -> Explorer:
@@ -160,6 +279,18 @@ def explore(density: GaussianMixture, *, sigma: float = 0.3, **settings: Any) ->
         )
     chosen: dict[str, Any] = {"methods": "sam,log_density", "resolution": 41} | settings
     return Explorer(DensityScenario(mixture=to_text(density), sigma=sigma, layers=LAYERS, **chosen))
+
+
+def _of_field(scenario: Scenario, name: str) -> FloatSlider:
+    """A slider of a field of the scenario; one that people write as n/255 has the n."""
+    field = Scenario.__dataclass_fields__[name]
+    low, high, step = (field.metadata[end] for end in ("low", "high", "step"))
+    scale = field.metadata.get("denominator") or 1
+    value = scale * getattr(scenario, name)
+    return FloatSlider(
+        value=value, min=min(scale * low, value), max=max(scale * high, value), step=scale * step,
+        description=f"{name}, 1/{scale}" if scale > 1 else name, continuous_update=False,
+    )  # fmt: skip
 
 
 def _slider(name: str, value: float, low: float, high: float) -> FloatSlider:

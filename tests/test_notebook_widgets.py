@@ -17,7 +17,11 @@ from pursamere_viz import (
     find_minimisers,
     purify,
 )
-from pursamere_viz.notebook_widgets import explore
+from pursamere_viz.labs.compare import Comparison
+from pursamere_viz.labs.explain_step import explain_step
+from pursamere_viz.labs.image_run import Run, run
+from pursamere_viz.labs.image_scenario import Scenario
+from pursamere_viz.notebook_widgets import explore, explore_image
 
 SETTINGS = {"rho": 0.2, "radius": 1.2, "steps": 25, "step_size": 0.1, "step_rule": "normalized", "order": 5}
 
@@ -163,3 +167,64 @@ def test_what_cannot_be_is_refused():
         explore(Gumbel())
     with pytest.raises(ValueError, match="leave layers out"):
         explore(PRESETS["three"].density, layers="error")
+
+
+def test_a_step_of_the_plane_is_opened_as_the_library_opens_it(explorer):
+    explorer.inside.selected_index = 0
+    explorer.inside.step.value, explorer.whose.value = 4, "log_density"
+    shown = explorer._step.film
+    step = explain_step(explorer.run, 3, method="log_density")
+    assert f"{step.point[0]:.3f}, {step.point[1]:.3f}" in str(shown["table"]).replace("−", "-")
+    explorer.x.value = -0.9
+    assert explorer._step.film != shown
+
+
+@pytest.fixture(scope="module")
+def of_images():
+    return explore_image(resolution=9)
+
+
+def test_the_image_view_shows_the_run_of_its_fields(of_images):
+    assert isinstance(of_images.run, Run) and of_images.eps.value == 26
+    assert len(of_images.player.film["frames"]) == of_images.run.scenario.steps + 1
+    assert "reads as 3" in of_images.found.value and "purified, as 7" in of_images.found.value
+    of_images.eps.value = 10
+    expected = run(Scenario(eps=10 / 255, resolution=9))
+    assert of_images.run.trajectory.points.equal(expected.trajectory.points)
+    of_images.eps.value = 26
+
+
+def test_what_cannot_be_is_said_and_nothing_is_lost(of_images):
+    shown, film = of_images.run, of_images.player.film
+    of_images.image.value = 99_999
+    assert of_images.found.value == "image must be from 0 to 359, got 99999"
+    assert of_images.run is shown and of_images.player.film == film
+    of_images.image.value = shown.scenario.image
+    assert "reads as 3" in of_images.found.value
+    with pytest.raises(ValueError, match="nonsense"):
+        explore_image("nonsense")
+
+
+def test_two_runs_are_compared_and_left_again(of_images):
+    first = of_images.run
+    of_images.other.value = "one-step Tweedie"
+    assert isinstance(of_images.run, Comparison) and of_images.run.first is first
+    assert of_images.run.second.scenario.method == "tweedie"
+    assert "A" in of_images.found.value and len(of_images.player.film["frames"]) == first.scenario.steps + 1
+    of_images.other.value = "nothing"
+    assert of_images.run is first
+
+
+def test_a_step_of_an_image_is_opened_only_where_the_section_is_open(of_images):
+    view = of_images.inside.children[0].children[1]
+    assert view.value == ""
+    of_images.inside.selected_index = 0
+    first = view.value
+    assert first.count("<img") > 8
+    of_images.inside.step.value = of_images.inside.step.max
+    assert of_images.inside.step.max == of_images.run.scenario.steps and view.value != first
+
+
+def test_where_no_widget_runs_the_image_view_is_a_picture(of_images):
+    picture = base64.b64decode(of_images._repr_mimebundle_()["image/png"])
+    assert Image.open(io.BytesIO(picture)).width > 800

@@ -1,4 +1,4 @@
-"""The live view of notebook 03 in a real JupyterLab: what is drawn is what the sliders and the sentence say."""
+"""The live views of notebooks 03 and 05 in a real JupyterLab: what is drawn is what the sliders and the sentence say."""
 
 import base64
 import re
@@ -14,7 +14,7 @@ from pursamere_viz.benchmark.servers import serve
 from pursamere_viz.notebook_widgets import explore
 
 pytestmark = [pytest.mark.slow, pytest.mark.browser]
-NOTEBOOK = Path(__file__).resolve().parents[2] / "notebooks" / "03_mode_recovery_2d.ipynb"
+NOTEBOOKS = Path(__file__).resolve().parents[2] / "notebooks"
 WAIT = 300_000  # ms, for a kernel to start on a busy machine
 # JupyterLab's own object, which --expose-app-in-browser lets a page see: its kernel is there and has nothing to do.
 IDLE = """() => {
@@ -34,7 +34,7 @@ SHOWN = """() => {
         step: document.querySelector('.jp-OutputArea .transport').dataset.step,
         ends: paths.map(trace => [trace.x.at(-1), trace.y.at(-1)]),
         start: [start.x[0], start.y[0]],
-        readouts: texts('.widget-readout').map(text => Number(text.replace('−', '-'))),
+        readouts: texts('.widget-readout').slice(0, 3).map(text => Number(text.replace('−', '-'))),
         said: texts('.widget-html-content').join(),
     };
 }"""
@@ -47,31 +47,47 @@ LIGHT_ON_DARK = """() => {
 }"""
 
 
-@pytest.fixture
-def address(tmp_path: Path) -> Iterator[str]:
-    """JupyterLab on a folder with the notebook's own cells that make the live view, and no others."""
-    notebook = nbformat.read(NOTEBOOK, as_version=4)
-    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
-    live = next(i for i, cell in enumerate(code) if "explore(" in cell.source)
-    notebook.cells = [*code[:2], *code[live : live + 2]]
-    for cell in notebook.cells:
-        cell.outputs = []
-    nbformat.write(notebook, tmp_path / "live.ipynb")
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory) -> Iterator[str]:
+    """JupyterLab on a folder with the notebooks' own cells that make the live views, and no others."""
+    folder = tmp_path_factory.mktemp("lab")
+    for name, call in (("03_mode_recovery_2d", "explore("), ("05_attack_and_purify", "explore_image(")):
+        notebook = nbformat.read(NOTEBOOKS / f"{name}.ipynb", as_version=4)
+        code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+        live = next(i for i, cell in enumerate(code) if call in cell.source)
+        last = live + (not code[live].source.endswith("live"))
+        notebook.cells = [*code[:2], *code[live : last + 1]]
+        for cell in notebook.cells:
+            cell.outputs = []
+        nbformat.write(notebook, folder / f"{name}.ipynb")
     command = ("jupyterlab", "--no-browser", "--allow-root", "--expose-app-in-browser", "--port={port}")
-    command += (f"--ServerApp.root_dir={tmp_path}", "--ServerApp.port_retries=0", "--IdentityProvider.token=")
-    with serve(command, health="api", folder=tmp_path) as (server, _):
-        yield f"{server}/lab/tree/live.ipynb"
+    command += (f"--ServerApp.root_dir={folder}", "--ServerApp.port_retries=0", "--IdentityProvider.token=")
+    with serve(command, health="api", folder=folder) as (server, _):
+        yield f"{server}/lab/tree/"
 
 
 @pytest.fixture
-def page(browser, address: str):
-    page = browser.new_page(viewport={"width": 1280, "height": 1800})
-    page.set_default_timeout(WAIT)
-    page.goto(address)
-    page.wait_for_function(IDLE)
-    page.wait_for_timeout(3000)  # a kernel says idle once before it has said what it is
-    yield page
-    page.close()
+def opened(browser, lab: str):
+    """opened(name): the page of a notebook whose kernel is there."""
+    pages = []
+
+    def open_(name: str):
+        page = browser.new_page(viewport={"width": 1280, "height": 1800})
+        pages.append(page)
+        page.set_default_timeout(WAIT)
+        page.goto(f"{lab}{name}.ipynb")
+        page.wait_for_function(IDLE)
+        page.wait_for_timeout(3000)  # a kernel says idle once before it has said what it is
+        return page
+
+    yield open_
+    for page in pages:
+        page.close()
+
+
+def run_all(page) -> None:
+    page.evaluate("() => { jupyterapp.commands.execute('notebook:restart-run-all'); }")
+    page.locator(".jp-Dialog button.jp-mod-accept").click()
 
 
 def settled(page) -> dict:
@@ -112,10 +128,10 @@ def is_consistent(shown: dict) -> None:
     assert shown["said"].replace("\n", "<br>") == fresh.found.value
 
 
-def test_the_live_view_shows_what_it_says(page) -> None:
+def test_the_live_view_shows_what_it_says(opened) -> None:
     """After "Restart and run all", after a reload with the kernel alive, in the dark, after a click, and after a second reload."""
-    page.evaluate("() => { jupyterapp.commands.execute('notebook:restart-run-all'); }")
-    page.locator(".jp-Dialog button.jp-mod-accept").click()
+    page = opened("03_mode_recovery_2d")
+    run_all(page)
     first = settled(page)
     assert first["readouts"] == [0.05, 0.2, 0.8] and first["lines"]  # the last sigma that the cell sets
     is_consistent(first)
@@ -137,3 +153,22 @@ def test_the_live_view_shows_what_it_says(page) -> None:
     assert clicked["step"] == "60"  # another start, the same step
 
     assert reloaded(page) | {"step": "60"} == clicked
+
+
+def test_an_image_is_attacked_stepped_compared_and_opened_in_a_notebook(opened) -> None:
+    page = opened("05_attack_and_purify")
+    run_all(page)
+    label = f"document.querySelector('{PICTURE}')?.getAttribute('aria-label') ?? ''"
+    page.wait_for_function(f"({label}).includes('A 7, attacked, reads as 3')")
+    page.locator('.jp-OutputArea [data-go="last"]').click()
+    page.wait_for_function("() => /as 7/.test(document.querySelector('.jp-OutputArea .player-said').innerText)")
+    said = page.locator(".widget-html-content").first
+    assert "purified, as 7" in said.inner_text()
+
+    page.locator(".widget-dropdown select").select_option("one-step Tweedie")
+    page.wait_for_function(f"/A .*B /.test({label})")
+    assert "Tweedie" in said.inner_text()
+
+    page.get_by_text("Inside one step").click()
+    page.wait_for_selector(".inside img")
+    assert page.locator(".inside img").count() > 8

@@ -64,7 +64,7 @@ def comparison_figure(result: Comparison, *, slider: bool = True) -> go.Figure:
         vertical_spacing=0.13, horizontal_spacing=0.055,
         specs=[[{}] * IMAGES, [plane, None, None, {}, {}], [None, None, None, {}, {}]],
     )  # fmt: skip
-    figure.update_layout(**theme.base_layout(HEIGHT), margin=theme.margins(20, 16, 28, 44))
+    figure.update_layout(**theme.base_layout(HEIGHT), margin=theme.margins(56, 16, 28, 44))
     layers = [*_image_layers(result), *_plane_layers(result)]
     for chart, lines in chart_lines(result).items():
         layers += _chart_layers(chart, lines, result)
