@@ -48,7 +48,7 @@ def density_lab(run: DensityRun, *, slider: bool = True) -> go.Figure:
         rows=3, cols=2, column_widths=[0.6, 0.4], horizontal_spacing=0.09, vertical_spacing=0.12,
         specs=[[{"rowspan": 3}, {}], [None, {}], [None, {}]],
     )  # fmt: skip
-    figure.update_layout(**theme.base_layout(HEIGHT), margin=theme.margins(34, 16 + SIDE, 28, 102))
+    figure.update_layout(**theme.base_layout(HEIGHT), margin=theme.margins(34, 16 + SIDE, 34, 102))
     background = [Layer(trace, 1, 1) for trace in layer_traces(run)]
     wide = widths(run)
     paths = [layer for path in run.paths for layer in path_layers(path, wide.get(path.method, 1.0))]

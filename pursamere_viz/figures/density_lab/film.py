@@ -27,6 +27,8 @@ def density_film(run: DensityRun, about: str) -> Film:
     for axis in ("2", "3", "4"):
         narrow[f"xaxis{axis}"].domain = (0, 1 - SIDE / WIDTH)
     narrow.legend.update(y=1 - LEGEND / NARROW_HEIGHT)
+    # However high the figure is and however many lines the legend has, it stands at the bottom.
+    figure.update_layout(legend={"yref": "container", "y": 0, "yanchor": "bottom"})
     return Film(figure, sentences(run), about, table(run), narrow, picks="xy", panels=PANELS, edits=edits(run, figure))
 
 
