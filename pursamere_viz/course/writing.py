@@ -12,6 +12,7 @@ from typing import Any
 
 from pursamere_viz.analysis.sigma_sweep import line_sweep
 from pursamere_viz.course.markup import line_to_html, to_html
+from pursamere_viz.course.notebooks import notebook_files, notebook_to_html, title_of
 from pursamere_viz.densities.presets import PRESETS_1D
 from pursamere_viz.evaluation import BenchResults, checklist
 from pursamere_viz.evaluation.numbers import numbers_of
@@ -99,8 +100,11 @@ def write_course(out: Path, paths: Sequence[Path] | None = None) -> Generator[Pr
         said |= {"after": f"{lessons[place + 1].name}.html" if place + 1 < len(lessons) else ""}
         (out / f"{lesson.name}.js").write_text(f"const LESSON = {json.dumps(said)};\n", encoding="utf-8")
         _write(out / f"{lesson.name}.html", lesson.title, _lesson(lesson, player))
+    names = {lesson.name for lesson in lessons}
+    for path in notebook_files():
+        _write(out / f"{path.stem}.html", title_of(path), _beside(notebook_to_html(path, names)))
     notes = to_html((FOLDER / f"{NOTES}.md").read_text(encoding="utf-8"))
-    _write(out / f"{NOTES}.html", "Teaching notes", _beside(_linked(notes, {lesson.name for lesson in lessons})))
+    _write(out / f"{NOTES}.html", "Teaching notes", _beside(_linked(notes, names)))
     _write(out / "glossary.html", "Glossary", _beside(to_html(_glossary())))
     _write(out / "index.html", "PurSAMERE Explorer: the course", _index(lessons))
     return out / "index.html"
@@ -118,9 +122,17 @@ def _index(lessons: list[Lesson]) -> str:
     )
     return (
         f"<main><h1>Purification by expected reconstruction error: a course</h1><ol>{items}</ol>"
+        f"{_books()}"
         f'<p><a href="{NOTES}.html">For the lecturer: teaching notes</a> · <a href="glossary.html">Glossary</a></p>'
         f"<p>These pages need no server and no network. To change what they show, start the explorer: {HOW}.</p></main>"
     )
+
+
+def _books() -> str:
+    items = "".join(
+        f'<li><a href="{path.stem}.html">{html.escape(title_of(path))}</a></li>' for path in notebook_files()
+    )
+    return f"<h2>Notebooks, with their figures</h2><ol>{items}</ol>" if items else ""
 
 
 def _beside(text: str) -> str:
@@ -153,7 +165,10 @@ def _lesson(lesson: Lesson, player: str) -> str:
 
 def _step(lesson: Lesson, step: Step, *, first: bool) -> str:
     """The text of a step, its question, the facts that it rests on, and how to go on from there."""
-    learn = f"<p><b>You will learn</b> {line_to_html('; '.join(lesson.learn))}.</p>" if first else ""
+    there = {path.stem: title_of(path) for path in notebook_files()} if first else {}
+    books = [f'<a href="{name}.html">{html.escape(there[name])}</a>' for name in lesson.notebooks if name in there]
+    more = f" Notebook: {', '.join(books)}." if books else ""
+    learn = f"<p><b>You will learn</b> {line_to_html('; '.join(lesson.learn))}.{more}</p>" if first else ""
     look = LOOKS[step.state.lab].get(step.look)
     facts = "".join(f"<li>{html.escape(fact.text)}</li>" for fact in step.facts)
     return (
