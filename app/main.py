@@ -76,4 +76,6 @@ shown = st.navigation([LESSONS, IMAGE_LAB, *others, *lost()], position=placed)
 st.set_page_config(initial_sidebar_state="collapsed" if shown is LESSONS else "auto")
 if shown is not LESSONS:
     back_to_the_lesson()
-shown.run()
+# One pixel high until style.css is there, which gives it its height: nothing is seen that the style would move.
+with st.container(key="page", height=1, border=False):
+    shown.run()

@@ -56,7 +56,8 @@ def page() -> None:
     if not embedded():
         st.markdown(f"# {headline(result)}")
     titled(headline(result), "Density lab")
-    _story(scenario)
+    if not embedded():
+        _story(scenario)
     _plane(result)
     if embedded():
         return

@@ -62,7 +62,7 @@ def page() -> None:
         st.error(str(problem))
         return
     state.publish(scenario)
-    _lab(run, _example(scenario) if second is None else "")
+    _lab(run, "" if embedded() or second is not None else _example(scenario))
 
 
 def _example(scenario: Scenario) -> str:

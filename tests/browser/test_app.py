@@ -170,7 +170,7 @@ def tab_to(page, name: str) -> None:
     raise AssertionError(f"Tab never reaches {name}")
 
 
-def test_the_keyboard_alone_chooses_attacks_steps_and_downloads(browser, address) -> None:
+def test_the_keyboard_alone_chooses_attacks_steps_downloads_and_compares(browser, address) -> None:
     page = browser.new_page(viewport={"width": 1280, "height": 800})
     page.goto(address)
     page.wait_for_selector(".js-plotly-plot .main-svg", timeout=120_000)
@@ -204,6 +204,16 @@ def test_the_keyboard_alone_chooses_attacks_steps_and_downloads(browser, address
     with page.expect_download(timeout=60_000) as download:
         page.keyboard.press("Enter")
     assert download.value.suggested_filename.endswith(".npz")
+    page.keyboard.press("Escape")  # closes the menu
+    tab_to(page, "rho 0.3")
+    page.keyboard.press("ArrowRight")
+    assert page.evaluate(FOCUS) == "one-step Tweedie"
+    page.keyboard.press("Enter")
+    page.wait_for_selector("h1 >> text=one-step Tweedie", timeout=120_000)
+    settle(page)
+    tab_to(page, "Last step")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("text=The end, step 8", timeout=40_000)
     page.close()
 
 

@@ -177,7 +177,7 @@ def style(figure: go.Figure, run: DensityRun, last: int) -> None:
     figure.update_yaxes(range=[y0, y1], scaleanchor="x", constraintoward="top", **look)
     explain(figure, 1, 1, ("error", "reached"), beside=True)
     for row, (name, _) in enumerate(CHARTS, start=1):
-        explain(figure, row, 2, (name,))
+        explain(figure, row, 2, (name,), lift=5)
         series = {path.method: getattr(path, name).tolist() for path in run.paths}
         (low, high), log = value_range(name, series)
         margin = 0.04 * max(last, 1)

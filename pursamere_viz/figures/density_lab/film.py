@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import plotly.graph_objects as go
+
 from pursamere_viz import wording
 from pursamere_viz.figures.density_lab.editing import edits
 from pursamere_viz.figures.density_lab.figure import SIDE, density_lab
-from pursamere_viz.figures.player import Film, stacked
+from pursamere_viz.figures.player import Film, relaid, stacked
 
 if TYPE_CHECKING:
     from pursamere_viz.labs.density_run import DensityRun
@@ -29,7 +31,26 @@ def density_film(run: DensityRun, about: str) -> Film:
     narrow.legend.update(y=1 - LEGEND / NARROW_HEIGHT)
     # However high the figure is and however many lines the legend has, it stands at the bottom.
     figure.update_layout(legend={"yref": "container", "y": 0, "yanchor": "bottom"})
-    return Film(figure, sentences(run), about, table(run), narrow, picks="xy", panels=PANELS, edits=edits(run, figure))
+    return Film(
+        figure,
+        sentences(run),
+        about,
+        table(run),
+        narrow,
+        _large(figure),
+        picks="xy",
+        panels=PANELS,
+        edits=edits(run, figure),
+    )
+
+
+def _large(figure: go.Figure) -> go.Layout:
+    """The layout of the large view: the plane in its whole height, and room for larger words above each chart."""
+    layout = relaid(figure)
+    domains = {"": (0.0, 1.0), "2": (0.76, 1.0), "3": (0.38, 0.62), "4": (0.0, 0.24)}
+    for axis, domain in domains.items():
+        layout[f"yaxis{axis}"].domain = domain
+    return layout
 
 
 def sentences(run: DensityRun) -> list[str]:

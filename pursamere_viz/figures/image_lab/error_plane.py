@@ -147,7 +147,7 @@ def across(x: float, *, beside: bool) -> str:
 
 
 def marker_layers(ends: torch.Tensor, window: torch.Tensor, last: int) -> list[Layer]:
-    """The clean, attacked and, at the last step, purified image as symbols with their names; ends (3,2) in this order."""
+    """The clean, attacked and, at the `last` step, purified image as symbols with their names; ends (3,2) in this order."""
     looks = [
         ("clean", "circle", theme.CLEAN),
         ("attacked", "x", theme.ATTACKED),
@@ -199,7 +199,7 @@ def plane_layers(run: Run) -> list[Layer]:
         if run.landscape.values.isnan().all()
         else [*region_layers(run, torch.cat([clean, path])), contour_layer(run)]
     )
-    return [*mapped, *path_layers(path), *marker_layers(ends, window, len(path) - 1), title_layer(run, window)]
+    return [*mapped, *path_layers(path), *marker_layers(ends, window, max(len(path) - 1, 1)), title_layer(run, window)]
 
 
 def ways(run: Run) -> tuple[str, str]:
