@@ -75,6 +75,7 @@ def from_diffusers(unet: Any, scheduler: Any) -> nn.Module:
 
         epsilon: y = z / sqrt(abar) - sigma' out;  v: y = sqrt(abar) z - sqrt(1 - abar) out;  sample: y = out.
 
+    In `unet` fused attention is exchanged for the same written out, as the fused one cannot be differentiated twice on a CPU.
     `scheduler` has `alphas_cumprod` (T,) and `config.prediction_type`, as those of the diffusers library do. ValueError for a
     prediction that is none of these, for a schedule that does not fall, and, when it is called, for a sigma outside of it.
     """
@@ -86,6 +87,11 @@ def from_diffusers(unet: Any, scheduler: Any) -> nn.Module:
     levels = ((1 - kept) / kept).sqrt()
     if kept.dim() != 1 or len(kept) < 2 or not bool((levels.diff() > 0).all()) or float(levels[0]) <= 0:
         raise ValueError("alphas_cumprod must fall from below 1 towards 0 over at least two timesteps")
+    for module in unet.modules() if isinstance(unet, nn.Module) else ():
+        if type(getattr(module, "processor", None)).__name__ == "AttnProcessor2_0":
+            from diffusers.models.attention_processor import AttnProcessor
+
+            module.set_processor(AttnProcessor())
     return _Diffusers(unet, levels, prediction)
 
 

@@ -58,7 +58,7 @@ def load(path: str | Path) -> ModuleType:
 
 def _said(problem: Exception, file: Path) -> str:
     lines = [frame.lineno for frame in traceback.extract_tb(problem.__traceback__) if frame.filename == str(file)]
-    return f"{type(problem).__name__}: {problem}" + (f" (line {lines[-1]})" if lines else "")
+    return f"{type(problem).__name__}: {' '.join(str(problem).split())}" + (f" (line {lines[-1]})" if lines else "")
 
 
 def function(spec: str) -> Callable[..., Any]:

@@ -180,6 +180,19 @@ def test_a_network_of_the_diffusers_library():
             clean = (z - (1 - bar).sqrt() * eps) / bar.sqrt()
             torch.testing.assert_close(denoiser(x, sigma), (clean + 1) / 2, rtol=1e-6, atol=1e-6)
             assert denoiser(x, sigma * 1.01).isfinite().all()
+    way = torch.randn(x.shape, generator=torch.Generator().manual_seed(4), dtype=torch.float64)
+
+    def slope(at):
+        at = at.detach().requires_grad_()
+        (found,) = torch.autograd.grad(denoiser(at, sigma).square().sum(), at, create_graph=True)
+        return found, at
+
+    assert "attentions" in dict(unet.mid_block.named_children())  # whose fused form has no second derivative
+    gradient, at = slope(x)
+    (product,) = torch.autograd.grad((gradient * way).sum(), at)
+    ahead, behind = (slope(x + step * way)[0].detach() for step in (1e-3, -1e-3))
+    apart = (product - (ahead - behind) / 2e-3).abs().max()  # the network computes some of it in float32
+    assert apart < 1e-3 * product.abs().max()
 
 
 TIMM = """

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from functools import partial
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -217,12 +218,33 @@ def test_without_images_there_are_uploads():
         BenchConfig(data_set="other", purifiers=("none",), images=4)
 
 
+class Answers(nn.Module):
+    """A classifier as some libraries have them: its logits are in an object."""
+
+    def forward(self, x):
+        return SimpleNamespace(logits=x.flatten(1)[:, :2])
+
+
+class Once(torch.autograd.Function):
+    """x -> x, differentiable once."""
+
+    @staticmethod
+    def forward(ctx, x):
+        return x.clone()
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx, gradient):
+        return gradient
+
+
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
         ({"name": "digits"}, "there is a data set 'digits' already"),
         ({"name": "my images"}, "letters, digits and _ only"),
         ({"channels": 2}, "1 or 3 channels"),
+        ({"class_names": "left"}, "needs class_names as a tuple of texts, got 'left'"),
         ({"classifiers": {}}, "needs classifiers by what they were trained on: standard"),
         ({"classifiers": {"vgg": net}}, "needs classifiers by what they were trained on"),
     ],
@@ -236,12 +258,30 @@ def test_a_record_that_cannot_be_is_refused(changes, said):
     ("changes", "said"),
     [
         ({"load": lambda split: (torch.zeros(2, 1, 9, 9), None)}, r"must give images \(N, 1, 8, 8\) of floats"),
-        ({"load": lambda split: (torch.full((2, 1, 8, 8), 255.0), None)}, "between 0 and 1"),
+        (
+            {"load": lambda split: (torch.full((2, 1, 8, 8), 255.0), None)},
+            r"0 and 1, and those of test reach from 255 to 255",
+        ),
+        ({"load": lambda split: torch.zeros(2, 1, 8, 8)}, r"load of other \(test_plugins.py\) must give two things"),
+        (
+            {"load": lambda split: int("x")},
+            r"test images of other \(test_plugins.py\) cannot be loaded: invalid literal",
+        ),
         ({"load": lambda split: (torch.zeros(2, 1, 8, 8), torch.tensor([0, 2]))}, "one label from 0 to 1 an image"),
         ({"load": lambda split: torch.from_file("gone", size=1)}, "cannot be loaded: RuntimeError"),
         ({"classifiers": {"standard": lambda device: nn.Linear(8, 8)}}, r"shape \(1, 2\).*, got shape \(1, 1, 8, 8\)"),
         ({"classifiers": {"standard": lambda device: nn.Linear(3, 8)}}, "cannot be used: RuntimeError"),
+        (
+            {"classifiers": {"standard": lambda device: Answers()}},
+            r"\(test_plugins.py\) must give .*, got SimpleNamespace",
+        ),
         ({"denoiser": lambda device: lambda x_noisy: x_noisy}, "cannot be used: TypeError"),
+        (
+            {"denoiser": lambda device: lambda x, s: x / 0},
+            r"denoiser of other \(test_plugins.py\) gives numbers that are not",
+        ),
+        ({"denoiser": lambda device: lambda x, s: x.detach()}, "has no derivative in its images: leave out no_grad"),
+        ({"denoiser": lambda device: lambda x, s: Once.apply(x)}, "cannot be differentiated twice, as the search"),
         ({"defaults": {"sigmaa": 1}}, "name 'sigmaa', which is no setting"),
     ],
 )

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from pursamere_viz.data.files import Arrays, read_split
-from pursamere_viz.data.records import DataSet, data_set
+from pursamere_viz.data.records import DataSet, data_set, file_of, in_one_line
 from pursamere_viz.randomness import DrawnFrom
 
 SPLITS = ("train", "validation", "test")
@@ -67,35 +67,53 @@ def _given(described: DataSet, split: str) -> tuple[Tensor, Tensor, bool]:
     """What a record's `load` gives for a split, checked, with whether it gave labels; read once, as people read folders in it."""
     if described.load is None:
         raise ValueError(f"{described.title} has no images of its own: upload one")
+    where = file_of(described.load)
     try:
-        images, labels = described.load(split)
-    except ValueError:
-        raise
+        given = described.load(split)
+    except ValueError as problem:
+        if not where:  # our own sentence
+            raise
+        raise ValueError(f"the {split} images of {described.name}{where} cannot be loaded: {problem}") from problem
     except Exception as problem:  # whatever a function of one's own may raise
-        said = f"{type(problem).__name__}: {problem}"
-        raise ValueError(f"the {split} images of {described.name} cannot be loaded: {said}") from problem
+        said = in_one_line(problem)
+        raise ValueError(f"the {split} images of {described.name}{where} cannot be loaded: {said}") from problem
+    if not isinstance(given, tuple | list) or len(given) != 2:
+        raise ValueError(f"load of {described.name}{where} must give two things, images and labels (or None for these)")
+    images, labels = given
     shape = (described.channels, described.size, described.size)
     if not isinstance(images, Tensor) or images.shape[1:] != shape or not images.is_floating_point() or not len(images):
         got = f"{tuple(images.shape)} {images.dtype}" if isinstance(images, Tensor) else type(images).__name__
-        raise ValueError(f"load of {described.name} must give images (N, {str(shape)[1:-1]}) of floats, got {got}")
+        raise ValueError(
+            f"load of {described.name}{where} must give images (N, {str(shape)[1:-1]}) of floats, got {got}"
+        )
     if not bool(((images >= 0) & (images <= 1)).all()):
-        raise ValueError(f"load of {described.name} must give images between 0 and 1, as a {split} image is not")
+        reach = f"from {float(images.min()):g} to {float(images.max()):g}"
+        raise ValueError(
+            f"load of {described.name}{where} must give images between 0 and 1, and those of {split} reach {reach}"
+        )
     images = images.float().cpu()
     if labels is None:
         return images, _answers(described, images), False
     labels = torch.as_tensor(labels).long().cpu()
     if labels.shape != (len(images),) or not 0 <= int(labels.min()) <= int(labels.max()) < len(described.class_names):
         last = len(described.class_names) - 1
-        raise ValueError(f"load of {described.name} must give one label from 0 to {last} an image, or None for all")
+        raise ValueError(
+            f"load of {described.name}{where} must give one label from 0 to {last} an image, or None for all"
+        )
     return images, labels, True
 
 
 def _answers(described: DataSet, images: Tensor) -> Tensor:
     """What the first classifier takes unlabelled images for."""
-    with DrawnFrom(torch.Generator().manual_seed(0)):  # as models.of_data_sets makes it
-        classifier = next(iter(described.classifiers.values()))(torch.device("cpu")).eval()
-    with torch.no_grad():
-        return torch.cat([classifier(batch).argmax(-1) for batch in images.split(128)])
+    role, make = next(iter(described.classifiers.items()))
+    try:
+        with DrawnFrom(torch.Generator().manual_seed(0)):  # as models.of_data_sets makes it
+            classifier = make(torch.device("cpu")).eval()
+        with torch.no_grad():
+            return torch.cat([classifier(batch).argmax(-1) for batch in images.split(128)])
+    except Exception as problem:  # whatever a function of one's own may raise
+        what = f"the {role} classifier of {described.name}{file_of(make)}"
+        raise ValueError(f"{what} cannot be used: {in_one_line(problem)}") from problem
 
 
 def _downloaded(described: DataSet, split: str, rows: slice | np.ndarray) -> tuple[Tensor, Tensor]:

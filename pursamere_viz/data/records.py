@@ -1,5 +1,6 @@
 """DataSet, the record of all that is known of a data set, and the register of the known ones."""
 
+import inspect
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -80,10 +81,25 @@ def register(described: DataSet) -> DataSet:
         raise ValueError(f"data set {name!r} needs its images from either load or openml")
     if described.channels not in (1, 3) or described.size < 1 or not described.class_names:
         raise ValueError(f"data set {name!r} needs 1 or 3 channels, a size of at least 1 pixel, and class names")
+    if isinstance(described.class_names, str) or not all(isinstance(one, str) for one in described.class_names):
+        raise ValueError(f"data set {name!r} needs class_names as a tuple of texts, got {described.class_names!r}")
     if not described.classifiers or set(described.classifiers) - set(TRAINED_ON):
         raise ValueError(f"data set {name!r} needs classifiers by what they were trained on: {', '.join(TRAINED_ON)}")
     DATA_SETS[name] = described
     return described
+
+
+def file_of(function: Any) -> str:
+    """The name of the file of one's own that defines a function, as in " (mine.py)"; empty where there is none."""
+    inner = inspect.unwrap(getattr(function, "func", function))
+    code = getattr(inner, "__code__", None)
+    own = code is not None and not inner.__module__.startswith("pursamere_viz.")
+    return f" ({Path(code.co_filename).name})" if own else ""
+
+
+def in_one_line(problem: Exception) -> str:
+    """What somebody's code raised, in one line."""
+    return f"{type(problem).__name__}: {' '.join(str(problem).split())}"
 
 
 def data_set(name: str) -> DataSet:

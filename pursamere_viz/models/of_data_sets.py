@@ -3,7 +3,7 @@
 import functools
 import hashlib
 import inspect
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from pursamere_viz.data.records import TRAINED_ON, DataSet, data_set
+from pursamere_viz.data.records import TRAINED_ON, DataSet, data_set, file_of, in_one_line
 from pursamere_viz.models import checkpoints
 from pursamere_viz.models.checkpoints import content_hash, load_network, weights_path
 from pursamere_viz.randomness import DrawnFrom
@@ -22,7 +22,7 @@ WEIGHTS = dict(
     zip(TRAINED_ON, ("classifier", "denoised_classifier", "purified_classifier", "robust_classifier"), strict=True)
 )
 DENOISER = "score"  # the name of a denoiser's weights
-TRIED = 0.25  # the noise level at which a denoiser is tried once
+TRIED = 0.25  # the noise level at which a denoiser is tried once, where the data set has no sigma of its own
 
 
 @dataclass(frozen=True)
@@ -95,7 +95,8 @@ def _network(described: DataSet, role: str, device: torch.device | str) -> Netwo
 def _made(described: DataSet, role: str, device: str) -> Network:
     """A network by a function of the record, tried once; what is random in it is drawn from a fixed seed."""
     make: Any = described.denoiser if role == DENOISER else described.classifiers[role]
-    what = f"the {'denoiser' if role == DENOISER else f'{role} classifier'} of {described.name}"
+    what = f"the {'denoiser' if role == DENOISER else f'{role} classifier'} of {described.name}{file_of(make)}"
+    sigma = described.defaults.get("sigma", TRIED)
     try:
         with DrawnFrom(torch.Generator().manual_seed(0)):
             network = make(torch.device(device))
@@ -103,14 +104,33 @@ def _made(described: DataSet, role: str, device: str) -> Network:
             network = network.to(device).eval().requires_grad_(False)
         x = torch.zeros(1, described.channels, described.size, described.size, device=device, dtype=torch.float32)
         with torch.no_grad():
-            tried = network(x, TRIED) if role == DENOISER else network(x)
+            tried = network(x, sigma) if role == DENOISER else network(x)
     except Exception as problem:  # whatever a function of one's own may raise
-        raise ValueError(f"{what} cannot be used: {type(problem).__name__}: {problem}") from problem
+        raise ValueError(f"{what} cannot be used: {in_one_line(problem)}") from problem
     wanted = tuple(x.shape) if role == DENOISER else (1, len(described.class_names))
     if not isinstance(tried, Tensor) or tuple(tried.shape) != wanted:
         got = f"shape {tuple(tried.shape)}" if isinstance(tried, Tensor) else type(tried).__name__
         raise ValueError(f"{what} must give a tensor of shape {wanted} for {tuple(x.shape)}, got {got}")
+    if not bool(tried.isfinite().all()):
+        raise ValueError(f"{what} gives numbers that are not finite for an image of zeros")
+    _differentiate(what, lambda x: network(x, sigma) if role == DENOISER else network(x), x, twice=role == DENOISER)
     return Network(network, _hash(make, network))
+
+
+def _differentiate(what: str, network: Callable[[Tensor], Tensor], x: Tensor, *, twice: bool) -> None:
+    """ValueError in one sentence where a network has no derivative in images x (B, C, H, W), or no second one."""
+    leaf = x.requires_grad_()
+    with torch.enable_grad():
+        out = network(leaf)
+        if not out.requires_grad:
+            raise ValueError(f"{what} has no derivative in its images: leave out no_grad, detach and NumPy")
+        try:
+            (slope,) = torch.autograd.grad(out.square().sum(), leaf, create_graph=twice)
+            if slope.requires_grad:
+                torch.autograd.grad(slope.sum(), leaf)
+        except Exception as problem:  # whatever an operator may raise that has no derivative
+            order = "twice, as the search and attacks on it need" if twice else "in its images"
+            raise ValueError(f"{what} cannot be differentiated {order}: {in_one_line(problem)}") from problem
 
 
 def function_hash(function: Any) -> str:
