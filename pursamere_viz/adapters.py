@@ -5,7 +5,7 @@ networks look at images y = 2 x - 1 in [-1, 1], whose noise level is sigma' = 2 
 the network, so .to() and .double() move both, and it can be differentiated as often as the network can.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import torch
@@ -87,7 +87,8 @@ def from_diffusers(unet: Any, scheduler: Any) -> nn.Module:
     levels = ((1 - kept) / kept).sqrt()
     if kept.dim() != 1 or len(kept) < 2 or not bool((levels.diff() > 0).all()) or float(levels[0]) <= 0:
         raise ValueError("alphas_cumprod must fall from below 1 towards 0 over at least two timesteps")
-    for module in unet.modules() if isinstance(unet, nn.Module) else ():
+    modules: Iterable[Any] = unet.modules() if isinstance(unet, nn.Module) else ()
+    for module in modules:
         if type(getattr(module, "processor", None)).__name__ == "AttnProcessor2_0":
             from diffusers.models.attention_processor import AttnProcessor
 

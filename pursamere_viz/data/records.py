@@ -93,8 +93,9 @@ def file_of(function: Any) -> str:
     """The name of the file of one's own that defines a function, as in " (mine.py)"; empty where there is none."""
     inner = inspect.unwrap(getattr(function, "func", function))
     code = getattr(inner, "__code__", None)
-    own = code is not None and not inner.__module__.startswith("pursamere_viz.")
-    return f" ({Path(code.co_filename).name})" if own else ""
+    if code is None or inner.__module__.startswith("pursamere_viz."):
+        return ""
+    return f" ({Path(code.co_filename).name})"
 
 
 def in_one_line(problem: Exception) -> str:
