@@ -224,6 +224,7 @@ def follow(path: Path, shown: int) -> None:
     """How far a run under way is, read from its file, with Stop; a full rerun when more than `shown` is finished, or it ends."""
     run, results = compute.live_runs().get(path), BenchResults.load(path)
     if run is None or not run.running or bench_reading.finished(results) > shown:
+        state.keep()
         st.rerun()
     progress = run.progress(results)
     st.progress(progress.share, progress.stage)

@@ -145,6 +145,16 @@ class PageState(Generic[Kind]):
         st.session_state[self._published] = mapping
         st.session_state[self._held] = mapping
 
+    def keep(self) -> None:
+        """Give the URL what was written last, before a timer runs the page: it may have asked before the browser knew of it.
+
+        The page would take the older URL for a choice, and undo what was chosen since.
+        """
+        mapping = st.session_state.get(self._published)
+        if mapping is not None and mapping != _said():
+            kept = {name: st.query_params[name] for name in BESIDES if name in st.query_params}
+            st.query_params.from_dict(mapping | kept)
+
     def reset(self) -> None:
         """Back to the start."""
         self.adopt(self.kind())

@@ -292,6 +292,31 @@ def test_a_process_that_dies_says_why_in_one_sentence(open_bench) -> None:
     assert live().failure == "RuntimeError: the disk is full"
 
 
+def choosing() -> None:
+    """A page with one choice, which a timer may run again as `follow` does."""
+    import streamlit as st
+
+    from state import robustness_bench as state
+
+    if st.session_state.get("timer"):
+        state.keep()
+    state.start()
+    st.selectbox("Purifier", ["shipped", "none", ""], key=state.key("purifier"))
+    state.publish(state.current())
+
+
+@pytest.mark.parametrize(("timer", "held"), [(True, "none"), (False, "")])
+def test_a_timer_with_an_older_address_undoes_no_choice_but_back_does(timer: bool, held: str) -> None:
+    app = AppTest.from_function(choosing, default_timeout=60).run()
+    app.selectbox(key="bench_purifier").set_value("none").run()
+    assert url(app) == {"purifier": "none"}
+    app.query_params.clear()  # what the browser knew before the choice
+    app.session_state["timer"] = timer
+    app.run()
+    assert not app.exception and app.selectbox(key="bench_purifier").value == held
+    assert url(app) == ({"purifier": held} if held else {})
+
+
 @pytest.mark.slow
 def test_a_run_ends_with_the_server(shelf) -> None:
     config = bench_reading.live_config("digits", ["shipped"], ["pgd-40:full"], "0.1", "linf", 100, 0)
