@@ -17,6 +17,7 @@ from bench_reading import Reading, read
 from downloading import Downloads
 from held_runs import Runs
 from live_runs import LiveRuns
+from pursamere_viz import plugins
 from pursamere_viz.analysis.density_maps import DensityMaps, PlanePoints
 from pursamere_viz.analysis.sigma_sweep import SigmaSweep, line_sweep, log_spaced, sigma_sweep
 from pursamere_viz.data.downloads import on_disk
@@ -92,7 +93,12 @@ class UnderWay:
         """Go on for so many seconds, or until the path is known; ValueError where it cannot be computed."""
         until = time.monotonic() + seconds
         while self._shared is not None:
-            self._shared.advance()
+            try:
+                self._shared.advance()
+            except Exception as problem:
+                if isinstance(problem, ValueError) or not (said := plugins.blamed(problem)):
+                    raise
+                raise ValueError(said) from problem
             self.progress = self._shared.progress
             if self._shared.done:
                 self.result, self.done, self._shared = self._shared.result, True, None

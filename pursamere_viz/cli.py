@@ -54,6 +54,11 @@ def main(arguments: list[str] | None = None) -> int:
     except OSError as problem:
         print(f"{problem.filename or 'a file'} cannot be used: {problem.strerror or problem}", file=sys.stderr)
         return 2
+    except Exception as problem:
+        if not (said := plugins.blamed(problem)):
+            raise
+        print(said, file=sys.stderr)
+        return 2
     except KeyboardInterrupt:
         print("stopped; the same command goes on from what is finished", file=sys.stderr)
         return 130

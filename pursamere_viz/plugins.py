@@ -49,14 +49,20 @@ def load(path: str | Path) -> ModuleType:
         sys.path.append(str(file.parent))
     try:
         spec.loader.exec_module(module)
-    except Exception as problem:  # whatever somebody's file may raise
+    except (Exception, SystemExit) as problem:  # whatever somebody's file may raise
         del sys.modules[spec.name]
         raise ValueError(f"plug-in {path} cannot be loaded: {_said(problem, file)}") from problem
     _loaded[file] = module
     return module
 
 
-def _said(problem: Exception, file: Path) -> str:
+def blamed(problem: Exception) -> str:
+    """What a plug-in's own code raised while it was used, in one sentence with its file and line; empty if it raised nothing."""
+    frames = [frame for frame in traceback.extract_tb(problem.__traceback__) if Path(frame.filename) in _loaded]
+    return f"plug-in {frames[-1].filename} failed: {_said(problem, Path(frames[-1].filename))}" if frames else ""
+
+
+def _said(problem: BaseException, file: Path) -> str:
     lines = [frame.lineno for frame in traceback.extract_tb(problem.__traceback__) if frame.filename == str(file)]
     return f"{type(problem).__name__}: {' '.join(str(problem).split())}" + (f" (line {lines[-1]})" if lines else "")
 

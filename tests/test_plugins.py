@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -302,6 +303,7 @@ def test_a_part_that_does_not_fit_is_said_in_one_sentence(changes, said):
         (None, "is not there, or is no Python file"),
         ("import nonsense_that_is_not", "cannot be loaded: ModuleNotFoundError"),
         ("x = (", "cannot be loaded: SyntaxError"),
+        ("import sys; sys.exit('bye')", "cannot be loaded: SystemExit: bye (line 1)"),
         ("\n\n1 / 0", "ZeroDivisionError: division by zero (line 3)"),
         (MINE.replace('name="mine"', 'name="digits"'), "there is a data set 'digits' already"),
     ],
@@ -311,6 +313,27 @@ def test_a_file_that_cannot_be_loaded_ends_the_command_in_one_sentence(text, sai
         write(tmp_path, text)
     assert main([*COMMAND, "--plugin", "mine.py"]) == 2
     assert said in sentence(capsys)
+
+
+@pytest.mark.parametrize(
+    ("made", "said"),
+    [
+        (
+            "lambda x, sigma: x if len(x) < 2 else x @ x[0, 0, :3]",
+            r"plug-in .*mine.py failed: RuntimeError: .* \(line \d+\)",
+        ),
+        ("lambda x, sigma: (x - 0.2).log() if x.any() else x", "gives numbers that are not finite"),
+    ],
+)
+def test_what_fails_only_while_it_is_used_ends_in_one_sentence_too(made, said, tmp_path, capsys):
+    given = "TweedieDenoiser(EmpiricalDensity(x, y, bandwidth=0.1))"
+    write(tmp_path, MINE.replace(given, made))
+    assert main([*COMMAND, "--plugin", "mine.py", "--jobs", "1", "--out", "run.jsonl"]) == 2
+    last = capsys.readouterr().err.strip().splitlines()[-1]
+    assert re.search(said, last)
+    with pytest.raises((ValueError, RuntimeError)) as failed:
+        run(Scenario(data_set="mine", steps=2, resolution=9, attack_steps=2))
+    assert re.search(said, plugins.blamed(failed.value) or str(failed.value))
 
 
 @pytest.mark.slow

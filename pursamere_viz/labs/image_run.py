@@ -18,6 +18,7 @@ from pursamere_viz.analysis.refinement import class_map_steps, error_map_steps
 from pursamere_viz.analysis.survival import survival
 from pursamere_viz.attacks import AdversarialExamples
 from pursamere_viz.attacks.adversarial import attack_steps
+from pursamere_viz.data.records import data_set, file_of
 from pursamere_viz.labs.image_scenario import Parts, Scenario, attacks_only, build, has_denoiser
 from pursamere_viz.progress import Progress, finish, relay
 from pursamere_viz.purification import Purifier, ReconstructionError, Trajectory
@@ -113,7 +114,12 @@ def _purifying(parts: Parts, x_adv: Tensor) -> Generator[float, None, Trajectory
     """The path of the purifier from attacked images x_adv (B, *), yielding the share done."""
     purifier = parts.defence.purifier
     if isinstance(purifier, Purifier):
-        return (yield from purifying(purifier.error, x_adv, purifier.config))
+        walked = yield from purifying(purifier.error, x_adv, purifier.config)
+        if not bool(walked.points.isfinite().all() & walked.error.isfinite().all()):
+            described = data_set(parts.scenario.data_set)
+            what = f"the denoiser of {described.name}{file_of(described.denoiser)}"
+            raise ValueError(f"{what} gives numbers that are not finite at noise level {purifier.error.sigma:g}")
+        return walked
     yield 0.0
     return along(path(purifier, x_adv), parts.error)
 

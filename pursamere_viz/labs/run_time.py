@@ -12,7 +12,7 @@ from pursamere_viz.defences.registry import traits
 from pursamere_viz.labs.image_scenario import Parts, Scenario, has_denoiser
 from pursamere_viz.purification.sharpness import hessian_product
 
-LARGE = 64  # pixels a side, above which people are told
+LARGE = 32  # pixels a side, above which people are told
 RANDOM = 8 + 2  # paths that are walked again to see what is left: of random changes, the clean image, the attacked one
 PRODUCTS = 14  # of the Hessian with a vector at a point: what is assumed, not a bound
 SHIFTS = HASTENED + MOST  # calls a point of a climb to a mode that does not settle

@@ -29,7 +29,7 @@ def path(purifier: Any, x: Tensor) -> Tensor:
         got = shape or type(given).__name__
         raise ValueError(f"purifier {name} must give {'a path' if tells else 'images'} of shape {wanted}, got {got}")
     if not bool(given.isfinite().all()):
-        raise ValueError(f"purifier {name} gives numbers that are not finite")
+        raise ValueError(f"purifier {name} gives numbers that are not finite: look at the denoiser")
     points = given.detach() if tells else torch.stack([x, given.detach()])
     if not torch.equal(points[0], x):
         raise ValueError(f"the path of purifier {name} must begin at the image that it was given")

@@ -39,6 +39,17 @@ def test_the_image_lab_shows_a_data_set_of_ones_own(open_app, mine) -> None:
     assert not app.exception and not app.error and app.query_params["image"] in ("39", ["39"])
 
 
+def test_what_a_plugin_raises_while_it_is_used_is_said_on_the_page(open_app, tmp_path) -> None:
+    given = "TweedieDenoiser(EmpiricalDensity(x, y, bandwidth=0.1))"
+    with forgotten():
+        plugins.load(write(tmp_path, MINE.replace(given, "lambda x, sigma: x if len(x) < 2 else x @ x[0, 0, :3]")))
+        app = open_app(data_set="mine", **LIGHT)
+        assert not app.exception
+        [said] = [one.value for one in app.error]
+        assert said.startswith(f"plug-in {tmp_path}/mine.py failed: RuntimeError: ") and "(line " in said
+    compute.forget()
+
+
 @pytest.mark.slow
 def test_its_gallery_holds_its_own_images_alone(open_app, mine) -> None:
     app = open_app(data_set="mine", **LIGHT)
