@@ -69,7 +69,7 @@ def _lesson(lesson: Lesson, held: dict[str, Lesson]) -> None:
         _chooser(held)
         _steps(lesson, number, list(held.values()))
         with st.container(key="lesson_text"):
-            _text(lesson, step, number)
+            _text(lesson, step, learn=number == 1 and told.answer is None)
             if step.question is not None:
                 _question(step.question, told)
     with right:
@@ -136,10 +136,10 @@ def _steps(lesson: Lesson, number: int, held: list[Lesson]) -> None:
         _try(lesson, lesson.steps[number - 1], number)
 
 
-def _text(lesson: Lesson, step: Step, number: int) -> None:
-    """Title and text; at first what will be learnt, and where to read on."""
+def _text(lesson: Lesson, step: Step, *, learn: bool) -> None:
+    """Title and text; at first what will be learnt, and where to read on, which makes room for an answer."""
     st.markdown(f"# {escaped(step.title)}")
-    if number == 1:
+    if learn:
         books = ", ".join(escaped(name) for name in lesson.notebooks)
         more = f" Notebook: {books}." if books else ""
         st.markdown(f":small[**You will learn** {escaped('; '.join(lesson.learn))}.{more}]")

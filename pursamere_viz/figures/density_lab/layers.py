@@ -125,7 +125,7 @@ def class_name(run: DensityRun, label: int) -> str:
     weights = run.density.weights
     if torch.allclose(weights, weights[0]):
         return f"class {label}"
-    return f"class {label}, {wording.percent(float(weights[run.density.labels == label].sum()))} of the data"
+    return f"class {label}: {wording.percent(float(weights[run.density.labels == label].sum()))}"
 
 
 def basin_layer(run: DensityRun) -> list:
