@@ -247,3 +247,17 @@ def test_every_chart_has_a_question_mark_with_its_entry_of_the_glossary():
     assert len(asked) == 4
     for name in ("error", "log_prob", "mode_distance"):
         assert any(GLOSSARY[name].title in text and GLOSSARY[name].plain in text for text in asked)
+
+
+def test_a_class_is_named_with_its_share_where_the_classes_are_not_equal():
+    named = {
+        name: {
+            text
+            for trace in density_lab(run_density(DensityScenario(preset=name, methods="", resolution=21, order=5))).data
+            for text in trace.text or ()
+            if text.startswith("class")
+        }
+        for name in ("unequal", "skewed")
+    }
+    assert named["unequal"] == {"class 0: 90 %", "class 1: 8 %", "class 2: 2 %"}
+    assert named["skewed"] == {"class 0", "class 1"}

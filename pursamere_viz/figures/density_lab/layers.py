@@ -121,11 +121,12 @@ def region_layer(run: DensityRun) -> list:
 
 
 def class_name(run: DensityRun, label: int) -> str:
-    """A class by its number, and its share of the data where the components are not equal."""
-    weights = run.density.weights
-    if torch.allclose(weights, weights[0]):
-        return f"class {label}"
-    return f"class {label}: {wording.percent(float(weights[run.density.labels == label].sum()))}"
+    """A class by its number, and its share of the data where the classes are not equal."""
+    weights, labels = run.density.weights, run.density.labels
+    assert labels is not None  # a class is that of components
+    shares = torch.stack([weights[labels == one].sum() for one in labels.unique()])
+    own = float(weights[labels == label].sum())
+    return f"class {label}" if torch.allclose(shares, shares[0]) else f"class {label}: {wording.percent(own)}"
 
 
 def basin_layer(run: DensityRun) -> list:
