@@ -14,7 +14,7 @@ from tqdm import tqdm
 
 from pursamere_viz import __version__, plugins
 from pursamere_viz.benchmark import benchmark
-from pursamere_viz.cards import contest, memorised, proofs, results_path, searches, write_card
+from pursamere_viz.cards import brackets, contest, memorised, proofs, results_path, searches, write_card
 from pursamere_viz.cards.contest_text import contest_text
 from pursamere_viz.cards.memorised_text import memorised_text
 from pursamere_viz.cards.plans import card_cells
@@ -312,13 +312,17 @@ def _positive(text: str) -> int:
 
 def _card(chosen: argparse.Namespace) -> None:
     path, counted = results_path(chosen.data_set), proofs.path(chosen.data_set)
+    bracket = brackets.path(chosen.data_set)
     chosen.images = min(chosen.images, test_count(chosen.data_set))
     if chosen.again:
         path.unlink(missing_ok=True)
         counted.unlink(missing_ok=True)
+        bracket.unlink(missing_ok=True)
     if _measure(card_cells(chosen.data_set, chosen.images), path, chosen):
         votes = [*proofs.tried_votes(chosen.data_set), *proofs.table_votes(chosen.data_set)]
         follow(measure_votes(votes, counted, jobs=chosen.jobs, scheduler=chosen.scheduler))
+        cells = brackets.bracket_cells(chosen.data_set)
+        follow(measure_cells(cells, bracket, jobs=chosen.jobs, scheduler=chosen.scheduler))
         print(f"written: {write_card(chosen.data_set, chosen.images)}")
 
 

@@ -6,6 +6,7 @@ import streamlit as st
 
 import bench_controls as controls
 import bench_images
+import brackets
 import compute
 import contest
 import memorised_images
@@ -38,6 +39,7 @@ def page() -> None:
             st.info("No finished run is here: start one in the sidebar, or upload one.", icon=":material/shield:")
         else:
             shown = _show(path)
+            brackets.section(compute.bench_reading(path).results.config.data_set)
             contest.section(compute.bench_reading(path).results.config.data_set)
     except ValueError as problem:
         st.error(str(problem))

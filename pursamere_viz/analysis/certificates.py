@@ -1,7 +1,7 @@
 """What is proven of a classifier that votes under Gaussian noise (Cohen et al. 2019, arXiv 1902.02918): no attack can change it."""
 
 import math
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from pursamere_viz.progress import finish
 
 ABSTAINS = -1  # the class of an image of which nothing is proven
-SELECTION, COUNT = 0, 1  # the two stages: each has its own noise
+SELECTION, COUNT, ATTACKED = 0, 1, 2  # the two stages, and a vote on attacked images: each has its own noise
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,6 +113,39 @@ def certify_steps(
         sigma,
         alpha,
     )
+
+
+def most_votes(
+    model: nn.Module, x: Tensor, sigma: float, votes: int, *, seed: int = 0, numbers: Sequence[int], batch: int = 100
+) -> Tensor:
+    """The class with the most votes under N(0, sigma^2 I), and no proof: x (B, *) -> (B,) on the CPU.
+
+    The noise of an image depends on the seed and on its number (B of them), and is other noise than that of `certify`.
+    """
+    counted = [
+        _votes(model, image, sigma, votes, (seed, number, ATTACKED), batch)
+        for image, number in zip(x, numbers, strict=True)
+    ]
+    return torch.stack(counted).argmax(1)
+
+
+class Smoothed(nn.Module):
+    """The vote as an attacker sees it: the log of the mean probabilities under noise that is fixed (Salman et al. 2019).
+
+    x (B, *) -> (B, classes). Averaging `draws` of N(0, sigma^2 I), the same for every image, gives the vote a gradient;
+    whether the vote breaks is for fresh noise to say (`most_votes`). `like` (*) has the shape of an image.
+    """
+
+    def __init__(self, model: nn.Module, sigma: float, like: Tensor, draws: int = 16, seed: int = 0) -> None:
+        super().__init__()
+        self.model = model
+        (noise,) = _noise(like, draws, (seed, 0, ATTACKED, draws), draws)
+        self.noise = sigma * noise  # (draws, *)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return log-probabilities (B, classes) of images x (B, *)."""
+        logits = self.model((x[:, None] + self.noise).flatten(0, 1)).unflatten(0, (len(x), len(self.noise)))
+        return logits.log_softmax(-1).logsumexp(1) - math.log(len(self.noise))
 
 
 def lower_bound(hits: int, draws: int, alpha: float) -> float:

@@ -2,17 +2,23 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from pursamere_viz.attacks.config import MODES, AttackConfig
 from pursamere_viz.data.records import data_set
 from pursamere_viz.data_sets.plan import CE_DLR, DOUBLED, Budget, Plan
 from pursamere_viz.defences.config import DefenceConfig
 from pursamere_viz.evaluation.cells import Cell
-from pursamere_viz.models.of_data_sets import classifiers_there
+from pursamere_viz.models.of_data_sets import card_folder, classifiers_there
 
 ROBUST = "the robust classifier"
 CUSTOMARY = 50  # test images that are attacked where no plan says how many
 ALONE = 200  # images on which it is attacked without a purifier, at least
+
+
+def results_path(name: str) -> Path:
+    """Where the measured cells of a card are kept."""
+    return card_folder(name) / f"{name}_evaluation.jsonl"
 
 
 def plan_of(name: str) -> Plan:

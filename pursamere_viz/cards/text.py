@@ -12,14 +12,15 @@ from pursamere_viz.analysis.contact_sheets import contact_sheet
 from pursamere_viz.analysis.denoising import denoising_psnr
 from pursamere_viz.attacks.config import MODES
 from pursamere_viz.cards import proofs, searches
-from pursamere_viz.cards.plans import Row, attacked_cell, clean_cell, plan_of, robust_rows, rows
+from pursamere_viz.cards.brackets import NORM, brackets
+from pursamere_viz.cards.plans import Row, attacked_cell, clean_cell, plan_of, results_path, robust_rows, rows
 from pursamere_viz.data.records import data_set
 from pursamere_viz.data_sets.plan import REST, Budget
 from pursamere_viz.defences.building import load_defence_of
 from pursamere_viz.defences.config import CLASSIFIERS, DefenceConfig
 from pursamere_viz.evaluation.accuracy import RobustAccuracy
 from pursamere_viz.evaluation.cells import Cell, Journal, Outcome
-from pursamere_viz.evaluation.certified import proven, votes_journal
+from pursamere_viz.evaluation.certified import SmoothedCell, proven, votes_journal
 from pursamere_viz.models import checkpoints, generated, load_network
 from pursamere_viz.models.of_data_sets import card_folder, classifier_of, classifiers_there, denoiser_of, is_shipped
 from pursamere_viz.models.recipes import OPTIONAL, ROLES
@@ -29,11 +30,6 @@ DECIDED = 0.05  # the p below which a paired comparison is called decided
 SIGNS = (
     "\nThe derivative of a sign step is 0, which hides the way from the attacker: its full and its worst are flattered."
 )
-
-
-def results_path(name: str) -> Path:
-    """Where the measured cells of a card are kept."""
-    return card_folder(name) / f"{name}_evaluation.jsonl"
 
 
 def write_card(name: str, images: int) -> Path:
@@ -299,7 +295,40 @@ none.{chosen if tried else ""}
 
 Per cent of the first test images that are surely read correctly, and stay so within an L2 radius:
 
-{table(["", "the vote", *(f"L2 {eps:g}" for eps in proof.radii)], body)}"""
+{table(["", "the vote", *(f"L2 {eps:g}" for eps in proof.radii)], body)}
+
+{_bracketed(name)}""".rstrip()
+
+
+def _bracketed(name: str) -> str:
+    """What attacks leave within the same distances, and what stands in both norms; empty where that was not planned or measured."""
+    proof = proofs.proof_of(name)
+    found = [bracket for bracket in brackets(name) if len(bracket.attacked) > 1] if proof and proof.attacked else []
+    if proof is None or not found:
+        return ""
+    both = f"{budget_text(plan_of(name).main)} and {budget_text((NORM, proof.union))}"
+    body = [
+        [
+            bracket.title,
+            *("" if (held := bracket.attacked.get(eps)) is None else percent(held) for eps in (0.0, *proof.attacked)),
+            "" if bracket.union is None else percent(bracket.union),
+        ]
+        for bracket in found
+    ]
+    images = len(found[0].attacked[0.0].robust)
+    return f"""What attacks that know everything leave of the first {images} test images within the same distances:
+{_names(proof.attacks)}; of the vote, whose attacker averages over {SmoothedCell.draws} draws of the noise,
+{_names(proof.vote_attacks)} (it stands where most of {proof.votes} fresh draws are right). The truth about
+the vote lies between its two lines. The last column counts what stands in both norms:
+
+{table(["", "no attack", *(f"L2 {eps:g}" for eps in proof.attacked), both], body)}"""
+
+
+def _names(attacks: Sequence[str]) -> str:
+    """Names of attacks that know everything, in short."""
+    return ", ".join(
+        f"then {name[1:]}" if name.startswith(REST) else name for name in (one.removesuffix(":full") for one in attacks)
+    )
 
 
 def _attack_lines(cells: dict[str, Cell], outcomes: dict[str, Outcome | None]) -> list[list[str]]:

@@ -2,7 +2,7 @@
 
 from pursamere_viz.data.records import DataSet, OpenML
 from pursamere_viz.data_sets.networks import LARGE, SIGMAS, shipped
-from pursamere_viz.data_sets.plan import CE_DLR, CHANGES, DOUBLED, Plan, Search
+from pursamere_viz.data_sets.plan import CE_DLR, CHANGES, DOUBLED, Plan, Proof, Search
 from pursamere_viz.models.objectives import TrainingConfig
 from pursamere_viz.models.recipes import Recipe
 
@@ -44,6 +44,7 @@ CIFAR10 = DataSet(
         images=30,
         fewer=20,
         first=5,
+        proof=Proof(0.25, (0.06, 0.12, 0.25), (0.1, 0.25, 0.5), votes=500, images=40, validation=15),
     ),
     search=Search((*CHANGES[:3], {"sigma": 0.15, "radius": 0.1}, {"sigma": 0.12, "radius": 0.08}, {"sigma": 0.05})),
 )

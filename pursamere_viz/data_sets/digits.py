@@ -113,7 +113,14 @@ DIGITS = DataSet(
         first=60,
         piece=20,
         costly=False,
-        proof=Proof(0.25, (0.15, 0.25, 0.35), (0.25, 0.5, 0.75), images=120),
+        proof=Proof(
+            0.25,
+            (0.15, 0.25, 0.35),
+            (0.25, 0.5, 0.75),
+            images=120,
+            attacked=(0.25, 0.5, 0.75, 1.0),
+            union=0.5,
+        ),
         contest=Contest(("linf", 0.15), 360),
     ),
 )

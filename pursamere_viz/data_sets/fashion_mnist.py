@@ -2,7 +2,7 @@
 
 from pursamere_viz.data.records import DataSet, OpenML
 from pursamere_viz.data_sets.networks import LARGE, SIGMAS, shipped
-from pursamere_viz.data_sets.plan import CE_DLR, CHANGES, DOUBLED, Contest, Plan, Search
+from pursamere_viz.data_sets.plan import CE_DLR, CHANGES, DOUBLED, Contest, Plan, Proof, Search
 from pursamere_viz.models.objectives import TrainingConfig
 from pursamere_viz.models.recipes import Recipe
 
@@ -56,6 +56,7 @@ FASHION_MNIST = DataSet(
         fewer=10,
         first=5,
         contest=Contest(("linf", 0.1), 200, piece=10),
+        proof=Proof(0.4, (0.15, 0.25, 0.4), (0.25, 0.5, 0.75), votes=500, images=40, validation=15),
     ),
     search=Search((*CHANGES, {"sigma": 0.35}, {"step_size": 1.0, "radius": 0.4})),
 )

@@ -18,6 +18,12 @@ class Proof:
     votes: int = 1000
     images: int = 100  # test images
     validation: int = 40  # images on which sigma is chosen
+    # The other side of the bracket: L2 budgets at which the vote, and what has no proof, are attacked.
+    attacked: tuple[float, ...] = ()
+    attacked_images: int = 60  # the first ones
+    attacks: tuple[str, ...] = ("pgd-20:full", "+apgd_ce-40:full", "+apgd_dlr-40:full")
+    vote_attacks: tuple[str, ...] = ("pgd-20:full", "+apgd_ce-20:full", "+apgd_dlr-20:full")
+    union: float = 0.0  # of them the one that is united with the main budget
 
 
 @dataclass(frozen=True)

@@ -226,13 +226,14 @@ class CellPiece(ImagesOf):
         model = defence.classifier if cell.bare else defence
         loaded = load_images(cell.config.data_set, cell.split, slice(self.first, self.last))
         x, y = (tensor.to(device) for tensor in loaded)
-        clean = _robust(model, x, y, AttackConfig(kind="none"))
+        every = torch.arange(len(x), device=device)
+        clean = self.stands(model, x, y, AttackConfig(kind="none"), every)
         standing, found = clean, {}
         for stage, attack, rest in cell.stages():
             rows = (standing if rest else clean).nonzero().squeeze(1)
             stands = torch.zeros_like(clean)
             if len(rows):
-                stands[rows] = _robust(model, x[rows], y[rows], attack)
+                stands[rows] = self.stands(model, x[rows], y[rows], attack, rows)
             found[stage], standing = _text(stands), standing & stands
         described = {
             "title": cell.title,
@@ -242,10 +243,10 @@ class CellPiece(ImagesOf):
         }
         return [described | {"clean": _text(clean), "attacks": found}]
 
-
-def _robust(model: torch.nn.Module, x: Tensor, y: Tensor, attack: AttackConfig) -> Tensor:
-    *_, outcome = robust_accuracy(model, x, y, attack)
-    return outcome.robust
+    def stands(self, model: torch.nn.Module, x: Tensor, y: Tensor, attack: AttackConfig, rows: Tensor) -> Tensor:
+        """Which of some of its images, x (B, *), those in the places `rows` (B,), are right under an attack: (B,) bool."""
+        *_, outcome = robust_accuracy(model, x, y, attack)
+        return outcome.robust
 
 
 def measure_cells(

@@ -6,15 +6,16 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from pursamere_viz.analysis.certificates import certify
+from pursamere_viz.analysis.certificates import Smoothed, certify, most_votes
+from pursamere_viz.attacks import AttackConfig, attack
 from pursamere_viz.data.loading import load_images
 from pursamere_viz.defences.building import load_defence_of
 from pursamere_viz.defences.config import DEFENDING, DefenceConfig
 from pursamere_viz.defences.registry import denoiser_calls
 from pursamere_viz.evaluation.accuracy import RobustAccuracy
-from pursamere_viz.evaluation.cells import ImagesOf, Journal
+from pursamere_viz.evaluation.cells import Cell, CellPiece, ImagesOf, Journal
 from pursamere_viz.evaluation.engine import Advance, measure_pieces, workers
 from pursamere_viz.evaluation.pieces import CLASSIFIER
 from pursamere_viz.models.device import default_device
@@ -101,6 +102,44 @@ class VotePiece(ImagesOf):
                 "radius": [None if radius.isnan() else float(radius) for radius in found.radius],
             }
         ]
+
+
+@dataclass(frozen=True)
+class SmoothedCell(Cell):
+    """A defence that votes under noise, attacked by who averages over fixed draws, judged by the most votes of fresh noise."""
+
+    sigma: float = 0.25
+    votes: int = 1000
+    draws: int = 16  # over which the attacker averages
+    seed: int = 0
+
+    def described(self, weights: list[str]) -> dict[str, Any]:
+        """All that decides the outcome of an image."""
+        vote = {name: getattr(self, name) for name in ("sigma", "votes", "draws", "seed")}
+        return super().described(weights) | {"vote": vote}
+
+    def pieces(self) -> list[CellPiece]:
+        """Its images in pieces."""
+        return [SmoothedPiece(self, piece.first, piece.last) for piece in super().pieces()]
+
+
+@dataclass(frozen=True)
+class SmoothedPiece(CellPiece):
+    """What is measured and kept at once: all attacks on the vote of a few images."""
+
+    cell: SmoothedCell
+
+    def cost(self) -> float:
+        """What it takes at most, in denoiser calls: the attacker's copies, and the votes after every attack."""
+        cell, counted = self.cell, (len(self.cell.attacks) + 1) * self.cell.votes * (self.cell.calls + CLASSIFIER)
+        return cell.draws * super().cost() + (self.last - self.first) * counted
+
+    def stands(self, model: nn.Module, x: Tensor, y: Tensor, config: AttackConfig, rows: Tensor) -> Tensor:
+        """Where the most votes are for the true class under an attack."""
+        cell = self.cell
+        found = attack(Smoothed(model, cell.sigma, x[0], cell.draws, cell.seed), x, y, config).x_adv
+        numbers = [self.first + row for row in rows.tolist()]
+        return most_votes(model, found, cell.sigma, cell.votes, seed=cell.seed, numbers=numbers) == y.cpu()
 
 
 def votes_journal(path: Path) -> Journal:

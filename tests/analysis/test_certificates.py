@@ -9,7 +9,7 @@ from scipy.stats import beta, norm
 from torch import nn
 
 from pursamere_viz import AttackConfig, attack, certify, load_images
-from pursamere_viz.analysis.certificates import ABSTAINS, lower_bound
+from pursamere_viz.analysis.certificates import ABSTAINS, Smoothed, lower_bound, most_votes
 from pursamere_viz.defences.building import load_defence_of
 from pursamere_viz.defences.config import DefenceConfig
 
@@ -152,3 +152,25 @@ def test_no_attack_on_the_denoised_vote_of_digits_goes_below_its_certificate():
     found = attack(smoothed, x, y, AttackConfig(norm="l2", eps=eps, mode="full", steps=20))
     moved = certify(smoothed, found.x_adv, y, 0.25, 200, 0.001, seed=1)
     assert bool((moved.votes.argmax(1) == proven.votes.argmax(1)).all())
+
+
+def test_the_smoothed_classifier_is_the_mean_over_its_draws_and_has_their_gradient(border):
+    classifier, x, _ = border
+    smoothed = Smoothed(classifier, SIGMA, x[0], draws=5, seed=2)
+    noisy = [classifier(x + noise).softmax(-1) for noise in smoothed.noise]
+    torch.testing.assert_close(smoothed(x), torch.stack(noisy).mean(0).log())
+    assert torch.equal(smoothed(x), Smoothed(classifier, SIGMA, x[0], draws=5, seed=2)(x))
+    assert float(Smoothed(classifier, SIGMA, x[0], 4000).noise.std()) == pytest.approx(SIGMA, rel=0.05)
+    point = x.clone().requires_grad_()
+    smoothed(point)[:, 1].sum().backward()
+    along = point.grad @ classifier.w  # up the border's normal and nowhere else
+    assert bool((along > 0).all())
+    torch.testing.assert_close(point.grad, along[:, None] * classifier.w)
+
+
+def test_most_votes_are_those_of_fresh_noise_and_of_the_right_side(border):
+    classifier, x, distance = border
+    far, numbers = distance.abs() > 0.2, list(range(len(x)))
+    most = most_votes(classifier, x, SIGMA, 400, numbers=numbers)
+    assert torch.equal(most[far], (distance > 0).long()[far])
+    assert torch.equal(most[3:5], most_votes(classifier, x[3:5], SIGMA, 400, numbers=numbers[3:5], batch=7))

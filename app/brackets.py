@@ -1,0 +1,44 @@
+"""The bracket of each data set: what is proven within an L2 distance, what attacks leave, and what lies between."""
+
+import streamlit as st
+
+from markup import chart
+from pursamere_viz import figures
+from pursamere_viz.cards import brackets, proofs
+
+WORDS = {
+    "title": "What is proven, and what attacks leave: the bracket",
+    "about": "Randomness that hides a gradient is no robustness. Randomness that is averaged gives a proof: a classifier that "
+    "votes over noisy, denoised copies of an image keeps its answer within an L2 radius, whoever attacks. The dotted line is "
+    "what is proven, the full line of the same colour what attacks leave that average over the noise; the truth lies between. The "
+    "others have no proof: for the deterministic search it would take a bound on how far its result can move with its input.",
+    "images": "Image by image",
+    "known": "Proven: the L2 radius within which the vote stays right (empty: it abstains, or is wrong). Broken at: the smallest "
+    "of the measured L2 budgets at which an attack made it wrong; 0: wrong without an attack; empty: it stands at all of them, or "
+    "it was not attacked.",
+    "again": "All of it is measured by",
+}
+
+
+def section(data_set: str) -> None:
+    """The figure, folded away until it is asked for; nothing where nothing was measured."""
+    if proofs.proof_of(data_set) is None or not proofs.path(data_set).is_file():
+        return
+    with st.expander(WORDS["title"], icon=":material/unfold_more:", on_change="rerun") as opened:
+        if opened.open:
+            bracket(data_set)
+
+
+def bracket(data_set: str) -> None:
+    """The figure and what is known of every image."""
+    st.caption(WORDS["about"])
+    found, proof = brackets.brackets(data_set), proofs.proof_of(data_set)
+    if proof is None or not found or found[0].proven is None:  # the weights are others
+        st.info("Not measured with the weights that are here.", icon=":material/info:")
+    else:
+        chart(figures.bracket_lines(found, proof.radii[1]), "bracket")
+        with st.popover(WORDS["images"], icon=":material/table:", width="stretch"):
+            st.dataframe(brackets.by_image(found), hide_index=True)
+            st.caption(WORDS["known"])
+    st.caption(WORDS["again"])
+    st.code(f"python -m pursamere_viz card {data_set}", language=None)

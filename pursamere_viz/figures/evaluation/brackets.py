@@ -1,0 +1,83 @@
+"""The bracket: accuracy against the L2 budget, proven from below, attacked from above, the unknown between them shaded."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import plotly.graph_objects as go
+
+from pursamere_viz import wording
+from pursamere_viz.cards.brackets import Bracket
+from pursamere_viz.evaluation.accuracy import RobustAccuracy
+from pursamere_viz.figures import theme
+from pursamere_viz.figures.evaluation.style import Look, faint, finished, hover, spread
+
+VOTE = Look(theme.BLUE, "solid", "square")
+OTHERS = (
+    Look(theme.GREEN, "solid", "circle"), Look(theme.ORANGE, "longdash", "diamond"), Look(theme.PURPLE, "dashdot", "triangle-up"),
+    Look(theme.GREY, "dash", "circle-open"),
+)  # fmt: skip
+SECOND_ROW = 26  # px: so many names take two rows of the legend on a narrow page
+
+
+def bracket_lines(found: Sequence[Bracket], eps: float) -> go.Figure:
+    """Of the vote what is proven and what attacks left, of the others what attacks left; at `eps` speaks the title.
+
+    Between two attacked budgets the vote's upper line stays where it was: what breaks within one breaks within a larger one.
+    """
+    figure = go.Figure()
+    budgets = sorted({0.0, *(budget for bracket in found for budget in bracket.attacked)})
+    end = max([*budgets, *(float(bracket.known.max()) for bracket in found if bracket.proven is not None)])
+    looks = iter(OTHERS)
+    for bracket in found:
+        if bracket.proven is not None:
+            _bracket(figure, bracket, end)
+        else:
+            _line(figure, bracket.title, bracket.attacked, next(looks))
+    marks = budgets if len(budgets) > 1 else None
+    figure.update_xaxes(title_text="L2 distance", tickvals=marks, range=[-0.04 * end, 1.06 * end])
+    figure = finished(figure, wording.sentence_case(verdict(found, eps)), height=440)
+    figure.update_layout(margin_t=figure.layout.margin.t + SECOND_ROW, legend_traceorder="normal")
+    return figure
+
+
+def verdict(found: Sequence[Bracket], eps: float) -> str:
+    """What is known at one budget, in a sentence."""
+    said = []
+    for bracket in found:
+        above = bracket.attacked.get(eps)
+        if bracket.proven is not None:
+            below = wording.percent(bracket.surely(eps).accuracy)
+            most = f" and attacks leave {wording.percent(above.accuracy)}" if above else ", and it was not attacked"
+            images = len(bracket.known)
+            said.append(f"within L2 {eps:g} {bracket.title} is proven right on {below} of {images} images{most}")
+        elif above is not None and len(said) == 1:
+            said.append(f"of {bracket.title}, which has no proof, attacks leave {wording.percent(above.accuracy)}")
+    return "; ".join(said)
+
+
+def _bracket(figure: go.Figure, bracket: Bracket, end: float) -> None:
+    radii = sorted({0.0, *bracket.known.tolist(), end})
+    proven = [bracket.surely(eps) for eps in radii]
+    _steps(figure, radii, proven, f"{bracket.title}, proven", "none", "dot")
+    if bracket.attacked:
+        at = [*bracket.attacked, end]
+        left = [*bracket.attacked.values(), list(bracket.attacked.values())[-1]]
+        _steps(figure, at, left, f"{bracket.title}, attacked", "tonexty", "solid")
+
+
+def _steps(figure: go.Figure, x: list[float], y: list[RobustAccuracy], name: str, fill: str, dash: str) -> None:
+    figure.add_scatter(
+        x=x, y=[one.accuracy for one in y], mode="lines", name=name, fill=fill, fillcolor=faint(VOTE.colour, 0.2),
+        line={"color": VOTE.colour, "width": 3.5, "dash": dash, "shape": "hv"},
+        text=[hover(name, one) for one in y], hovertemplate="L2 %{x:.2f}, %{text}<extra></extra>",
+    )  # fmt: skip
+
+
+def _line(figure: go.Figure, name: str, attacked: dict[float, RobustAccuracy], look: Look) -> None:
+    figure.add_scatter(
+        x=list(attacked), y=[one.accuracy for one in attacked.values()], mode="lines+markers", name=f"{name}, attacked",
+        error_y=spread(attacked.values()), line={"color": look.colour, "width": 2.5, "dash": look.dash},
+        marker={"size": 10, "symbol": look.symbol, "color": look.colour},
+        text=[hover(name, one) for one in attacked.values()], hovertemplate="L2 %{x}, %{text}<extra></extra>",
+    )  # fmt: skip

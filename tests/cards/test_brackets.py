@@ -1,0 +1,138 @@
+"""The bracket: proven from below, attacked from above, of the vote and of what has no proof; drawn and said as measured."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+from streamlit.testing.v1 import AppTest
+
+from pursamere_viz import figures
+from pursamere_viz.cards import brackets, proofs, text
+from pursamere_viz.cards.brackets import VOTE, Bracket
+from pursamere_viz.data import DATA_SETS
+from pursamere_viz.data_sets.plan import Proof
+from pursamere_viz.evaluation.accuracy import RobustAccuracy
+from pursamere_viz.evaluation.cells import measure_cells
+from pursamere_viz.evaluation.certified import Proven, SmoothedCell, measure_votes
+from pursamere_viz.figures.evaluation.brackets import verdict
+
+NO_ATTACK = "no attack"
+
+
+def flags(text: str) -> torch.Tensor:
+    return torch.tensor([flag == "1" for flag in text])
+
+
+@pytest.fixture
+def made() -> list[Bracket]:
+    """Four images of a vote, of which the last is not proven, and of a defence without a proof."""
+    radius = torch.tensor([0.2, 0.6, 0.7, torch.nan], dtype=torch.float64)
+    left = {eps: RobustAccuracy(flags(of), 4) for eps, of in {0.0: "1111", 0.5: "1110", 1.0: "0100"}.items()}
+    other = {eps: RobustAccuracy(flags(of), 4) for eps, of in {0.0: "1110", 0.5: "1000", 1.0: "0000"}.items()}
+    return [Bracket(VOTE, Proven(flags("1110"), radius), left), Bracket("the search", None, other)]
+
+
+@pytest.fixture
+def tiny(tmp_path, monkeypatch) -> Proof:
+    """A plan of the digits that takes a second, and its own journals."""
+    proof = Proof(
+        0.25, (0.25,), (0.1, 0.3), votes=60, images=4, validation=2, attacked=(0.1, 6.0), attacked_images=3,
+        attacks=("fgsm:full",), vote_attacks=("pgd-3:full", "+apgd_ce-3:full"), union=0.1,
+    )  # fmt: skip
+    plan = replace(DATA_SETS["digits"].plan, proof=proof, piece=2)
+    monkeypatch.setitem(DATA_SETS, "digits", replace(DATA_SETS["digits"], plan=plan))
+    for module, kind in ((proofs, "votes"), (brackets, "bracket")):
+        monkeypatch.setattr(module, "path", lambda name, kind=kind: tmp_path / f"{kind}.jsonl")
+    return proof
+
+
+def measured(cells) -> int:
+    return sum(advance.piece is not None for advance in measure_cells(cells, brackets.path("digits")))
+
+
+def test_a_killed_run_goes_on_and_both_sides_are_read(tiny: Proof) -> None:
+    list(measure_votes(proofs.table_votes("digits"), proofs.path("digits")))
+    [alone] = brackets.brackets("digits")
+    assert alone.title == VOTE and not alone.attacked and len(alone.known) == 4
+    cells = list(brackets.bracket_cells("digits"))
+    assert [cell.eps for cell in cells[-2:]] == [0.1, 6.0] and all(
+        isinstance(cell, SmoothedCell) for cell in cells[-2:]
+    )
+    assert measured(cells[:3]) == 6 and measured(cells) == 2 * len(cells) - 6 and measured(cells) == 0
+    vote, *others = brackets.brackets("digits")
+    assert vote.proven is not None and len(vote.known) == 3 and [one.proven for one in others] == [None] * 4
+    assert list(vote.attacked) == [0.0, 0.1, 6.0] and vote.attacked[0.0].accuracy == 1
+    for eps, left in vote.attacked.items():  # proven is below attacked, image by image
+        assert bool((vote.surely(eps).robust <= left.robust).all())
+    assert vote.attacked[6.0].accuracy < 1  # so far no vote stands
+    said = text._proven("digits")
+    head = next(line for line in said.splitlines() if NO_ATTACK in line)
+    assert head == "|  | no attack | L2 0.1 | L2 6 | Linf 0.1 and L2 0.1 |" and f"| {VOTE} | 100.0" in said
+
+
+def test_the_union_counts_what_stands_in_both_norms() -> None:
+    one, other = ("1101", "1110"), ("1011", "1110")
+    cells = [brackets.Outcome(flags(clean), {"a": flags(left)}) for left, clean in (one, other)]
+    union = brackets._union(*cells)
+    assert union is not None and union.robust.tolist() == [True, False, False, False]
+    assert brackets._union(cells[0], None) is None
+    shorter = brackets._union(cells[0], cells[1].first(1))
+    assert shorter is not None and shorter.accuracy == 1 and len(shorter.robust) == 1
+
+
+def test_what_breaks_within_a_budget_breaks_within_a_larger_one() -> None:
+    outcomes = {
+        0.5: brackets.Outcome(flags("111"), {"a": flags("011")}),
+        1.0: brackets.Outcome(flags("111"), {"a": flags("110")}),
+    }
+    assert [left.robust.tolist() for left in brackets._worst({**outcomes, 2.0: None}).values()] == [
+        [True, True, True], [False, True, True], [False, True, False],
+    ]  # fmt: skip
+
+
+def test_the_figure_shades_what_is_not_known(made: list[Bracket]) -> None:
+    figure = figures.bracket_lines(made, 0.5)
+    lines = {trace.name: trace for trace in figure.data}
+    below, above = lines[f"{VOTE}, proven"], lines[f"{VOTE}, attacked"]
+    assert list(below.x) == [0.0, 0.2, 0.6, 0.7, 1.0] and list(below.y) == [0.75, 0.5, 0.25, 0.0, 0.0]
+    assert (
+        list(above.x) == [0.0, 0.5, 1.0, 1.0] and list(above.y) == [1.0, 0.75, 0.25, 0.25] and above.fill == "tonexty"
+    )
+    assert below.line.shape == above.line.shape == "hv"
+    assert list(lines["the search, attacked"].y) == [0.75, 0.25, 0.0]
+    said = verdict(made, 0.5).replace("\N{NO-BREAK SPACE}", " ")
+    assert said.startswith(
+        "within L2 0.5 the denoised vote is proven right on 50 % of 4 images and attacks leave 75 %; of the "
+    )
+
+
+def test_each_image_has_its_radius_and_what_broke_it(made: list[Bracket]) -> None:
+    rows = brackets.by_image(made)
+    assert rows["vote: proven within"].fillna(-1).tolist() == [0.2, 0.6, 0.7, -1]
+    assert rows[f"{VOTE}: broken at"].fillna(-1).tolist() == [1.0, -1, 1.0, 0.5]
+    assert rows["the search: broken at"].tolist() == [1.0, 0.5, 0.5, 0.0]
+
+
+@pytest.mark.parametrize("name", DATA_SETS)
+def test_no_attack_of_what_is_shipped_falls_below_a_certificate(name: str) -> None:
+    for bracket in brackets.brackets(name):
+        for eps, left in bracket.attacked.items() if bracket.proven is not None else ():
+            assert bool((bracket.surely(eps).robust <= left.robust).all()), f"{bracket.title} at {eps}"
+
+
+def test_the_digits_vote_is_attacked_at_every_budget() -> None:
+    vote, *others = brackets.brackets("digits")
+    planned = DATA_SETS["digits"].plan.proof
+    assert list(vote.attacked) == [0.0, *planned.attacked] and [one.title for one in others] == list(brackets.WITHOUT)
+    assert all(one.union is not None and len(one.union.robust) == planned.attacked_images for one in others[:3])
+
+
+@pytest.mark.slow
+def test_the_page_draws_it_and_offers_every_image() -> None:
+    def drawn() -> None:
+        import brackets
+
+        brackets.bracket("digits")
+
+    app = AppTest.from_function(drawn, default_timeout=120).run()
+    assert not app.exception and not app.info and len(app.get("plotly_chart")) == 1 and len(app.dataframe) == 1
