@@ -135,7 +135,7 @@ def _draw(run: compute.UnderWay, shows: str) -> None:
     play(film, CHART, address=STEP)
     if embedded():
         return
-    if shows:  # not above the figure, which does not say the end before it is seen
+    if shows and meaning:  # under the figure, which does not say the end before it is seen, and not before there is one
         st.markdown(WORDS["shows"].format(shows=escaped(shows)))
     st.caption(unbroken(meaning).replace("\n", "  \n"))
 
