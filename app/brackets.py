@@ -5,6 +5,7 @@ import streamlit as st
 from markup import chart
 from pursamere_viz import figures
 from pursamere_viz.cards import brackets, proofs
+from pursamere_viz.data.records import DATA_SETS
 
 WORDS = {
     "title": "What is proven, and what attacks leave: the bracket",
@@ -21,12 +22,14 @@ WORDS = {
 
 
 def section(data_set: str) -> None:
-    """The figure, folded away until it is asked for; nothing where nothing was measured."""
-    if proofs.proof_of(data_set) is None or not proofs.path(data_set).is_file():
+    """The figure, of the run's data set first, folded away until it is asked for; nothing where nothing was measured."""
+    names = [name for name in DATA_SETS if proofs.proof_of(name) is not None and proofs.path(name).is_file()]
+    if not names:
         return
     with st.expander(WORDS["title"], icon=":material/unfold_more:", on_change="rerun") as opened:
         if opened.open:
-            bracket(data_set)
+            first = names.index(data_set) if data_set in names else 0
+            bracket(st.selectbox("Data set", names, first, format_func=lambda name: DATA_SETS[name].title))
 
 
 def bracket(data_set: str) -> None:

@@ -1,8 +1,10 @@
 """The bracket: proven from below, attacked from above, of the vote and of what has no proof; drawn and said as measured."""
 
 from dataclasses import replace
+from unittest.mock import MagicMock
 
 import pytest
+import streamlit as st
 import torch
 from streamlit.testing.v1 import AppTest
 
@@ -115,7 +117,10 @@ def test_each_image_has_its_radius_and_what_broke_it(made: list[Bracket]) -> Non
 
 @pytest.mark.parametrize("name", DATA_SETS)
 def test_no_attack_of_what_is_shipped_falls_below_a_certificate(name: str) -> None:
-    for bracket in brackets.brackets(name):
+    found, proof = brackets.brackets(name), proofs.proof_of(name)
+    assert proof is not None and found[0].proven is not None
+    assert figures.bracket_lines(found, proof.radii[1]).data[0].name == f"{VOTE}, proven"
+    for bracket in found:
         for eps, left in bracket.attacked.items() if bracket.proven is not None else ():
             assert bool((bracket.surely(eps).robust <= left.robust).all()), f"{bracket.title} at {eps}"
 
@@ -128,11 +133,16 @@ def test_the_digits_vote_is_attacked_at_every_budget() -> None:
 
 
 @pytest.mark.slow
-def test_the_page_draws_it_and_offers_every_image() -> None:
+def test_the_page_draws_it_and_offers_every_image(monkeypatch) -> None:
+    monkeypatch.setattr(st, "expander", MagicMock())  # open
+
     def drawn() -> None:
         import brackets
 
-        brackets.bracket("digits")
+        brackets.section("mnist")
 
     app = AppTest.from_function(drawn, default_timeout=120).run()
     assert not app.exception and not app.info and len(app.get("plotly_chart")) == 1 and len(app.dataframe) == 1
+    assert app.selectbox[0].value == "mnist" and "MNIST" in app.selectbox[0].options
+    app.selectbox[0].select("digits").run()
+    assert not app.exception and any("of 60 images" in text.value for text in app.markdown)
