@@ -23,7 +23,6 @@ ASKED = {  # the entries of the glossary behind a chart's "?"
     "confidence": ("confidence",),
 }
 CELLS = {"error": (2, 3), "sharpness": (2, 4), "mode": (3, 3), "confidence": (3, 4)}
-READOUT_GAP = 5  # px between a chart and its readout: the highest number of its right axis reaches over its end
 LABEL_GAP = 0.15  # of the confidence axis: the height of a direct label
 KEYS = {"solid": "━", "dash": "╍", "dot": "┅"}  # what a line looks like, in words beside it
 SYMBOLS = ("circle", "diamond", "square", "triangle-up")  # of the dots on the lines, in their order
@@ -149,7 +148,7 @@ def moving_layers(lines: list[Line], chart: str) -> list[Layer]:
             Layer(go.Scatter(mode="markers", marker=marker, hoverinfo="skip"), *cell, dots(dotted), secondary)
         )
     left = step_range(len(lines[0].values) - 1)[0]
-    readout = theme.text_at(left, top, "", "top right", theme.LABEL, gap=READOUT_GAP)
+    readout = theme.text_at(left, top, "", "top right", theme.LABEL)
     return [*layers, Layer(readout, *cell, lambda step: {"text": [reading(lines, step)]})]
 
 
