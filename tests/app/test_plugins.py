@@ -83,7 +83,7 @@ def test_a_data_set_without_a_denoiser_is_attacked_only(open_app, tmp_path) -> N
         plugins.load(write(tmp_path, text, "bare.py"))
         app = open_app(data_set="bare", **LIGHT)
         assert not app.exception and not app.error
-        assert any("nothing purifies it" in said.value for said in app.markdown)
+        assert any("has no denoiser, so it is attacked only" in said.value for said in app.caption)
     compute.forget()
 
 
