@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import plotly.graph_objects as go
 
 from pursamere_viz import wording
-from pursamere_viz.cards.brackets import Bracket
+from pursamere_viz.cards.brackets import WITHOUT, Bracket
 from pursamere_viz.evaluation.accuracy import RobustAccuracy
 from pursamere_viz.figures import theme
 from pursamere_viz.figures.evaluation.style import Look, faint, finished, hover, spread
@@ -28,12 +28,12 @@ def bracket_lines(found: Sequence[Bracket], eps: float) -> go.Figure:
     figure = go.Figure()
     budgets = sorted({0.0, *(budget for bracket in found for budget in bracket.attacked)})
     end = max([*budgets, *(float(bracket.known.max()) for bracket in found if bracket.proven is not None)])
-    looks = iter(OTHERS)
+    looks = dict(zip(WITHOUT, OTHERS, strict=True))  # of a classifier the same on every data set
     for bracket in found:
         if bracket.proven is not None:
             _bracket(figure, bracket, end)
         else:
-            _line(figure, bracket.title, bracket.attacked, next(looks))
+            _line(figure, bracket.title, bracket.attacked, looks.get(bracket.title, OTHERS[0]))
     marks = budgets if len(budgets) > 1 else None
     figure.update_xaxes(title_text="L2 distance", tickvals=marks, range=[-0.04 * end, 1.06 * end])
     figure = finished(figure, wording.sentence_case(verdict(found, eps)), height=440)
