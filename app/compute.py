@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
+import pandas  # noqa: F401  before any figure is drawn: Plotly would take the half of it that another session is loading
 import streamlit as st
 import torch
 from torch import Tensor

@@ -31,10 +31,10 @@ CSS = """
 .drawing-buttons button:focus-visible { outline: 3px solid var(--st-primary-color); outline-offset: 2px; }
 """
 SHELL = """
-export default function ({ parentElement, data: [strokes], setTriggerValue }) {
+export default function ({ parentElement, data, setTriggerValue }) {
   const held = parentElement.querySelector(".drawing");
   held.hand = (strokes) => setTriggerValue("drawn", strokes);
-  held.mounted ??= (mountDrawing(parentElement, strokes, (strokes) => held.hand(strokes)), true);
+  held.mounted ??= (mountDrawing(parentElement, data.strokes, (strokes) => held.hand(strokes)), true);
 }
 """
 
@@ -51,5 +51,4 @@ def canvas(key: str, strokes: Strokes, on_drawn: Callable[[Strokes], None]) -> N
         if taken:
             on_drawn(taken)
 
-    # Not in a mapping, in which Streamlit looks for tables, for which it loads pandas.
-    _component(data=[strokes], key=key, height="content", on_drawn_change=drawn)
+    _component(data={"strokes": strokes}, key=key, height="content", on_drawn_change=drawn)

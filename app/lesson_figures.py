@@ -18,6 +18,7 @@ from pursamere_viz.figures import BACK, BLANK, Film, StepResult, checklist_html,
 from pursamere_viz.labs.density_scenario import DensityScenario
 from pursamere_viz.labs.image_scenario import Scenario
 from pursamere_viz.lessons import BenchView, Step
+from pursamere_viz.lessons.line import SmallNoiseScenario, limit_of
 
 CHART = "lesson_chart"
 FILM = "_lesson_film"  # the last film, which stays while the next is computed
@@ -109,6 +110,8 @@ def _plane(told: Told) -> Film:
     scenario = told.step.state.scenario
     if isinstance(scenario, DensityScenario):
         return _film(compute.density_run(scenario), told)
+    if isinstance(scenario, SmallNoiseScenario):
+        return _film(limit_of(scenario.density), told)
     return _film(compute.sweep(scenario.density, None), told)
 
 

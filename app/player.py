@@ -11,7 +11,7 @@ from plotly_script import LOAD, serve
 from pursamere_viz.figures import Film, player_source
 
 SHELL = """
-export default function ({ parentElement, data: [data], setTriggerValue }) {
+export default function ({ parentElement, data, setTriggerValue }) {
   const held = parentElement.querySelector(".player"), first = !held.wanted;
   held.wanted = data;
   // One request at a time, when what came last is drawn; the first at once, so that computing waits for no script.
@@ -79,7 +79,7 @@ def _mount(
             on_edit(wish)
 
     _component(
-        data=[data],  # in a mapping Streamlit looks for tables, for which it loads pandas
+        data=data,
         key=key,
         height="content",
         on_picked_change=picked,

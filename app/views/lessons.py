@@ -17,8 +17,12 @@ LABS = {
     "density_lab": ("views/density_lab.py", {"preset": "three"}),
     "robustness_bench": ("views/robustness_bench.py", {"run": "digits"}),
     "sigma_sweep": ("views/density_lab.py", {"preset": "three"}),
+    "small_noise": ("views/density_lab.py", {"preset": "skewed"}),
 }  # the page, and what its address says at least: an empty one would bring back what was there last
-SWEEP = "Opens the Density lab. Its section “As the noise grows, minima and modes merge” has this figure."
+ELSEWHERE = {  # what is opened of a state that has no page of its own
+    "sigma_sweep": "Opens the Density lab. Its section “As the noise grows, minima and modes merge” has this figure.",
+    "small_noise": "Opens the Density lab with skewed components in the plane.",
+}
 
 
 def page() -> None:
@@ -186,10 +190,10 @@ def _answer(story: str, said: object) -> None:
 def _try(lesson: Lesson, step: Step, number: int) -> None:
     """Open the state in its lab, from where a link leads back."""
     where, least = LABS[step.state.lab]
-    sweep = step.state.lab == "sigma_sweep"
-    if st.button("Try it yourself", icon=":material/experiment:", help=SWEEP if sweep else None):
+    help = ELSEWHERE.get(step.state.lab)
+    if st.button("Try it yourself", icon=":material/experiment:", help=help):
         st.session_state[LEFT] = Left(lesson.name, lesson.title, number)
-        st.switch_page(where, query_params=least if sweep else least | step.state.address)
+        st.switch_page(where, query_params=least if help else least | step.state.address)
 
 
 page()

@@ -72,6 +72,28 @@ def _derivative(values: Tensor, leaf: Tensor) -> Tensor:
     return torch.autograd.grad(values.sum(), leaf, create_graph=True)[0]
 
 
+@dataclass(frozen=True)
+class LimitOnLine:
+    """A density on the line, and what its error follows where there is little noise, on one grid."""
+
+    x: Tensor  # (N,), where the density is positive
+    log_prob: Tensor  # (N,)
+    field: Tensor  # (N,), 2 l'' + l'^2 with l = log p
+    modes: Tensor  # (M,), highest first
+    limits: Tensor  # (M,), the minimiser of the field that descent reaches from each mode; nan where there is none
+
+
+def limit_on_line(density: KnownDensity, reach: float = 5.0, resolution: int = 401) -> LimitOnLine:
+    """The picture of the limit on the line, on a grid of so many points from `reach` below the lowest mode to above the highest."""
+    modes = find_modes(density).points
+    low, high = float(modes.min()) - reach, float(modes.max()) + reach
+    x = torch.linspace(low, high, resolution, dtype=torch.float64)[:, None]
+    log_prob, field = density.log_prob(x), small_noise_field(density, x).detach()
+    there = log_prob.isfinite() & field.isfinite()
+    limits = small_noise_limit(density, modes)
+    return LimitOnLine(x[there, 0], log_prob[there].detach(), field[there], modes[:, 0], limits[:, 0])
+
+
 def small_noise_limit(density: KnownDensity, start: Tensor) -> Tensor:
     """The minimiser of 2 Lap l + ||grad l||^2 that descent reaches from `start`, (D,) or (N, D) alike; nan where there is none."""
     starts = torch.atleast_2d(torch.as_tensor(start, dtype=torch.float64))

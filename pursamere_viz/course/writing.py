@@ -34,7 +34,7 @@ from pursamere_viz.labs.image_run import run
 from pursamere_viz.labs.image_scenario import Scenario
 from pursamere_viz.lessons import LOOKS, BenchView, Lesson, Step, lesson_files, read_lesson
 from pursamere_viz.lessons.lesson import FOLDER
-from pursamere_viz.lessons.line import LineScenario
+from pursamere_viz.lessons.line import LineScenario, SmallNoiseScenario, limit_of
 from pursamere_viz.models.checkpoints import ASSETS
 from pursamere_viz.progress import Progress, finish
 
@@ -181,6 +181,8 @@ def _step(lesson: Lesson, step: Step, *, first: bool) -> str:
 
 
 def _address(step: Step) -> str:
+    if isinstance(step.state.scenario, LineScenario):  # it has no page of its own
+        return "/density-lab"
     said = "&".join(f"{name}={value}" for name, value in step.state.address.items())
     return f"/{step.state.lab.replace('_', '-')}?{said}"
 
@@ -221,6 +223,8 @@ def _result(scenario: Scenario | DensityScenario | LineScenario, second: Scenari
         return run(scenario) if second is None else compare(scenario, second)
     if isinstance(scenario, DensityScenario):
         return run_density(scenario)
+    if isinstance(scenario, SmallNoiseScenario):
+        return limit_of(scenario.density)
     return finish(line_sweep(PRESETS_1D[scenario.density].density))
 
 

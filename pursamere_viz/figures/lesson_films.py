@@ -5,9 +5,11 @@ import dataclasses
 from plotly import graph_objects as go
 
 from pursamere_viz.analysis.sigma_sweep import SigmaSweep
+from pursamere_viz.analysis.small_noise import LimitOnLine
 from pursamere_viz.evaluation.numbers import Numbers
 from pursamere_viz.figures.density_lab.film import density_film
 from pursamere_viz.figures.density_lab.sigma_sweep import sweep_film
+from pursamere_viz.figures.density_lab.small_noise import limit_film
 from pursamere_viz.figures.evaluation.accuracy import accuracy_curves
 from pursamere_viz.figures.image_lab.comparison_film import comparison_film
 from pursamere_viz.figures.image_lab.film import image_film
@@ -19,7 +21,7 @@ from pursamere_viz.labs.image_run import Run, unpurified
 from pursamere_viz.lessons import BenchView, Step
 
 Place = tuple[float, float]
-StepResult = Run | Comparison | DensityRun | SigmaSweep  # what the state of a step gives
+StepResult = Run | Comparison | DensityRun | SigmaSweep | LimitOnLine  # what the state of a step gives
 FIRST = "Answer first: then {} shown."  # what is hidden, and its verb
 BACK = FIRST.format("the rest of the run is")
 CLICK = "Click the plane where you think the path ends."
@@ -37,6 +39,10 @@ def step_film(step: Step, result: StepResult, answer: Place | bool = False) -> F
         film = _image(result, hides)
     elif isinstance(result, DensityRun):
         film = _plane(step, result, hides)
+    elif isinstance(result, LimitOnLine):
+        film = limit_film(result, told=not hides)
+        if hides:
+            film = dataclasses.replace(film, said=[FIRST.format("what the error follows is")])
     else:
         film = sweep_film(result)
     film = lit(film, step.look) if step.look in film.panels else film

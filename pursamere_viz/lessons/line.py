@@ -6,7 +6,7 @@ from functools import cache
 import torch
 
 from pursamere_viz.analysis.recovery import find_minimisers, minimise
-from pursamere_viz.analysis.small_noise import small_noise_field, small_noise_limit
+from pursamere_viz.analysis.small_noise import LimitOnLine, limit_on_line, small_noise_field, small_noise_limit
 from pursamere_viz.densities.modes import find_modes
 from pursamere_viz.densities.newton import derivatives
 from pursamere_viz.densities.presets import PRESETS_1D
@@ -24,6 +24,17 @@ class LineScenario(Described):
     density: str = choice("gumbel", tuple(PRESETS_1D), "A density on the line.")
     sigma: float = number(0.1, 0.02, 3.0, 0.01, "Noise level of the expected reconstruction error.")
     x: float = number(0.0, -30.0, 30.0, 0.01, "A place on the line.")
+
+
+@dataclass(frozen=True)
+class SmallNoiseScenario(LineScenario):
+    """A density on the line beside what its error follows where there is little noise."""
+
+
+@cache
+def limit_of(name: str) -> LimitOnLine:
+    """What is drawn of a density on the line in the limit of no noise."""
+    return limit_on_line(PRESETS_1D[name].density)
 
 
 @cache

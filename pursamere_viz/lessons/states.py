@@ -9,7 +9,7 @@ from pursamere_viz.densities.presets import PRESETS_1D
 from pursamere_viz.labs.contrasts import CHANGEABLE
 from pursamere_viz.labs.density_scenario import DensityScenario
 from pursamere_viz.labs.image_scenario import Scenario
-from pursamere_viz.lessons.line import LineScenario
+from pursamere_viz.lessons.line import LineScenario, SmallNoiseScenario
 from pursamere_viz.parameters import parse
 
 # The densities on the line that are swept in seconds: mixtures, whose noisy density needs no quadrature.
@@ -30,6 +30,7 @@ class BenchView:
 Shown = Scenario | DensityScenario | LineScenario | BenchView
 LABS: dict[str, type[Shown]] = {
     "image_lab": Scenario, "density_lab": DensityScenario, "robustness_bench": BenchView, "sigma_sweep": LineScenario,
+    "small_noise": SmallNoiseScenario,
 }  # fmt: skip
 # The panels of each that a step can point to; a test holds them against those of the figures.
 LOOKS: dict[str, dict[str, str]] = {
@@ -42,6 +43,7 @@ LOOKS: dict[str, dict[str, str]] = {
     },
     "robustness_bench": {"curves": "the curves", "checklist": "the checklist"},
     "sigma_sweep": {},
+    "small_noise": {"density": "the density", "limit": "what the error follows"},
 }  # fmt: skip
 
 
@@ -74,7 +76,7 @@ def parse_state(text: str) -> State:
     scenario, notices = kind.from_mapping(own)
     if notices:
         raise ValueError(f"the state cannot be: {' '.join(notice.removeprefix('Ignored: ') for notice in notices)}")
-    if isinstance(scenario, LineScenario) and scenario.density not in QUICK:
+    if lab == "sigma_sweep" and isinstance(scenario, LineScenario) and scenario.density not in QUICK:
         raise ValueError(f"the sweep is of one of {', '.join(QUICK)}, got {scenario.density!r}: others take minutes")
     second = _second(scenario, said) if isinstance(scenario, Scenario) else None
     return State(lab, scenario, second, said)
@@ -86,7 +88,7 @@ def can_hide(state: State) -> tuple[str, ...]:
         return ("path", *state.scenario.shown())
     if isinstance(state.scenario, Scenario):
         return ("path",) if state.second else ("path", "reading")
-    return tuple(LOOKS[state.lab])
+    return ("limit",) if isinstance(state.scenario, SmallNoiseScenario) else tuple(LOOKS[state.lab])
 
 
 def _bench(said: Mapping[str, str]) -> BenchView:

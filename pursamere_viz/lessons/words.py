@@ -8,13 +8,14 @@ from pursamere_viz.labs import facts
 from pursamere_viz.labs.density_scenario import DensityScenario
 from pursamere_viz.labs.facts import IMAGE, PLANE, RELATIONS, Quantity, Term, Value, parse_fact
 from pursamere_viz.labs.image_scenario import Scenario
-from pursamere_viz.lessons.line import LINE, LineScenario
+from pursamere_viz.lessons.line import LINE, LineScenario, SmallNoiseScenario
 from pursamere_viz.lessons.measured import BENCH, card_failure, parse_card
 from pursamere_viz.lessons.states import BenchView, Shown
 
 CARD, ON_THE_LINE = "card:", "line:"
 WORDS: dict[type[Shown], Mapping[str, Quantity]] = {
-    Scenario: IMAGE, DensityScenario: PLANE, LineScenario: LINE, BenchView: BENCH,
+    Scenario: IMAGE, DensityScenario: PLANE, LineScenario: LINE, SmallNoiseScenario: LINE,
+    BenchView: BENCH,
 }  # fmt: skip
 
 

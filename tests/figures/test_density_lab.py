@@ -11,11 +11,14 @@ from scipy.optimize import brentq
 
 from pursamere_viz import DensityScenario, run_density, wording
 from pursamere_viz.analysis.sigma_sweep import log_spaced, sigma_sweep
+from pursamere_viz.analysis.small_noise import limit_on_line
+from pursamere_viz.densities import Gumbel, Laplace
 from pursamere_viz.densities.presets import PRESETS, PRESETS_1D
 from pursamere_viz.figures import density_film, density_lab, density_marks, sigma_sweep_figure, sweep_film, to_html
 from pursamere_viz.figures.density_lab.figure import CHARTS, LOOKS, SHORT, SIDE, widths
 from pursamere_viz.figures.density_lab.film import WIDTH
 from pursamere_viz.figures.density_lab.layers import layer_traces
+from pursamere_viz.figures.density_lab.small_noise import limit_film
 from pursamere_viz.labs.density_run import coinciding, follow
 from pursamere_viz.labs.density_scenario import LAYERS
 from pursamere_viz.labs.glossary import GLOSSARY
@@ -261,3 +264,24 @@ def test_a_class_is_named_with_its_share_where_the_classes_are_not_equal():
     }
     assert named["unequal"] == {"class 0: 90 %", "class 1: 8 %", "class 2: 2 %"}
     assert named["skewed"] == {"class 0", "class 1"}
+
+
+def test_the_limit_on_the_line_is_drawn_where_it_was_derived():
+    """Gumbel: mode 0, limit -ln 2, field -2u + (1 - u)^2 with u = e^-x; a Laplace density has no such minimum."""
+    limit = limit_on_line(Gumbel())
+    film = limit_film(limit)
+    density, star, field, cross = film.figure.data
+    u = torch.exp(-limit.x)
+    torch.testing.assert_close(limit.field, -2 * u + (1 - u) ** 2)
+    torch.testing.assert_close(limit.log_prob, -limit.x - u)
+    assert float(star.x[0]) == pytest.approx(0, abs=1e-6) and float(star.y[0]) == pytest.approx(math.exp(-1), abs=1e-3)
+    assert float(cross.x[0]) == pytest.approx(-math.log(2), abs=1e-6) and float(cross.y[0]) == pytest.approx(
+        -3, abs=1e-2
+    )
+    assert field.name.startswith("2 (log p)") and density.name == "density p"
+    assert film.said == ["The mode of p is at 0; what the error follows is lowest at −0.693."]
+    assert len(limit_film(limit, told=False).figure.data) == 2
+    assert "−0.693" not in str(limit_film(limit, told=False).as_data())
+    assert limit_film(limit_on_line(Laplace())).said == [
+        "The mode of p is at 0; what the error follows is lowest nowhere near it."
+    ]
