@@ -120,8 +120,10 @@ function mountPlayer(root, Plotly, onPick = () => {}, onEdit = null) {
     camera = graph.layout.scene.camera = clone(now);
   }
 
-  /* Plotly takes the axes of the film before for zoomed ones of this film, and does not fit a map of equal scales into its place. */
-  function forgetRanges() {
+  /* Plotly takes the axes of the film before for zoomed ones of this film, and does not fit a map of equal scales into its place;
+   * and it keeps the titles of axes out of the room of a legend that is gone. */
+  function forgetFilmBefore() {
+    if (graph._fullLayout?._reservedMargin) graph._fullLayout._reservedMargin = {};
     for (const [name, axis] of Object.entries(graph._fullLayout ?? {}))
       if (/^[xy]axis/.test(name)) { delete axis._inputRange; delete axis._inputDomain; } // no public way to say so
   }
@@ -160,7 +162,7 @@ function mountPlayer(root, Plotly, onPick = () => {}, onEdit = null) {
         keepCamera();
         if (graph.clientWidth > 0) {
           reserve();
-          forgetRanges();
+          forgetFilmBefore();
           await Plotly.react(graph, at(step()));
           if (!listening) { // there are no such listeners before the first drawing
             graph.on("plotly_afterplot", clearNames);

@@ -63,7 +63,7 @@ def lab(tmp_path_factory) -> Iterator[str]:
     command = ("jupyterlab", "--no-browser", "--allow-root", "--expose-app-in-browser", "--port={port}")
     command += (f"--ServerApp.root_dir={folder}", "--ServerApp.port_retries=0", "--IdentityProvider.token=")
     with serve(command, health="api", folder=folder) as (server, _):
-        yield f"{server}/lab/tree/"
+        yield f"{server}/lab/workspaces"
 
 
 @pytest.fixture
@@ -75,7 +75,7 @@ def opened(browser, lab: str):
         page = browser.new_page(viewport={"width": 1280, "height": 1800})
         pages.append(page)
         page.set_default_timeout(WAIT)
-        page.goto(f"{lab}{name}.ipynb")
+        page.goto(f"{lab}/{name}/tree/{name}.ipynb")  # a workspace of its own, which opens no other notebook
         page.wait_for_function(IDLE)
         page.wait_for_timeout(3000)  # a kernel says idle once before it has said what it is
         return page
@@ -141,7 +141,7 @@ def test_the_live_view_shows_what_it_says(opened) -> None:
 
     page.evaluate("() => { jupyterapp.commands.execute('apputils:change-theme', { theme: 'JupyterLab Dark' }); }")
     page.wait_for_function(LIGHT_ON_DARK)
-    page.locator('.jp-OutputArea [data-go="last"]').click()
+    page.locator('.jp-OutputArea [data-go="last"]').first.click()
     page.wait_for_function("() => document.querySelector('.jp-OutputArea .player output').innerText === 'step 60 / 60'")
 
     box = page.locator(f"{PICTURE} .nsewdrag").first.bounding_box()
@@ -160,7 +160,7 @@ def test_an_image_is_attacked_stepped_compared_and_opened_in_a_notebook(opened) 
     run_all(page)
     label = f"document.querySelector('{PICTURE}')?.getAttribute('aria-label') ?? ''"
     page.wait_for_function(f"({label}).includes('A 7, attacked, reads as 3')")
-    page.locator('.jp-OutputArea [data-go="last"]').click()
+    page.locator('.jp-OutputArea [data-go="last"]').first.click()
     page.wait_for_function("() => /as 7/.test(document.querySelector('.jp-OutputArea .player-said').innerText)")
     said = page.locator(".widget-html-content").first
     assert "purified, as 7" in said.inner_text()

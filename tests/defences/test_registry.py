@@ -163,7 +163,8 @@ def test_one_registration_makes_a_purifier_known_everywhere(images, capsys):
     register_purifier(PurifierKind("halves", "grey values halved", make=lambda *_: Halves(), needs_denoiser=False))
     try:
         defence, weights = make_defence("halves", "digits")
-        assert torch.equal(defence(images), load_network("digits", "classifier")(images / 2)) and len(weights) == 1
+        assert torch.equal(defence(images), load_network("digits", "classifier")(images / 2))
+        assert len(weights) == 2  # of the network, and of the function that makes the purifier
         config = BenchConfig(purifiers=("halves",), attacks=("pgd-3",), images=2, batch=2)
         assert {piece.purifier for piece in pieces(config)} == {"halves"} and "halves" in command_words(config)
         with pytest.raises(SystemExit):

@@ -193,7 +193,8 @@ def style(figure: go.Figure, run: DensityRun, last: int) -> None:
     figure.update_yaxes(gridcolor=theme.GRID, fixedrange=True, tickfont_size=theme.TEXT, title_font_size=theme.TEXT)
     figure.update_layout(
         showlegend=True, hovermode="closest",
-        legend={"orientation": "h", "x": 0, "y": -0.075, "xanchor": "left", "yanchor": "top", "itemsizing": "constant"}
+        legend={"orientation": "h", "x": 0, "y": -0.075, "xanchor": "left", "yanchor": "top"}
+        | {"itemsizing": "constant", "traceorder": "normal"}
         | {"font": {"size": theme.TEXT}, "bgcolor": theme.TRANSPARENT},
     )  # fmt: skip
     for trace in figure.data:
