@@ -3,10 +3,10 @@
 This module imports none of the library, whose torch takes seconds to load.
 """
 
+import importlib.util
 import shutil
 from pathlib import Path
 
-import plotly
 import streamlit as st
 
 STATIC = Path(__file__).parent / "static"  # served by Streamlit under app/static
@@ -34,7 +34,9 @@ def load_early() -> None:
 @st.cache_resource
 def serve() -> None:
     """Put the script that the installed package brings where Streamlit serves it."""
-    bundle = Path(plotly.__file__).parent / "package_data" / "plotly.min.js"
+    found = importlib.util.find_spec("plotly")
+    assert found is not None and found.origin is not None
+    bundle = Path(found.origin).parent / "package_data" / "plotly.min.js"  # figures.plotly_bundle would load torch
     target = STATIC / bundle.name
     if not target.is_file() or target.stat().st_size != bundle.stat().st_size:
         STATIC.mkdir(exist_ok=True)

@@ -139,9 +139,7 @@ class PageState(Generic[Kind]):
     def publish(self, scenario: Kind) -> None:
         """Write the scenario into the URL."""
         mapping = self.to_mapping(scenario)
-        if mapping != _said():
-            kept = {name: st.query_params[name] for name in BESIDES if name in st.query_params}
-            st.query_params.from_dict(mapping | kept)
+        _say(mapping)
         st.session_state[self._published] = mapping
         st.session_state[self._held] = mapping
 
@@ -151,9 +149,8 @@ class PageState(Generic[Kind]):
         The page would take the older URL for a choice, and undo what was chosen since.
         """
         mapping = st.session_state.get(self._published)
-        if mapping is not None and mapping != _said():
-            kept = {name: st.query_params[name] for name in BESIDES if name in st.query_params}
-            st.query_params.from_dict(mapping | kept)
+        if mapping is not None:
+            _say(mapping)
 
     def reset(self) -> None:
         """Back to the start."""
@@ -163,6 +160,13 @@ class PageState(Generic[Kind]):
 def _said() -> dict[str, str]:
     """What the URL says of a scenario."""
     return {name: text for name, text in st.query_params.to_dict().items() if name not in BESIDES}
+
+
+def _say(mapping: dict[str, str]) -> None:
+    """Let the URL say this of a scenario; what it has beside it stays."""
+    if mapping != _said():
+        kept = {name: st.query_params[name] for name in BESIDES if name in st.query_params}
+        st.query_params.from_dict(mapping | kept)
 
 
 SECOND = PageState(Scenario, "b_")  # the widgets of what differs in the Image lab's second run

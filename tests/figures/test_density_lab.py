@@ -279,9 +279,7 @@ def test_the_limit_on_the_line_is_drawn_where_it_was_derived():
         -3, abs=1e-2
     )
     assert field.name.startswith("2 (log p)") and density.name == "density p"
-    assert film.said == ["The mode of p is at 0; what the error follows is lowest at −0.693."]
+    assert film.said == ["The mode of p is at 0. What the error follows is lowest at −0.693."]
     assert len(limit_film(limit, told=False).figure.data) == 2
     assert "−0.693" not in str(limit_film(limit, told=False).as_data())
-    assert limit_film(limit_on_line(Laplace())).said == [
-        "The mode of p is at 0; what the error follows is lowest nowhere near it."
-    ]
+    assert limit_film(limit_on_line(Laplace())).said == ["The mode of p is at 0. Descent from there finds no minimum."]

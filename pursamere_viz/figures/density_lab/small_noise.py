@@ -47,8 +47,9 @@ def limit_film(limit: LimitOnLine, *, told: bool = True) -> Film:
     modes, minima = (
         ", ".join(theme.short(round(value, 6) + 0.0) for value in found.tolist()) for found in (limit.modes, here)
     )
-    lowest = f"at {minima}" if minima else "nowhere near it"
-    said = f"The mode of p is at {modes}" + (f"; what the error follows is lowest {lowest}." if told else ".")
+    said = f"The mode of p is at {modes}."
+    if told:
+        said += f" What the error follows is lowest at {minima}." if minima else " Descent from there finds no minimum."
     rows = [["mode of p", modes], *([["minimum of what the error follows", minima or "none"]] if told else [])]
     return Film(
         figure,
