@@ -73,7 +73,7 @@ class Film:
 
 # What the player shows before anything is computed.
 BLANK = Film(
-    go.Figure(layout={"height": 560, "xaxis": {"visible": False}, "yaxis": {"visible": False}}),
+    go.Figure(layout=theme.base_layout(560) | {"xaxis": {"visible": False}, "yaxis": {"visible": False}}),
     ["The networks are being loaded."],
     "Nothing is computed yet.",
 )
