@@ -10,8 +10,9 @@ ROOT = Path(__file__).parents[2]
 sys.path[:0] = [str(ROOT), str(ROOT / "app")]
 
 import player  # noqa: E402
+import plotly_script  # noqa: E402
 
-player.STATIC = Path(__file__).with_name("static")  # Streamlit serves what lies beside its script
+plotly_script.STATIC = Path(__file__).with_name("static")  # Streamlit serves what lies beside its script
 
 make_film = runpy.run_path(str(ROOT / "tests/figures/stand_in.py"))["make_film"]
 
