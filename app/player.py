@@ -17,14 +17,14 @@ export default function ({ parentElement, data, setTriggerValue }) {
   // One request at a time, when what came last is drawn; the first at once, so that computing waits for no script.
   const more = () => { if (data.more && held.wanted === data) setTriggerValue("more", data.more); };
   if (first) more();
-  loadPlotly().then((Plotly) => {
+  loadPlotly(data.solid ? "plotly.min.js" : undefined).then((Plotly) => {
     held.pick = (place) => setTriggerValue("picked", place);
     held.edit = (wish) => setTriggerValue("edited", wish);
     held.mounted ??= mountPlayer(parentElement, Plotly, (place) => held.pick(place), (wish) => held.edit(wish));
     if (data.marks) return held.mounted.follow(data);
     held.mounted.update(data).then(() => { if (!first) more(); });
   }, () => {
-    const excuse = "The figure cannot be drawn, as plotly.min.js did not arrive: reload the page.";
+    const excuse = "The figure cannot be drawn, as Plotly's script did not arrive: reload the page.";
     held.querySelector(".player-waiting").textContent = excuse;
   });
   return () => setTimeout(() => { if (!held.isConnected) held.mounted?.destroy(); }, 1000);

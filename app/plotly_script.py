@@ -1,4 +1,4 @@
-"""Plotly's own script, which the browser reads for a second: it is asked for before anything else of a page.
+"""Plotly's own script, which the browser reads for half a second: it is asked for before anything else of a page.
 
 This module imports none of the library, whose torch takes seconds to load.
 """
@@ -11,15 +11,16 @@ import streamlit as st
 
 STATIC = Path(__file__).parent / "static"  # served by Streamlit under app/static
 LOAD = """
-function loadPlotly() { // one load a page
-  window.pursamerePlotly ??= new Promise((done, failed) => {
+function loadPlotly(name = "plotly-cartesian.min.js") { // one load a page
+  const loads = (window.pursamerePlotly ??= {});
+  loads[name] ??= new Promise((done, failed) => {
     const script = document.createElement("script");
-    script.src = new URL("app/static/plotly.min.js", document.baseURI).href;
+    script.src = new URL(`app/static/${name}`, document.baseURI).href;
     script.onload = () => done(window.Plotly);
-    script.onerror = () => { window.pursamerePlotly = null; failed(); };
+    script.onerror = () => { loads[name] = null; failed(); };
     document.head.append(script);
   });
-  return window.pursamerePlotly;
+  return loads[name];
 }
 """
 
@@ -33,13 +34,17 @@ def load_early() -> None:
 
 @st.cache_resource
 def serve() -> None:
-    """Put the script that the installed package brings where Streamlit serves it."""
-    found = importlib.util.find_spec("plotly")
-    assert found is not None and found.origin is not None
-    bundle = Path(found.origin).parent / "package_data" / "plotly.min.js"  # figures.plotly_bundle would load torch
-    target = STATIC / bundle.name
-    if not target.is_file() or target.stat().st_size != bundle.stat().st_size:
-        STATIC.mkdir(exist_ok=True)
-        draft = target.with_suffix(".part")
-        shutil.copyfile(bundle, draft)
-        draft.replace(target)
+    """Put the whole script and its cartesian part where Streamlit serves them: figures.plotly_bundle would load torch."""
+    for package, place in (
+        ("plotly", "package_data/plotly.min.js"),
+        ("pursamere_viz", "figures/plotly-cartesian.min.js"),
+    ):
+        found = importlib.util.find_spec(package)
+        assert found is not None and found.origin is not None
+        bundle = Path(found.origin).parent / place
+        target = STATIC / bundle.name
+        if not target.is_file() or target.stat().st_size != bundle.stat().st_size:
+            STATIC.mkdir(exist_ok=True)
+            draft = target.with_suffix(".part")
+            shutil.copyfile(bundle, draft)
+            draft.replace(target)

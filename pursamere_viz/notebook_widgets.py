@@ -118,7 +118,7 @@ class Player(AnyWidget):
 
     def _asked(self, _widget: Any, message: dict[str, Any], _buffers: Any) -> None:
         if message.get("kind") == "plotly":
-            self.send({"kind": "plotly"}, [plotly_bundle().read_bytes()])
+            self.send({"kind": "plotly"}, [plotly_bundle(self._shown.solid).read_bytes()])
 
 
 class Inside(Accordion):

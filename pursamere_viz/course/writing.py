@@ -64,7 +64,7 @@ LESSON = """<nav aria-label="Course"><a href="index.html">All lessons</a> <a hre
 <figure class="bench" aria-label="The checklist of this step" hidden></figure>
 </div>
 </main>
-<script src="plotly.min.js"></script>
+<script src="plotly-cartesian.min.js"></script>
 <script src="player.js"></script>
 <script src="{name}.js"></script>
 <script src="course.js"></script>"""

@@ -5,9 +5,7 @@ from __future__ import annotations
 import html
 import json
 
-from plotly.offline import get_plotlyjs
-
-from pursamere_viz.figures.player import Film, player_source
+from pursamere_viz.figures.player import Film, player_source, plotly_bundle
 
 PAGE = """<!DOCTYPE html>
 <html lang="en">
@@ -45,5 +43,5 @@ def to_html(film: Film, *, title: str, caption: str) -> str:
     data = json.dumps(film.as_data()).replace("</", "<\\/")  # nothing in it may end the script
     return PAGE.format(
         title=html.escape(title), caption=html.escape(caption), css=css, core=core, player=player, film=data,
-        plotly=get_plotlyjs(),
+        plotly=plotly_bundle(film.solid).read_text(encoding="utf-8"),
     )  # fmt: skip

@@ -9,6 +9,8 @@ from typing import Any
 import plotly.graph_objects as go
 from plotly.basedatatypes import BaseTraceType
 
+from pursamere_viz.figures import theme
+
 # A jump, not a transition: an image between two steps does not exist. Image traces need the redraw.
 JUMP = {"mode": "immediate", "frame": {"duration": 0, "redraw": True}, "transition": {"duration": 0}}
 PLAY = {"mode": "immediate", "frame": {"duration": 500, "redraw": True}, "transition": {"duration": 0}}
@@ -50,7 +52,7 @@ class Axes:
 
     def apply(self, **look: Any) -> None:
         """Give the figure what was gathered, and every axis this look besides."""
-        layout = self._figure.layout.to_plotly_json()
+        layout = self._figure.layout.to_plotly_json() | {"template": theme.TEMPLATE}
         for axis in layout:
             if axis.startswith(("xaxis", "yaxis")):
                 layout[axis] |= look | self._looks.get(axis, {})
@@ -73,12 +75,12 @@ def add_layers(figure: go.Figure, layers: Iterable[Layer], steps: int) -> None:
         secondary_ys=[layer.secondary for layer in drawn],
     )
     figure.frames = [
-        go.Frame(
-            name=str(step),
-            data=[{"type": layer.trace.type, **layer.at(step)} for layer in moving.values() if layer.at],
-            traces=list(moving),
-            layout={"meta": {"step": step}},
-        )
+        {  # a go.Frame would be made twice
+            "name": str(step),
+            "data": [{"type": layer.trace.type, **layer.at(step)} for layer in moving.values() if layer.at],
+            "traces": list(moving),
+            "layout": {"meta": {"step": step}},
+        }
         for step in range(steps + 1)
     ]
     figure.layout.meta = {"step": steps}

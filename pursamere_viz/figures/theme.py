@@ -40,12 +40,13 @@ LOG_SPAN = 100.0  # an axis over more than two decades is logarithmic
 # Red adds, blue takes away; white in the middle on both pages, because it stands for "no change", not for the page.
 SIGNED = [[0.0, "#0072B2"], [0.5, WHITE], [1.0, "#D55E00"]]
 TRANSPARENT = "rgba(0,0,0,0)"
+TEMPLATE = "plotly_white"
 
 
 def base_layout(height: int) -> dict:
     """Layout settings shared by all figures; height in px."""
     return {
-        "template": "plotly_white",
+        "template": TEMPLATE,
         "height": height,
         "paper_bgcolor": TRANSPARENT,
         "plot_bgcolor": TRANSPARENT,

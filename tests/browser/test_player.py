@@ -6,10 +6,9 @@ import runpy
 from pathlib import Path
 
 import pytest
-from plotly.offline import get_plotlyjs
 
 from pursamere_viz.benchmark.servers import serve
-from pursamere_viz.figures import player_source, to_html
+from pursamere_viz.figures import player_source, plotly_bundle, to_html
 
 pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 from playwright.sync_api import Page, expect
@@ -319,7 +318,9 @@ def test_a_figure_redrawn_in_the_middle_of_a_step_does_not_freeze_the_bar(page, 
 def test_players_of_one_cursor_step_and_play_as_one(page, tmp_path):
     html, css, js = player_source()
     film = json.dumps(dataclasses.replace(make_film(steps=4), cursor="one").as_data()).replace("</", "<\\/")
-    body = f"<div id=a>{html}</div><div id=b>{html}</div><script>{get_plotlyjs()}</script><script>{js}"
+    body = (
+        f"<div id=a>{html}</div><div id=b>{html}</div><script>{plotly_bundle().read_text('utf-8')}</script><script>{js}"
+    )
     body += f"const film = {film}; for (const id of 'ab') mountPlayer(document.getElementById(id), Plotly).update(film);</script>"
     path = tmp_path / "two.html"
     path.write_text(f"<!DOCTYPE html><meta charset=utf-8><style>{css}</style>{body}", "utf-8")

@@ -8,6 +8,7 @@ import json
 from itertools import chain
 
 import numpy as np
+import plotly.graph_objects as go
 import pytest
 import torch
 from PIL import Image
@@ -164,7 +165,7 @@ def test_a_run_that_measures_less_can_be_compared(result) -> None:
 
 
 def test_the_panels_of_a_narrow_page_do_not_meet(result) -> None:
-    layout = comparison_film(result).narrow
+    layout = go.Layout(comparison_film(result).narrow)
     rows = sorted({tuple(layout[f"yaxis{name}"].domain) for name in ("", *range(2, 11))})
     assert len(rows) == 8 and rows[0][0] >= 0
     assert all(low[1] < high[0] for low, high in itertools.pairwise(rows))

@@ -5,6 +5,7 @@ import itertools
 import math
 
 import numpy as np
+import plotly.graph_objects as go
 import pytest
 import torch
 from scipy.optimize import brentq
@@ -108,7 +109,7 @@ def test_the_film_says_where_each_path_is_and_hands_clicks_on(run):
 
 
 def test_the_panels_of_a_narrow_page_do_not_meet(run):
-    layout = density_film(run, "About.").narrow
+    layout = go.Layout(density_film(run, "About.").narrow)
     spans = sorted(layout[f"yaxis{k}"].domain for k in ("", 2, 3, 4))
     assert all(low[1] < high[0] for low, high in itertools.pairwise(spans)) and spans[-1][1] <= 1 and spans[0][0] >= 0
     assert layout.xaxis.domain == (0, 1)

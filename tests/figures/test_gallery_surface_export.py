@@ -3,6 +3,7 @@
 import base64
 import io
 import json
+import re
 from types import SimpleNamespace
 
 import numpy as np
@@ -10,7 +11,7 @@ import pytest
 import torch
 from PIL import Image
 
-from pursamere_viz.figures import Film, gallery, image_lab, surface, to_html
+from pursamere_viz.figures import Film, gallery, image_lab, plotly_bundle, surface, to_html
 from pursamere_viz.figures.image_lab.surface import first_camera
 
 
@@ -88,3 +89,15 @@ def test_page_stands_alone_and_escapes_its_words(make_run):
     assert "<link" not in page
     assert "mountPlayer(document" in page and "</script> said" not in page
     assert page.count('class="transport"') == 1
+
+
+def test_a_page_holds_the_part_of_plotly_that_draws_it(make_run):
+    versions = {
+        re.search(r"plotly\.js.* v([\d.]+)", plotly_bundle(solid).read_text("utf-8")[:200])[1]
+        for solid in (True, False)
+    }
+    assert len(versions) == 1  # the major version of both; Plotly's package and its script count apart
+    run = make_run()
+    flat, solid = (Film(figure, ["said"], "about") for figure in (image_lab(run), surface(run)))
+    assert (flat.solid, solid.solid) == (False, True)
+    assert len(to_html(flat, title="A", caption="")) + 3e6 < len(to_html(solid, title="A", caption=""))

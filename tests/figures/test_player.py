@@ -1,9 +1,12 @@
 """Films as plain data, and the Image lab's while it is under way."""
 
 import dataclasses
+import gc
 import itertools
 import json
+import weakref
 
+import plotly.graph_objects as go
 import pytest
 
 from pursamere_viz import Scenario
@@ -79,8 +82,18 @@ def test_the_sentences_follow_the_classifier(stages):
 
 
 def test_the_panels_of_a_narrow_page_do_not_meet(stages):
-    layout = image_film(stages[-1]).narrow
+    layout = go.Layout(image_film(stages[-1]).narrow)
     axes = {name: layout[f"yaxis{name}"].domain for name in ("", 3, 5, 6, 7, 9, 10)}
     spans = sorted(axes.values())
     assert all(low[1] < high[0] for low, high in itertools.pairwise(spans)) and spans[0][0] >= 0
     assert layout.yaxis.domain == layout.yaxis2.domain and layout.xaxis.domain[1] < layout.xaxis2.domain[0]
+
+
+def test_a_run_is_drawn_once_as_long_as_it_is_held(stages):
+    run = dataclasses.replace(stages[-1])
+    film = image_film(run)
+    assert image_film(run) is film and image_film(stages[-1]) is not film
+    held = weakref.ref(film)
+    del film, run
+    gc.collect()
+    assert held() is None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import plotly.graph_objects as go
 
@@ -27,8 +27,8 @@ def density_film(run: DensityRun, about: str) -> Film:
     panels = {("x" + axis, "y" + axis): row for axis, row in zip(("", "2", "3", "4"), ROWS, strict=True)}
     narrow = stacked(figure, NARROW_HEIGHT, panels, right=28)
     for axis in ("2", "3", "4"):
-        narrow[f"xaxis{axis}"].domain = (0, 1 - SIDE / WIDTH)
-    narrow.legend.update(y=1 - LEGEND / NARROW_HEIGHT)
+        narrow[f"xaxis{axis}"]["domain"] = (0, 1 - SIDE / WIDTH)
+    narrow["legend"]["y"] = 1 - LEGEND / NARROW_HEIGHT
     # However high the figure is and however many lines the legend has, it stands at the bottom.
     figure.update_layout(legend={"yref": "container", "y": 0, "yanchor": "bottom"})
     return Film(
@@ -44,12 +44,12 @@ def density_film(run: DensityRun, about: str) -> Film:
     )
 
 
-def _large(figure: go.Figure) -> go.Layout:
+def _large(figure: go.Figure) -> dict[str, Any]:
     """The layout of the large view: the plane in its whole height, and room for larger words above each chart."""
     layout = relaid(figure)
     domains = {"": (0.0, 1.0), "2": (0.76, 1.0), "3": (0.38, 0.62), "4": (0.0, 0.24)}
     for axis, domain in domains.items():
-        layout[f"yaxis{axis}"].domain = domain
+        layout[f"yaxis{axis}"]["domain"] = domain
     return layout
 
 

@@ -28,7 +28,7 @@ def sweep_film(sweep: SigmaSweep) -> Film:
     """The sweep for the player: one step a noise level."""
     figure = sigma_sweep_figure(sweep)
     narrow = stacked(figure, NARROW_HEIGHT, dict(zip((("x", "y"), ("x2", "y2")), ROWS, strict=True)), right=16, left=50)
-    narrow.legend.update(y=1, yanchor="top")
+    narrow["legend"] |= {"y": 1, "yanchor": "top"}
     about = "Minima of the error and modes of the smoothed density as sigma grows."
     counts = [f"σ {theme.short(part.sigma)}" for part in sweep.slices]
     return Film(

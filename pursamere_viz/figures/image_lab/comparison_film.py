@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import plotly.graph_objects as go
 
 from pursamere_viz.figures.image_lab.comparison import IMAGES, comparison_figure
 from pursamere_viz.figures.image_lab.film import RIGHT, WAITING
-from pursamere_viz.figures.player import Film, relaid, stacked
+from pursamere_viz.figures.player import Film, once_a_run, relaid, stacked
 from pursamere_viz.labs.compare_story import headline_text, sentences, table
 
 if TYPE_CHECKING:
@@ -24,26 +24,28 @@ PANELS = {
 }
 
 
+@once_a_run
 def comparison_film(result: Comparison) -> Film:
     """Two runs, finished or under way, for the player."""
     figure = comparison_figure(result, slider=False)
     waiting = WAITING[result.awaited[0]] if result.awaited else ""
     about, said = headline_text(result), sentences(result)
-    layouts = {"narrow": _narrow(figure), "large": _large(figure)}
-    return Film(figure, said, about, table(result), **layouts, waiting=waiting, panels=PANELS)
+    return Film(
+        figure, said, about, table(result), narrow=_narrow(figure), large=_large(figure), waiting=waiting, panels=PANELS
+    )
 
 
-def _narrow(figure: go.Figure) -> go.Layout:
+def _narrow(figure: go.Figure) -> dict[str, Any]:
     """The layout of a page that is narrower than 700 px: every panel at full width but the images, which stand in pairs."""
     layout = stacked(figure, NARROW_HEIGHT, dict(zip(STACKED, ROWS[3:], strict=True)), right=RIGHT)
     for image in range(IMAGES):
         number, left, (top, height) = "" if image == 0 else str(image + 1), 0.52 * (image % 2), ROWS[image // 2]
-        layout[f"xaxis{number}"].domain = (left, left + 0.48)
-        layout[f"yaxis{number}"].domain = (1 - (top + height) / NARROW_HEIGHT, 1 - top / NARROW_HEIGHT)
+        layout[f"xaxis{number}"]["domain"] = (left, left + 0.48)
+        layout[f"yaxis{number}"]["domain"] = (1 - (top + height) / NARROW_HEIGHT, 1 - top / NARROW_HEIGHT)
     return layout
 
 
-def _large(figure: go.Figure) -> go.Layout:
+def _large(figure: go.Figure) -> dict[str, Any]:
     """The layout of the large view: a third of the height for the images, and room for larger words between the rows."""
     layout, taken, under, between = relaid(figure), 0.32, 0.17, 0.13
     low = (1 - taken - under - between) / 2
@@ -55,5 +57,5 @@ def _large(figure: go.Figure) -> go.Layout:
     }
     for domain, axes in rows.items():
         for axis in axes:
-            layout[f"yaxis{axis}"].domain = domain
+            layout[f"yaxis{axis}"]["domain"] = domain
     return layout

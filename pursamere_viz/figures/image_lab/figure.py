@@ -30,7 +30,10 @@ def image_lab(run: Run, *, slider: bool = True) -> go.Figure:
     plane = {"rowspan": 2, "colspan": 2}
     # Class names and their keys stand to the right of the confidence lines: "8" needs less room than "T-shirt/top".
     right = 44 + LETTER * max(len(line.name) for line in confidence_lines(run))
-    base = theme.base_layout(HEIGHT) | {"margin": theme.margins(56, right, 28, 44)}
+    base = theme.base_layout(HEIGHT) | {
+        "margin": theme.margins(56, right, 28, 44),
+        "template": "none",
+    }  # `Axes` brings it
     figure = make_subplots(
         rows=3, cols=4, row_heights=[0.3, 0.35, 0.35], column_widths=[0.26, 0.26, 0.24, 0.24],
         vertical_spacing=0.13, horizontal_spacing=0.055, figure=go.Figure(layout=base),

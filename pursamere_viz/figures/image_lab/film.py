@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import plotly.graph_objects as go
 
 from pursamere_viz.figures.image_lab.figure import image_lab
-from pursamere_viz.figures.player import Film, relaid, stacked
+from pursamere_viz.figures.player import Film, once_a_run, relaid, stacked
 from pursamere_viz.labs.image_story import headline_text, sentences, table
 
 if TYPE_CHECKING:
@@ -36,17 +36,18 @@ WIDTH = 290  # px between them on a telephone, about
 ROWS = ((30, 150), (250, 150), (480, 330), (900, 140), (1100, 140), (1300, 140), (1520, 140))
 
 
+@once_a_run
 def image_film(run: Run) -> Film:
     """A run, finished or under way, for the player; with the surface of the same page it has one cursor."""
     figure = image_lab(run, slider=False)
     waiting = WAITING[run.awaited[0]] if run.awaited else ""
-    layouts = {"narrow": _narrow(figure), "large": _large(figure)}
     return Film(
-        figure, sentences(run), headline_text(run), table(run), **layouts, waiting=waiting, panels=PANELS, cursor=CURSOR
-    )
+        figure, sentences(run), headline_text(run), table(run), narrow=_narrow(figure), large=_large(figure),
+        waiting=waiting, panels=PANELS, cursor=CURSOR,
+    )  # fmt: skip
 
 
-def _large(figure: go.Figure) -> go.Layout:
+def _large(figure: go.Figure) -> dict[str, Any]:
     """The layout of the large view: a third of the height for the images, and room for larger words between the rows."""
     layout, taken, under, between = relaid(figure), 0.32, 0.17, 0.13
     low = (1 - taken - under - between) / 2
@@ -57,20 +58,20 @@ def _large(figure: go.Figure) -> go.Layout:
     }
     for domain, axes in rows.items():
         for axis in axes:
-            layout[f"yaxis{axis}"].domain = domain
-    layout.yaxis5.domain = (0.0, 1 - taken - under)
+            layout[f"yaxis{axis}"]["domain"] = domain
+    layout["yaxis5"]["domain"] = (0.0, 1 - taken - under)
     return layout
 
 
-def _narrow(figure: go.Figure) -> go.Layout:
+def _narrow(figure: go.Figure) -> dict[str, Any]:
     """The layout of a page that is narrower than 700 px: every panel at full width but the images, which stand in pairs."""
     charts = (("x5", "y5"), ("x6", "y6"), ("x7", "y7"), ("x8", "y9"), ("x9", "y10"))
     layout = stacked(figure, NARROW_HEIGHT, dict(zip(charts, ROWS[2:], strict=True)), right=RIGHT)
     spare = max(figure.layout.margin.r - RIGHT, 0) / WIDTH  # room for the class names beside the last chart
     for name, _ in charts[1:]:
-        layout[f"xaxis{name[1:]}"].domain = (0, 1 - spare)
+        layout[f"xaxis{name[1:]}"]["domain"] = (0, 1 - spare)
     for image in range(4):
         number, left, (top, height) = "" if image == 0 else str(image + 1), 0.52 * (image % 2), ROWS[image // 2]
-        layout[f"xaxis{number}"].domain = (left, left + 0.48)
-        layout[f"yaxis{number}"].domain = (1 - (top + height) / NARROW_HEIGHT, 1 - top / NARROW_HEIGHT)
+        layout[f"xaxis{number}"]["domain"] = (left, left + 0.48)
+        layout[f"yaxis{number}"]["domain"] = (1 - (top + height) / NARROW_HEIGHT, 1 - top / NARROW_HEIGHT)
     return layout

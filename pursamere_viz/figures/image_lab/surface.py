@@ -38,8 +38,8 @@ def surface_film(run: Run) -> Film:
     about = f"The reconstruction error as a surface, the path of the purification on it. {headline_text(run)}"
     figure = surface(run)
     narrow = relaid(figure)
-    eye = narrow.scene.camera.eye.to_plotly_json()
-    narrow.update(height=LOW, scene_camera_eye={axis: FARTHER * value for axis, value in eye.items()})
+    narrow["height"], camera = LOW, narrow["scene"]["camera"]
+    camera["eye"] = {axis: FARTHER * value for axis, value in camera["eye"].items()}
     return Film(figure, sentences(run), about, narrow=narrow, name="Player of the surface", cursor=CURSOR)
 
 
