@@ -201,8 +201,9 @@ def axis_range(chart: str, lines: list[Line], *, secondary: bool) -> tuple[tuple
     if not values:
         return (0.0, 1.0), False
     log = theme.is_log(values)
-    low, high = theme.padded_range(values, log)
-    return (low if log or min(values) < 0 else 0.0, high), log  # from 0, so that a height is a share
+    from_zero = not log and min(values) >= 0  # so that a height is a share
+    low, high = theme.padded_range([0.0, *values] if from_zero else values, log)
+    return (0.0 if from_zero else low, high), log
 
 
 def style_chart_axes(axes: Axes, run: Run) -> None:
