@@ -17,6 +17,8 @@ st.set_page_config(
     page_title="PurSAMERE Explorer", page_icon=":material/explore:", layout="wide", menu_items={"About": ABOUT}
 )
 st.html(Path(__file__).with_name("style.css"))
+if st.context.is_embedded:  # controls that read the address run there too, unseen
+    st.html("<style>[data-testid='stSidebar'] { display: none; }</style>")
 load_early()
 
 # Torch takes seconds to load: the browser has the page's style by then.

@@ -19,6 +19,7 @@ from pursamere_viz.evaluation.command import command_line
 from pursamere_viz.evaluation.evidence import RISK, SURE
 from pursamere_viz.evaluation.numbers import Numbers, called
 from state import robustness_bench as state
+from take_away import embedded
 
 WORDS = {
     "empty_tab": "This run holds nothing for this tab at this eps. What would fill it: {needs}. Start such a run in the sidebar.",
@@ -39,11 +40,14 @@ def page() -> None:
             st.info("No finished run is here: start one in the sidebar, or upload one.", icon=":material/shield:")
         else:
             shown = _show(path)
-            brackets.section(compute.bench_reading(path).results.config.data_set)
-            contest.section(compute.bench_reading(path).results.config.data_set)
+            if not embedded():
+                data_set = compute.bench_reading(path).results.config.data_set
+                brackets.section(data_set)
+                contest.section(data_set)
     except ValueError as problem:
         st.error(str(problem))
-    memorised_images.section()
+    if not embedded():
+        memorised_images.section()
     controls.start_form(expanded=path is None)
     with top:
         if controls.NOTICE in st.session_state:
@@ -79,8 +83,13 @@ def _show(path: Path) -> int:
         return done
     chart(figures.accuracy_curves(numbers, purifier, eps), "bench_curves")
     st.html(figures.checklist_html(checks))
+    if embedded():
+        controls.publish(numbers, eps)
+        return done
     st.caption(facts(reading))
-    st.dataframe(pivot(numbers, reading.table, eps), hide_index=True)
+    table = pivot(numbers, reading.table, eps)
+    st.dataframe(table, hide_index=True)
+    st.html(f'<div class="printed-table">{table.set_index(table.columns[0]).T.to_html(border=0)}</div>')
     st.caption(
         f"Images still right at eps {numbers.budget(eps)}, in brackets the Wilson 95 % interval in per cent. A name such as "
         "pgd-20x3:full says: PGD, 20 steps, 3 restarts, full knowledge (blind: of the classifier only; bpda: without "

@@ -159,8 +159,9 @@ def dots(lines: list[Line]) -> Callable[[int], dict]:
 
 def reading(lines: list[Line], step: int) -> str:
     """The readout: one line of text a curve; for the confidence, the leading class."""
-    if len(lines) == 1:
-        return lines[0].reading(step).replace(" <b>", "<br><b>")  # its value below: beside it there is no room
+    if len(lines) == 1:  # in two lines: for one there is no room
+        name, said = lines[0].name, lines[0].reading(step)
+        return said.replace(name, name.replace(" ", "<br>")) if " " in name else said.replace(" <b>", "<br><b>")
     if lines[0].word != "percent":
         return "<br>".join(line.reading(step) for line in lines)
     leader = max(lines, key=lambda line: line.values[step])
