@@ -1,6 +1,7 @@
 """Entry: streamlit run app/main.py."""
 
 import difflib
+import sys
 from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
@@ -20,13 +21,6 @@ st.html(Path(__file__).with_name("style.css"))
 if st.context.is_embedded:  # controls that read the address run there too, unseen
     st.html("<style>[data-testid='stSidebar'] { display: none; }</style>")
 load_early()
-
-# Torch takes seconds to load: the browser has the page's style by then.
-from pursamere_viz import plugins  # noqa: E402
-from state import LEFT  # noqa: E402
-
-for problem in plugins.problems:  # named where the server was started; an address names none
-    st.error(problem, icon=":material/extension_off:")
 
 LESSONS = st.Page("views/lessons.py", title="Lessons", icon=":material/school:", url_path="lessons")
 IMAGE_LAB = st.Page("views/image_lab.py", title="Image lab", icon=":material/image_search:", default=True)
@@ -64,6 +58,8 @@ def lost() -> list[st.Page]:
 
 def back_to_the_lesson() -> None:
     """Where a lesson's state was opened in its lab, the way back to the step."""
+    from state import LEFT  # once torch is loaded
+
     left = st.session_state.get(LEFT)
     if left is not None and not st.context.is_embedded:
         where = {"lesson": left.name, "part": str(left.step)}
@@ -76,8 +72,17 @@ others = [page for page in PAGES.values() if page is not LESSONS]
 shown = st.navigation([LESSONS, IMAGE_LAB, *others, *lost()], position=placed)
 # A lesson needs the room; in a lab the controls, and the way back, are there again.
 st.set_page_config(initial_sidebar_state="collapsed" if shown is LESSONS else "auto")
-if shown is not LESSONS:
-    back_to_the_lesson()
 # One pixel high until style.css is there, which gives it its height: nothing is seen that the style would move.
 with st.container(key="page", height=1, border=False):
+    with st.container(key="loading"):  # style.css takes it out of the page's flow, and away once there is more to see
+        if "torch" not in sys.modules:
+            st.markdown("Loading PyTorch …")
+    from pursamere_viz import (
+        plugins,  # seconds for the first page of a server: the browser has the menu and the style by now
+    )
+
+    for problem in plugins.problems:  # named where the server was started; an address names none
+        st.error(problem, icon=":material/extension_off:")
+    if shown is not LESSONS:
+        back_to_the_lesson()
     shown.run()
