@@ -271,6 +271,8 @@ def test_nothing_is_wider_than_a_telephone(app):
         return box.left < 0 || box.right > 390;
     }).length"""
     app.wait_for_function(f"({wide})() === 0")
+    bar = app.locator(".transport").bounding_box()
+    assert bar is not None and bar["height"] < 110  # two rows
     slide_to(app, 2)
     is_at(app, 2)
 
