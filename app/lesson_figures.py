@@ -124,19 +124,25 @@ def _prepare(told: Told) -> None:
         compute.bench_checks(path, state.scenario.purifier)
         return
     if not isinstance(state.scenario, Scenario):
-        st.session_state[READY] = told, _plane(told)
+        _hold(told, _plane(told))
         return
     run = compute.under_way(state.scenario, state.second, place=compute.AHEAD)
     while not run.done:
         run.advance(AHEAD)
         place.empty()
-    st.session_state[READY] = told, _film(run.result, told)
+    _hold(told, _film(run.result, told))
+
+
+def _hold(told: Told, film: Film) -> None:
+    """Keep a film as the browser takes it: when it is wanted it has only to be sent."""
+    film.as_data()
+    st.session_state[READY] = told, film
 
 
 def bench(told: Told) -> None:
     """The curves and the checklist of a run, of one purifier, what the step points to first; what it hides after the answer."""
     step, view = told.step, told.step.state.scenario
-    hides = step.hides if told.answer is None else ()
+    hides = step.omits + (step.hides if told.answer is None else ())
     assert isinstance(view, BenchView)
     path = _run_file(view)
     curves = step_curves(view, compute.bench_reading(path).numbers)

@@ -66,19 +66,14 @@ def _lesson(lesson: Lesson, held: dict[str, Lesson]) -> None:
     following = _told(lesson, number + 1) if number < count else _first_of_next(lesson, list(held.values()))
     left, right = st.columns([0.34, 0.66], gap="medium")
     prepared = lesson_figures.ready(told)
-    if prepared:  # text and figure change together; what comes next waits for both
-        with right:
-            _figure(told, None)
     with left:
         _chooser(held)
         _steps(lesson, number, list(held.values()))
         with st.container(key="lesson_text"):
             _text(lesson, step, learn=number == 1 and told.answer is None)
-            if step.question is not None:
-                _question(step.question, told)
+            _question(step.question, told)
     with right:
-        if not prepared:
-            _figure(told, following)
+        _figure(told, None if prepared else following)  # what is prepared is shown at once, and then what comes next made ready
         if prepared or isinstance(step.state.scenario, BenchView):
             with st.container(key="lesson_ahead_of"):
                 lesson_figures.ahead(following)
@@ -141,39 +136,50 @@ def _steps(lesson: Lesson, number: int, held: list[Lesson]) -> None:
 
 
 def _text(lesson: Lesson, step: Step, *, learn: bool) -> None:
-    """Title and text; at first what will be learnt, and where to read on, which makes room for an answer."""
+    """Title and text; at first what will be learnt, and where to read on, which makes room for an answer.
+
+    What a step lacks is said to be empty, here and in `_question`: else the page keeps what stood there until all is drawn.
+    """
     st.markdown(f"# {escaped(step.title)}")
     if learn:
         books = ", ".join(escaped(name) for name in lesson.notebooks)
         more = f" Notebook: {books}." if books else ""
         st.markdown(f":small[**You will learn** {escaped('; '.join(lesson.learn))}.{more}]")
+    else:
+        st.empty()
     st.markdown(step.text)
     if step.look:
         st.markdown(f":material/visibility: **Look at {LOOKS[step.state.lab][step.look]}.**")
+    else:
+        st.empty()
 
 
-def _question(question: Question, told: Told) -> None:
+def _question(question: Question | None, told: Told) -> None:
     """The question; its answer once something was chosen, clicked, or asked for."""
     story, answer = told.story, told.answer
+    asked, button, said = st.container(), st.empty(), st.empty()
+    if question is None:
+        asked.empty()
+        return
     if question.choices:
         key = f"_lesson_choice_{story}"
-        st.radio(
+        asked.radio(
             question.text, question.choices, index=None if answer is None else question.choices.index(str(answer)), key=key,
             on_change=lambda: _answer(story, st.session_state[key]),
         )  # fmt: skip
     else:
-        st.markdown(f"**{question.text}**")
+        asked.markdown(f"**{question.text}**")
     if answer is None:
         if not question.choices:
             label = "Show where it ends" if question.predict else "Show the answer"
-            st.button(label, icon=":material/lightbulb:", on_click=_answer, args=(story, True))
+            button.button(label, icon=":material/lightbulb:", on_click=_answer, args=(story, True))
         return
     verdict = ""
     if question.choices:
         verdict = "**Right.** " if question.choices.index(str(answer)) == question.right else "**Not so.** "
     elif isinstance(answer, tuple):
         verdict = f"**Your guess is {_miss(answer, question, told.step):.2g} from the end of the path.** "
-    st.success(verdict + question.answer)
+    said.success(verdict + question.answer)
 
 
 def _miss(guess: tuple[float, float], question: Question, step: Step) -> float:

@@ -8,6 +8,7 @@ from pursamere_viz.analysis.sigma_sweep import SigmaSweep
 from pursamere_viz.analysis.small_noise import LimitOnLine
 from pursamere_viz.evaluation.numbers import Numbers
 from pursamere_viz.figures.density_lab.film import density_film
+from pursamere_viz.figures.density_lab.layers import SMOOTHED_MODE
 from pursamere_viz.figures.density_lab.sigma_sweep import sweep_film
 from pursamere_viz.figures.density_lab.small_noise import limit_film
 from pursamere_viz.figures.evaluation.accuracy import accuracy_curves
@@ -18,6 +19,7 @@ from pursamere_viz.figures.pointing import guessed, lit
 from pursamere_viz.labs.compare import Comparison
 from pursamere_viz.labs.density_run import DensityRun
 from pursamere_viz.labs.image_run import Run, unpurified
+from pursamere_viz.labs.image_story import reading
 from pursamere_viz.lessons import BenchView, Step
 
 Place = tuple[float, float]
@@ -30,18 +32,19 @@ CLICK = "Click the plane where you think the path ends."
 def step_film(step: Step, result: StepResult, answer: Place | bool = False) -> Film:
     """The film of a step from what its state gives.
 
-    What the step hides is left out until there is an answer: True, or the place (x, y) that was clicked.
+    What the step omits is left out; what it hides too, until there is an answer: True, or the place (x, y) that was clicked.
     """
-    hides = step.hides if answer is False else ()
+    asked = bool(step.hides) and answer is False
+    hides = step.omits + (step.hides if asked else ())
     if isinstance(result, Comparison):
-        film = _image(result.first, hides) if hides else comparison_film(result)
+        film = _image(result.first, hides, asked) if hides else comparison_film(result)
     elif isinstance(result, Run):
-        film = _image(result, hides)
+        film = _image(result, hides, asked)
     elif isinstance(result, DensityRun):
-        film = _plane(step, result, hides)
+        film = _plane(step, result, hides, asked)
     elif isinstance(result, LimitOnLine):
         film = limit_film(result, told=not hides)
-        if hides:
+        if asked:
             film = dataclasses.replace(film, said=[FIRST.format("what the error follows is")])
     else:
         film = sweep_film(result)
@@ -50,23 +53,36 @@ def step_film(step: Step, result: StepResult, answer: Place | bool = False) -> F
     return guessed(film, answer) if isinstance(answer, tuple) else film
 
 
-def _image(result: Run, hides: tuple[str, ...]) -> Film:
+def _image(result: Run, hides: tuple[str, ...], asked: bool) -> Film:
     if not hides:
         return image_film(result)
     film = image_film(unpurified(result, read="reading" not in hides))
+    _without_purified(film)
+    if not asked:
+        return dataclasses.replace(film, waiting="", said=[reading(result)], table=None)
     said, about = [FIRST.format("the purification is")], film.about
     if "reading" in hides:
         said, about = [FIRST.format("what the attacked image reads as is")], "An image, attacked"
     return dataclasses.replace(film, waiting="", said=said, about=about, table=None)
 
 
-def _plane(step: Step, result: DensityRun, hides: tuple[str, ...]) -> Film:
+def _without_purified(film: Film) -> None:
+    """Leave out the picture of what is not purified yet; its place stays."""
+    film.figure.update_traces(visible=False, selector={"xaxis": "x4"})
+    for layout in (film.figure.layout, film.narrow, film.large):
+        if layout is not None:
+            layout["xaxis4"]["visible"] = layout["yaxis4"]["visible"] = False
+
+
+def _plane(step: Step, result: DensityRun, hides: tuple[str, ...], asked: bool) -> Film:
     layers = ",".join(name for name in result.scenario.shown() if name not in hides)
     shown = dataclasses.replace(result, scenario=dataclasses.replace(result.scenario, layers=layers))
     if "path" in hides:
         shown = dataclasses.replace(shown, paths=())
     film = dataclasses.replace(density_film(shown, step.title), edits=None, picks="")
-    if not hides:
+    if "smoothed" not in shown.scenario.shown():  # the modes of what is not shown, of which the step says nothing
+        film.figure.for_each_trace(lambda mark: mark.update(visible=False), {"name": SMOOTHED_MODE})
+    if not asked:
         return film
     predicts = step.question is not None and bool(step.question.predict)
     said = (

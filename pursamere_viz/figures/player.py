@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import cache, wraps
+from functools import cache, cached_property, wraps
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, TypeVar
@@ -50,7 +50,11 @@ class Film:
         return any(trace.type == "surface" for trace in self.figure.data)
 
     def as_data(self) -> dict[str, Any]:
-        """Plain values: what mountPlayer's `update` takes."""
+        """Plain values: what mountPlayer's `update` takes; written once, so the figure must not change any more."""
+        return dict(self._plain)
+
+    @cached_property
+    def _plain(self) -> dict[str, Any]:
         figure = json.loads(to_json(self.figure, engine="json"))
         wanted = ("name", "data", "traces", "layout")
         frames = [{name: frame[name] for name in wanted} for frame in figure.pop("frames", [])]

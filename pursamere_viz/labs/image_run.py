@@ -165,6 +165,13 @@ def _unmapped(x: Tensor, x_adv: Tensor, trajectory: Trajectory) -> Landscape:
     return Landscape(torch.full((2, 2), torch.nan), a, b, plane, plane.explained(path.cpu()))
 
 
+def _emptied(land: Landscape, trajectory: Trajectory) -> Landscape:
+    """The same plane and window of which nothing is known but this path."""
+    a, b = (torch.stack([ends.min(), ends.max()]) for ends in (land.a, land.b))
+    explained = land.plane.explained(trajectory.points[:, 0].cpu())
+    return Landscape(torch.full((2, 2), torch.nan), a, b, land.plane, explained)
+
+
 def unpurified(result: Run, *, read: bool = True) -> Run:
     """The run as it was known before the purification: what a question hides until it is answered.
 
@@ -184,7 +191,7 @@ def unpurified(result: Run, *, read: bool = True) -> Run:
     if not read:
         first["probabilities"] = torch.full_like(first["probabilities"], torch.nan)
         attacked = torch.full_like(attacked, torch.nan)
-    plain = _unmapped(result.x, result.examples.x_adv, start)
+    plain = _emptied(result.landscape, start)
     return dataclasses.replace(
         result, trajectory=start, metrics=dataclasses.replace(result.metrics, **first), attacked_probabilities=attacked,
         landscape=plain, regions=plain, missing=PARTS,

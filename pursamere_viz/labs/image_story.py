@@ -64,11 +64,16 @@ def sentences(run: Run) -> list[str]:
     shares = run.metrics.probabilities[:, 0]
     read = shares.argmax(-1).tolist()
     steps = [_at(run, step, read) for step in range(1, len(read))]
-    attacked = run.scenario.attack != "none" and run.scenario.eps > 0
-    first = f"The {'attacked ' if attacked else ''}image reads as {_read(run, shares[0])}."
+    first = reading(run)
     if "trajectory" in run.missing:
         return [f"{first} {_lacking(run.scenario) if attacks_only(run.scenario) else 'It is being purified.'}"]
     return [f"{first} Play (or space) shows how it is purified.", *steps]
+
+
+def reading(run: Run) -> str:
+    """What the image reads as before it is purified, in a sentence."""
+    attacked = run.scenario.attack != "none" and run.scenario.eps > 0
+    return f"The {'attacked ' if attacked else ''}image reads as {_read(run, run.metrics.probabilities[0, 0])}."
 
 
 def _lacking(scenario: Scenario) -> str:

@@ -16,7 +16,7 @@ OWN = "PURSAMERE_LESSONS"  # names a folder of one's own lessons
 NOT_LESSONS = {"README.md", "teaching_notes.md"}
 PART = re.compile(r"([a-z_]+):(?:\s+(.*))?")
 HEAD = ("minutes", "learn", "notebooks")
-STEP = ("show", "look", "opens", "hide", "question", "choice", "right", "predict", "answer", "facts")
+STEP = ("show", "look", "opens", "omit", "hide", "question", "choice", "right", "predict", "answer", "facts")
 LONG = {"learn", "show", "question", "answer", "facts"}  # those that may run over several lines
 AGAIN = {"choice"}  # those that may be there several times
 
@@ -49,7 +49,8 @@ class Step:
     state: State
     look: str  # the panel that is lit, of LOOKS; empty for none
     at_end: bool  # whether the figure opens at its last step
-    hides: tuple[str, ...]  # what is not shown before the answer, of what the state can hide
+    omits: tuple[str, ...]  # what is not shown at all, of what the state can hide
+    hides: tuple[str, ...]  # what is not shown before the answer, of the same
     question: Question | None
     facts: tuple[Line, ...]
     line: int  # of its heading
@@ -190,10 +191,12 @@ def _step(lines: list[Line]) -> Step:
         raise _Mistake(show.line, problem) from problem
     look = _one_of(parts, "look", ("", *LOOKS[state.lab]))
     question = _question(parts, state, head.line)
-    hides = _hides(parts, state, question)
+    hides = _held_back(parts, "hide", state)
+    if question is not None and question.predict and "path" not in hides:
+        hides = ("path", *hides)  # its end is to be predicted
     return Step(
-        head.text[3:].strip(), said, state, look, _one_of(parts, "opens", ("start", "end")) == "end", hides, question,
-        _facts(_needed(parts, "facts", head.line), state), head.line,
+        head.text[3:].strip(), said, state, look, _one_of(parts, "opens", ("start", "end")) == "end",
+        _held_back(parts, "omit", state), hides, question, _facts(_needed(parts, "facts", head.line), state), head.line,
     )  # fmt: skip
 
 
@@ -208,16 +211,16 @@ def _one_of(parts: dict[str, list[_Part]], name: str, known: tuple[str, ...]) ->
     return part.text
 
 
-def _hides(parts: dict[str, list[_Part]], state: State, question: Question | None) -> tuple[str, ...]:
-    """What is not shown before the answer; a path whose end is to be predicted is not."""
-    hidden = ["path"] if question and question.predict else []
-    if "hide" in parts:
-        part, known = parts["hide"][0], can_hide(state)
-        hidden += [word.strip() for word in part.text.split(",")]
-        if unknown := [word for word in hidden if word not in known]:
-            listed = ", ".join(known) or "nothing"
-            raise _Mistake(part.line, f"what can be hidden here is {listed}, got {unknown[0]!r}")
-    return tuple(dict.fromkeys(hidden))
+def _held_back(parts: dict[str, list[_Part]], name: str, state: State) -> tuple[str, ...]:
+    """What a part of this name says is not shown."""
+    if name not in parts:
+        return ()
+    part, known = parts[name][0], can_hide(state)
+    hidden = tuple(dict.fromkeys(word.strip() for word in part.text.split(",")))
+    if unknown := [word for word in hidden if word not in known]:
+        listed = ", ".join(known) or "nothing"
+        raise _Mistake(part.line, f"what can be hidden here is {listed}, got {unknown[0]!r}")
+    return hidden
 
 
 def _question(parts: dict[str, list[_Part]], state: State, line: int) -> Question | None:

@@ -60,7 +60,8 @@ def sentences(run: DensityRun) -> list[str]:
     last = max(len(path.points) for path in run.paths) - 1
     start = ", ".join(f"{v:.2f}" for v in run.scenario.start()[0].tolist())
     away = f"{float(run.paths[0].mode_distance[0]):.2g} from the nearest mode"
-    said = [f"All start at ({start}), {away}. Play (or space) lets them go."]
+    who, them = ("All start", "them") if len(run.paths) > 1 else ("The path starts", "it")
+    said = [f"{who} at ({start}), {away}. Play (or space) lets {them} go."]
     for step in range(1, last + 1):
         distances = [float(path.mode_distance[min(step, len(path.points) - 1)]) for path in run.paths]
         write = wording.alike(distances)

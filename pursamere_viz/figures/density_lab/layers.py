@@ -23,12 +23,13 @@ CLASS_COLOURS = (theme.BLUE, theme.ORANGE, theme.GREEN, theme.PURPLE, theme.SKY,
 BASIN_COLOURS = (theme.GREEN, theme.PURPLE, theme.BLUE, theme.ORANGE, theme.SKY, theme.VERMILLION)
 WHITE, BLACK = theme.WHITE, theme.BLACK
 KEPT = {"marker": {"opacity": 1}}  # a click on the grid pales no other trace
+SMOOTHED_MODE = "mode of p smoothed"
 MARKS: tuple[tuple[str, str, str, dict[str, Any]], ...] = (  # layer, which points of the maps, their name and look
     ("modes", "modes", "mode of p", {"symbol": "star", "size": 20, "colour": theme.YELLOW, "edge": BLACK}),
     (
         "modes",
         "smoothed_modes",
-        "mode of p smoothed",
+        SMOOTHED_MODE,
         {"symbol": "circle", "size": 9, "colour": theme.BLUE, "edge": WHITE},
     ),
     (

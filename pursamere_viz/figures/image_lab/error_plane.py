@@ -177,7 +177,8 @@ def title_layer(run: Run, window: torch.Tensor) -> Layer:
     name = "Reconstruction error around the path" + (", log10" if shown_error(run)[1] else "")
     said, _, warning = slice_shown(run.landscape.explained).partition(": ")
     said = f"<b>{said}: {warning}</b>" if warning else said
-    text = f"<b>{name}</b><br>{said}"
+    walked = len(run.trajectory.points) > 1  # of a path that is not there no share is shown
+    text = f"<b>{name}</b><br>{said if walked else ''}"
     centre = window[:, 0].mean().item()
     return Layer(theme.text_at(centre, window[1, 1].item(), text, "top center", theme.LABEL), ROW, COL)
 
