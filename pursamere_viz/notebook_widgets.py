@@ -25,6 +25,7 @@ from pursamere_viz.figures import (
     inside_html,
     player_source,
     plotly_bundle,
+    to_embedded,
     to_image,
 )
 from pursamere_viz.labs import compare_story, image_story
@@ -38,6 +39,7 @@ from pursamere_viz.labs.image_scenario import Scenario
 from pursamere_viz.progress import finish
 
 PAPER = (11.0, 6.2)  # inches, of the picture
+EXPORTED = "As it was when the notebook was run"
 LAYERS = "error,modes,minimisers"  # what changes with sigma, and nothing that takes long
 
 _html, _css, _js = player_source()
@@ -104,17 +106,17 @@ class Player(AnyWidget):
         """Another film; the step stays."""
         self._shown, self.film = film, film.as_data()
 
-    def picture(self) -> str:
-        """The film's last step as a PNG in base64; the page shows it as long as no kernel sends Plotly."""
-        drawn = base64.b64encode(to_image(self._shown, size=PAPER, dpi=80)).decode("ascii")
-        self.still = f"data:image/png;base64,{drawn}"
-        return drawn
+    def lasting(self) -> dict[str, str]:
+        """What stays where there is no kernel: the film's last step as a PNG, and the player with all steps for an exported page."""
+        drawn = to_image(self._shown, size=PAPER, dpi=80)
+        picture = base64.b64encode(drawn).decode("ascii")
+        self.still = f"data:image/png;base64,{picture}"  # the page shows it as long as no kernel sends Plotly
+        return {"image/png": picture, "text/html": to_embedded(self._shown, drawn, title=EXPORTED)}
 
     def _repr_mimebundle_(self, **how: Any) -> tuple[dict[str, Any], dict[str, Any]]:
-        """With a picture for where no widget can be shown: an exported notebook, GitHub."""
-        picture = {"image/png": self.picture()}
+        """With what stays where no widget can be shown: an exported notebook, a code-hosting page."""
         data, about = super()._repr_mimebundle_(**how) or ({}, {})
-        return picture | data, about
+        return self.lasting() | data, about
 
     def _asked(self, _widget: Any, message: dict[str, Any], _buffers: Any) -> None:
         if message.get("kind") == "plotly":
@@ -165,9 +167,9 @@ class Explorer(VBox):
             slider.observe(self._moved, "value")
 
     def _repr_mimebundle_(self, **how: Any) -> dict[str, Any]:
-        """With a picture for where no widget can be shown."""
+        """With what stays where no widget can be shown."""
         bundle: dict[str, Any] = super()._repr_mimebundle_(**how)
-        return {"image/png": self.player.picture()} | bundle
+        return self.player.lasting() | bundle
 
     def start_at(self, x: float, y: float) -> None:
         """Move the start, as a click does."""
@@ -222,9 +224,9 @@ class ImageExplorer(VBox):
             one.observe(self._changed, "value")
 
     def _repr_mimebundle_(self, **how: Any) -> dict[str, Any]:
-        """With a picture for where no widget can be shown."""
+        """With what stays where no widget can be shown."""
         bundle: dict[str, Any] = super()._repr_mimebundle_(**how)
-        return {"image/png": self.player.picture()} | bundle
+        return self.player.lasting() | bundle
 
     @property
     def _first(self) -> Run:

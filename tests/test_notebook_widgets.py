@@ -137,6 +137,8 @@ def test_where_no_widget_can_be_shown_there_is_a_picture(explorer):
     assert picture.format == "PNG" and min(picture.size) > 400 and len(set(picture.convert("L").tobytes())) > 50
     assert explorer.player.still == "data:image/png;base64," + bundle["image/png"]
     assert "application/vnd.jupyter.widget-view+json" in bundle
+    assert bundle["text/html"].startswith("<img") and bundle["image/png"] in bundle["text/html"]
+    assert len(bundle["text/html"]) < 1_000_000
     alone, _ = explorer.player._repr_mimebundle_()
     assert set(alone) == set(bundle)
 

@@ -126,7 +126,8 @@ def refresh(path: Path) -> None:
         if cell.cell_type == "code":
             for output in cell.outputs:
                 if "image/png" in output.get("data", {}):
-                    output.data.pop(WIDGET, None)  # its picture stays
+                    output.data.pop(WIDGET, None)  # its picture stays, without the player, which is five times as large
+                    output.data.pop("text/html", None)
             cell.outputs = joined([output for output in cell.outputs if WIDGET not in output.get("data", {})])
         else:
             parts = SOLUTION.split(cell.source)  # every second one is a solution

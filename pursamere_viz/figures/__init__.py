@@ -17,7 +17,7 @@ from pursamere_viz.figures.evaluation.gradients import jacobian_lines, loss_curv
 from pursamere_viz.figures.evaluation.memorised import capture_lines, cost_lines, count_lines, spectrum_lines
 from pursamere_viz.figures.evaluation.sheet import bench_sheet, fates
 from pursamere_viz.figures.evaluation.style import untitled
-from pursamere_viz.figures.export import to_html
+from pursamere_viz.figures.export import to_embedded, to_html
 from pursamere_viz.figures.gallery import Sheet, gallery
 from pursamere_viz.figures.image_lab.comparison import comparison_figure
 from pursamere_viz.figures.image_lab.comparison_film import comparison_film
@@ -82,6 +82,7 @@ __all__ = [
     "sweep_film",
     "to_csv",
     "to_gif",
+    "to_embedded",
     "to_html",
     "to_image",
     "to_mp4",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import gzip
 import html
 import json
 
@@ -36,6 +38,19 @@ mountPlayer(document, Plotly).update({film});
 </html>
 """
 
+# A picture, in whose place the page stands where scripts may run; a page is packed, as a notebook would be twice as large.
+EMBEDDED = """<img alt="{about}" style="max-width: 100%" src="data:image/png;base64,{picture}"><script>
+((script, packed) => {{
+  const frame = document.createElement("iframe"), bytes = Uint8Array.from(atob(packed), (one) => one.charCodeAt(0));
+  Object.assign(frame, {{ title: "{title}", style: "width: 100%; height: {height}px; border: 0" }});
+  new Response(new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"))).text().then((page) => {{
+    frame.srcdoc = page;
+    script.previousElementSibling.replaceWith(frame);
+  }});
+}})(document.currentScript, "{packed}");
+</script>"""
+AROUND = 130  # px of the page above and below its figure
+
 
 def to_html(film: Film, *, title: str, caption: str) -> str:
     """A standalone page (plotly.js inside, no network) of a film; plain title and caption."""
@@ -44,4 +59,13 @@ def to_html(film: Film, *, title: str, caption: str) -> str:
     return PAGE.format(
         title=html.escape(title), caption=html.escape(caption), css=css, core=core, player=player, film=data,
         plotly=plotly_bundle(film.solid).read_text(encoding="utf-8"),
+    )  # fmt: skip
+
+
+def to_embedded(film: Film, picture: bytes, *, title: str) -> str:
+    """A film as a piece of a page: its PNG, which gives way to the player of `to_html` where scripts run; no network."""
+    packed = gzip.compress(to_html(film, title=title, caption="").encode("utf-8"), mtime=0)
+    return EMBEDDED.format(
+        about=html.escape(film.about), title=html.escape(title), picture=base64.b64encode(picture).decode("ascii"),
+        height=film.figure.layout.height + AROUND, packed=base64.b64encode(packed).decode("ascii"),
     )  # fmt: skip

@@ -8,10 +8,11 @@ from pathlib import Path
 import nbformat
 import numpy as np
 import pytest
+from nbconvert import HTMLExporter
 
 from pursamere_viz import PRESETS
 from pursamere_viz.benchmark.servers import serve
-from pursamere_viz.notebook_widgets import explore
+from pursamere_viz.notebook_widgets import explore, explore_image
 
 pytestmark = [pytest.mark.slow, pytest.mark.browser]
 NOTEBOOKS = Path(__file__).resolve().parents[2] / "notebooks"
@@ -172,3 +173,25 @@ def test_an_image_is_attacked_stepped_compared_and_opened_in_a_notebook(opened) 
     page.get_by_text("Inside one step").click()
     page.wait_for_selector(".inside img")
     assert page.locator(".inside img").count() > 8
+
+
+def test_an_exported_page_keeps_the_steps_without_kernel_and_network(browser, tmp_path) -> None:
+    kept = [
+        view._repr_mimebundle_()
+        for view in (explore_image(resolution=9), explore(PRESETS["three"].density, steps=5, resolution=21))
+    ]
+    cells = [nbformat.v4.new_code_cell("live", outputs=[nbformat.v4.new_output("display_data", data)]) for data in kept]
+    notebook = nbformat.v4.new_notebook(cells=cells)
+    (tmp_path / "page.html").write_text(HTMLExporter().from_notebook_node(notebook)[0], encoding="utf-8")
+    page, problems = browser.new_page(viewport={"width": 1280, "height": 1000}), []
+    page.on("pageerror", lambda problem: problems.append(str(problem)))
+    page.route("http*://**", lambda route: route.abort())
+    page.goto(f"file://{tmp_path}/page.html")
+    for place, last in enumerate(("Purified after 8 steps: reads as 7", "The end, distance to the nearest mode")):
+        frame = page.frame_locator("iframe").nth(place)
+        frame.locator(".js-plotly-plot .main-svg").first.wait_for()
+        frame.get_by_role("button", name="Last").click()
+        frame.locator(".player-said", has_text=last).wait_for()
+    assert page.locator(".jp-OutputArea img").count() == 0  # the pictures gave way
+    page.close()
+    assert problems == []

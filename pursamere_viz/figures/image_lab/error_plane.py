@@ -136,7 +136,9 @@ def name_sides(ends: torch.Tensor, window: torch.Tensor) -> list[str]:
     if (near - at[middle]).norm() < 0.12:
         between = "middle"
     sides = {low: "bottom", middle: between, high: "top"}
-    return [f"{sides[i]} {across(at[i, 0].item(), beside=sides[i] == 'middle')}" for i in range(3)]
+    outwards = between == "middle" and bool(rest[:, 0].mean() < at[middle, 0] < 0.7)  # to the right of the others
+    named = [f"{sides[i]} {across(at[i, 0].item(), beside=sides[i] == 'middle')}" for i in range(3)]
+    return ["middle right" if outwards and i == middle else name for i, name in enumerate(named)]
 
 
 def across(x: float, *, beside: bool) -> str:
