@@ -107,7 +107,7 @@ class Player(AnyWidget):
         self._shown, self.film = film, film.as_data()
 
     def lasting(self) -> dict[str, str]:
-        """What stays where there is no kernel: the film's last step as a PNG, and the player with all steps for an exported page."""
+        """What stays without a kernel: the film's last step as a PNG, and the player with all steps for an exported page."""
         drawn = to_image(self._shown, size=PAPER, dpi=80)
         picture = base64.b64encode(drawn).decode("ascii")
         self.still = f"data:image/png;base64,{picture}"  # the page shows it as long as no kernel sends Plotly
