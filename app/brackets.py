@@ -1,5 +1,7 @@
 """The bracket of each data set: what is proven within an L2 distance, what attacks leave, and what lies between."""
 
+import math
+
 import streamlit as st
 
 from markup import chart
@@ -18,7 +20,40 @@ WORDS = {
     "of the measured L2 budgets at which an attack made it wrong; 0: wrong without an attack; empty: it stands at all of them, or "
     "it was not attacked.",
     "again": "All of it is measured by",
+    "proven": "Proven of this image: a vote over {votes} noisy, denoised copies of it stays right wherever an attacker moves it by "
+    "less than {radius} (L2).",
+    "unproven": "Nothing is proven of this image: a vote over {votes} noisy, denoised copies of it is wrong, or too close.",
+    "broken": " The smallest L2 budget at which an attack won, of {budgets}: {each}.",
+    "stands": "none",
 }
+
+
+def of_image(data_set: str, image: int) -> str:
+    """What is proven of a test image, and the smallest budget at which an attack was seen to win; empty where nothing is known."""
+    found = _measured(data_set)
+    vote = found[0].proven if found else None
+    if vote is None or image >= len(vote.right):
+        return ""
+    votes, radius = proofs.table_votes(data_set)[0].votes, float(vote.radius[image])
+    surely = bool(vote.right[image]) and radius > 0
+    said = WORDS["proven" if surely else "unproven"].format(
+        votes=votes, radius=f"{math.floor(100 * radius) / 100 if surely else 0:g}"
+    )
+    attacked = [one for one in found if one.attacked and image < len(one.attacked[0.0].robust)]
+    if not attacked:
+        return said
+    budgets = ", ".join(f"{eps:g}" for eps in attacked[0].attacked if eps)
+    each = "; ".join(f"{one.title} {_budget(one.broken_at(image))}" for one in attacked)
+    return said + WORDS["broken"].format(budgets=budgets, each=each)
+
+
+def _budget(eps: float | None) -> str:
+    return WORDS["stands"] if eps is None else f"{eps:g}"
+
+
+@st.cache_resource(max_entries=8)
+def _measured(data_set: str) -> list[brackets.Bracket]:
+    return brackets.brackets(data_set) if proofs.path(data_set).is_file() else []
 
 
 def section(data_set: str) -> None:

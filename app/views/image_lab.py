@@ -5,6 +5,7 @@ import math
 
 import streamlit as st
 
+import brackets
 import compute
 import controls
 import data_sets
@@ -110,6 +111,8 @@ def _lab(run: compute.UnderWay, shows: str) -> None:
             look_inside(
                 len(finished.trajectory.points) - 1, lambda k: st.html(inside_html(compute.inside(finished, k)))
             )
+    if run.done and isinstance(finished, Run) and finished.scenario.source == "test" and not finished.scenario.pixels:
+        st.caption(unbroken(brackets.of_image(finished.scenario.data_set, finished.scenario.image)))
     if run.done and isinstance(finished, Comparison):
         _comparison_downloads(finished)
     elif run.done:

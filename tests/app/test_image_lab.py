@@ -50,6 +50,7 @@ def test_it_opens_on_a_finished_example_that_tells_the_story(open_app) -> None:
     assert not app.exception and not app.error and not app.toast
     assert "attacked, reads as" in headline(app) and "purified" not in headline(app)  # the end is not said first
     assert said(app, ":small[**What this example shows:**")
+    assert any(caption.value.startswith("Proven of this image: a vote over 1000") for caption in app.caption)
     assert url(app) == {}
 
 

@@ -1,5 +1,6 @@
 """The bracket: proven from below, attacked from above, of the vote and of what has no proof; drawn and said as measured."""
 
+import re
 from dataclasses import replace
 from unittest.mock import MagicMock
 
@@ -8,6 +9,7 @@ import streamlit as st
 import torch
 from streamlit.testing.v1 import AppTest
 
+from brackets import of_image
 from pursamere_viz import figures
 from pursamere_viz.cards import brackets, proofs, text
 from pursamere_viz.cards.brackets import VOTE, Bracket
@@ -146,3 +148,16 @@ def test_the_page_draws_it_and_offers_every_image(monkeypatch) -> None:
     assert app.selectbox[0].value == "mnist" and "MNIST" in app.selectbox[0].options
     app.selectbox[0].select("digits").run()
     assert not app.exception and any("of 60 images" in text.value for text in app.markdown)
+
+
+def test_the_page_of_an_image_says_what_is_proven_of_it_and_no_more():
+    found = brackets.brackets("digits")
+    vote = found[0].proven
+    for image in range(len(vote.right)):
+        words = of_image("digits", image)
+        surely = bool(vote.right[image]) and float(vote.radius[image]) > 0
+        assert words.startswith("Proven of this image") == surely
+        if surely:
+            assert float(re.search(r"less than ([\d.]+) \(L2\)", words)[1]) <= float(vote.radius[image])
+    assert f"no purifier {found[-1].broken_at(37):g}." in of_image("digits", 37)
+    assert of_image("digits", len(vote.right)) == ""
