@@ -9,7 +9,7 @@ import streamlit as st
 
 import bench_reading
 import compute
-from pursamere_viz import wording
+from pursamere_viz import plugins, wording
 from pursamere_viz.attacks.names import GRAMMAR, known_attacks
 from pursamere_viz.data import downloads
 from pursamere_viz.data.records import DATA_SETS
@@ -172,7 +172,10 @@ def start_form(*, expanded: bool) -> None:
         st.form("_bench_form"),
     ):
         here = [name for name in DATA_SETS if downloads.on_disk(name)]
-        st.selectbox("Data set", here, key="_bench_data_set", format_func=lambda name: DATA_SETS[name].title)
+        st.selectbox(
+            "Data set", here, here.index(plugins.opening()), key="_bench_data_set",
+            format_func=lambda name: DATA_SETS[name].title,
+        )  # fmt: skip
         st.multiselect(
             "Purifiers", list(PURIFIERS), default=START["purifiers"], key="_bench_purifiers", accept_new_options=True,
             format_func=purifier_chip,

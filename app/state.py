@@ -5,6 +5,7 @@ from typing import Any, Generic, TypeVar
 
 import streamlit as st
 
+from pursamere_viz import plugins
 from pursamere_viz.labs.contrasts import CHANGEABLE
 from pursamere_viz.labs.density_scenario import DensityScenario
 from pursamere_viz.labs.image_scenario import Scenario
@@ -182,7 +183,7 @@ class ImageLabState(PageState[Scenario]):
     def take(self, said: dict[str, str]) -> list[str]:
         """Set every field and what differs from text; one notice for each that is ignored."""
         own = {name: text for name, text in said.items() if name not in self.parameters() - set(self.fields)}
-        notices = super().take(own)
+        notices = super().take(own if said else {"data_set": plugins.opening()})
         changes = {}
         for name in CHANGEABLE:
             if (text := said.get(SECOND.key(name))) is not None:
@@ -196,7 +197,9 @@ class ImageLabState(PageState[Scenario]):
     def to_mapping(self, scenario: Scenario) -> dict[str, str]:
         """What `take` reads back."""
         changes = {SECOND.key(name): as_text(self.fields[name], value) for name, value in self.changes().items()}
-        return scenario.to_mapping() | changes
+        mapping = scenario.to_mapping() | changes
+        # An address that says nothing opens on what a plug-in brought: to stay on the digits it has to name them.
+        return mapping or ({"data_set": scenario.data_set} if scenario.data_set != plugins.opening() else {})
 
     def start(self) -> list[str]:
         """Take over what the URL says."""

@@ -20,11 +20,12 @@ from typing import Any
 import pursamere_viz.defences.registry  # noqa: F401  what is shipped is registered first
 from pursamere_viz.data.image_files import load_image_files
 from pursamere_viz.data.loading import load_images
-from pursamere_viz.data.records import TRAINED_ON, data_set, register
+from pursamere_viz.data.records import DATA_SETS, TRAINED_ON, data_set, register
 
 FILES = "PURSAMERE_PLUGINS"  # paths, with : between them (; on Windows)
 PARTS = "PURSAMERE_PARTS"  # what `exchange` did, as JSON, for the processes that this one starts
 GROUP = "pursamere_viz.plugins"
+SHIPPED = tuple(DATA_SETS)  # those of plug-ins come later
 
 _loaded: dict[Path, ModuleType] = {}
 _exchanged: dict[str, str] = {}  # parts as JSON -> the name of the data set that has them
@@ -117,6 +118,16 @@ def said(name: str) -> list[str]:
             parts = json.loads(key)
             words = [parts.pop("data_set"), *(word for part, spec in parts.items() for word in (f"--{part}", spec))]
     return words + [word for path in _loaded for word in ("--plugin", str(path))]
+
+
+def opening() -> str:
+    """The data set that a page opens on: the last one with parts exchanged, else the first of a plug-in, else the digits.
+
+    One without images of its own is passed over.
+    """
+    own = [name for name, described in DATA_SETS.items() if name not in SHIPPED and described.load is not None]
+    exchanged = [name for name in _exchanged.values() if name in own]
+    return exchanged[-1] if exchanged else next(iter(own), SHIPPED[0])
 
 
 def environment() -> dict[str, str]:

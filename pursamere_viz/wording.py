@@ -79,6 +79,12 @@ def named(field: str, code: str) -> str:
     return f"{name} with {changes.replace(',', ', ')}" if changes else name
 
 
+def call(code: str, title: str, *fields: str) -> None:
+    """Let people read a title for the code of something that was registered; without one, its code."""
+    for field in fields if title else ():
+        NAMES[field][code] = title
+
+
 def sentence_case(text: str) -> str:
     """The text with its first letter a capital, the others as they are."""
     return text[:1].upper() + text[1:]

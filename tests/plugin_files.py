@@ -3,7 +3,7 @@
 import contextlib
 from pathlib import Path
 
-from pursamere_viz import plugins
+from pursamere_viz import plugins, wording
 from pursamere_viz.attacks.kinds import KINDS
 from pursamere_viz.data.records import DATA_SETS
 from pursamere_viz.defences.kinds import PURIFIERS
@@ -63,7 +63,9 @@ register(DataSet(
     load=load, classifiers={"standard": make_net}, denoiser=make_denoiser,
     defaults={"sigma": 0.25, "eps": 8 / 255, "radius": 0.1},
 ))
-register_purifier(PurifierKind("gentle", "the shipped purifier at half its radius", lambda shipped: {"radius": shipped.radius / 2}))
+register_purifier(PurifierKind(
+    "gentle", "the shipped purifier at half its radius", lambda shipped: {"radius": shipped.radius / 2}, title="A gentle push",
+))
 register_purifier(PurifierKind("half_way", "half of a denoising step", make=half_way))
 register_attack(AttackKind("greying", "a step towards grey", towards_grey))
 '''
@@ -79,7 +81,8 @@ def write(folder: Path, text: str = MINE, name: str = "mine.py") -> Path:
 @contextlib.contextmanager
 def forgotten():
     """What is registered meanwhile is forgotten afterwards."""
-    registers = (DATA_SETS, PURIFIERS, KINDS, plugins._loaded, plugins._exchanged)
+    named = [wording.NAMES[field] for field in ("method", "purifier", "attack")]
+    registers = (DATA_SETS, PURIFIERS, KINDS, plugins._loaded, plugins._exchanged, *named)
     before = [dict(register) for register in registers]
     try:
         yield

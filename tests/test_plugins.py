@@ -336,6 +336,37 @@ def test_what_fails_only_while_it_is_used_ends_in_one_sentence_too(made, said, t
     assert re.search(said, plugins.blamed(failed.value) or str(failed.value))
 
 
+# Who measures is not who is asked: a network that fails there only is found when the run is under way.
+IN_A_WORKER = "__import__('multiprocessing').parent_process() is not None"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("given", "fails", "said"),
+    [
+        (
+            "    return TweedieDenoiser(EmpiricalDensity(x, y, bandwidth=0.1))",
+            "    def denoise(x, sigma):\n        if {worker} and len(x) > 1:\n            raise Own('no luck')\n"
+            "        return x / (1 + sigma**2)\n\n    return denoise",
+            "mine.py failed: Own: no luck (line ",
+        ),
+        (
+            "    return nn.Seq",
+            "    if {worker}:\n        __import__('os')._exit(1)\n    return nn.Seq",
+            "ended without a word",
+        ),
+    ],
+)
+def test_what_fails_in_a_worker_ends_in_one_sentence(given, fails, said, tmp_path, capsys):
+    """Its class and where it was raised stay in the other process, and nothing but the sentence reaches the person."""
+    assert MINE.count(given) == 1
+    text = "class Own(Exception):\n    pass\n\n" + MINE.replace(given, fails.format(worker=IN_A_WORKER))
+    write(tmp_path, text)
+    assert main([*COMMAND, "--plugin", "mine.py", "--jobs", "2", "--batch", "4", "--out", "run.jsonl"]) == 2
+    told = capsys.readouterr().err
+    assert said in told.strip().splitlines()[-1] and "Traceback" not in told
+
+
 @pytest.mark.slow
 def test_the_environment_names_plugins_too(tmp_path):
     """In a process of its own: the library loads them when it is imported."""

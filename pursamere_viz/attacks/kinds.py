@@ -5,6 +5,8 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from pursamere_viz import wording
+
 CROSS_ENTROPY = "cross-entropy"
 
 
@@ -37,6 +39,7 @@ class AttackKind:
     fewest_classes: int = 0  # of the model
     # number of steps -> the steps whose iterates a run hands on, counted from 1; all of them unless given
     kept_steps: Callable[[int], list[int]] | None = None
+    title: str = ""  # what people read in lists; by default the name
     adapts: bool = False  # whether the length of its steps adapts: what the checklist holds PGD against
 
 
@@ -50,4 +53,5 @@ def register_attack(kind: AttackKind) -> AttackKind:
     if not kind.name.replace("_", "").isalpha() or not kind.name.islower():
         raise ValueError(f"an attack's name has small letters and _ only, got {kind.name!r}")
     KINDS[kind.name] = kind
+    wording.call(kind.name, kind.title, "attack")
     return kind

@@ -7,6 +7,7 @@ from typing import Any
 
 from torch import nn
 
+from pursamere_viz import wording
 from pursamere_viz.defences.config import DefenceConfig
 from pursamere_viz.purification import NoiseSource
 from pursamere_viz.purification.defence import Purifies
@@ -32,6 +33,7 @@ class PurifierKind:
         False  # it draws fresh noise in every call; "name_fixed" is then the same with noise that is known
     )
     around: Callable[[nn.Module], nn.Module] | None = None  # what is done to the classifier
+    title: str = ""  # what people read in lists and sentences; by default the name
 
     @property
     def is_map(self) -> bool:
@@ -68,6 +70,7 @@ def register_purifier(kind: PurifierKind) -> PurifierKind:
         if one.name in PURIFIERS:
             raise ValueError(f"there is a purifier {one.name!r} already")
         PURIFIERS[one.name] = one
+        wording.call(one.name, one.title, "method", "purifier")
     return kind
 
 
@@ -77,6 +80,7 @@ def _fixed(kind: PurifierKind) -> PurifierKind:
     return replace(
         kind,
         name=f"{kind.name}_fixed",
+        title=f"{kind.title}, its noise known" if kind.title else "",
         about=f"{kind.about}; its randomness fixed and known",
         randomised=False,
         make=lambda denoiser, shipped, _: made(denoiser, shipped, NoiseSource(0, fresh=False)),

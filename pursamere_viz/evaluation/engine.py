@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Generator, Iterable, Iterator, Sequence
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -22,6 +23,7 @@ from pursamere_viz.models.device import default_device
 from pursamere_viz.threads import on_one_thread, use_threads
 
 Line = dict[str, Any]  # what is kept of an image or of a piece, ready for JSON
+LOST = "perhaps memory ran out, of which fewer at a time need less; the same command goes on from what is finished"
 PARTS = ("config", "weights", "versions", "images")  # of a fingerprint, in which measurements may differ
 
 
@@ -103,7 +105,16 @@ def measure_pieces(
 
 
 def _measured(piece: Piece) -> tuple[Piece, dict[str, Any], list[Line]]:
-    return piece, piece.made_of(), on_one_thread(type(piece).measure, piece)
+    return piece, piece.made_of(), on_one_thread(_measure, piece)
+
+
+def _measure(piece: Piece) -> list[Line]:
+    try:
+        return piece.measure()
+    except Exception as problem:  # where it was raised does not travel to another process
+        if said := plugins.blamed(problem):
+            raise ValueError(said) from None
+        raise
 
 
 def _by_worker(named: dict[str, str], piece: Piece) -> tuple[Piece, dict[str, Any], list[Line]]:
@@ -138,14 +149,17 @@ def _short(value: Any) -> str:
 def workers(jobs: int = 1, scheduler: str = "") -> Iterator[None]:
     """Who computes meanwhile: `jobs` processes, or the workers of the Dask cluster whose scheduler's address is given.
 
-    ValueError where no scheduler answers.
+    ValueError where no scheduler answers, and where a worker ends without a word.
     """
     if not scheduler:
-        with _local(jobs):
-            yield
+        try:
+            with _local(jobs):
+                yield
+        except BrokenProcessPool as problem:
+            raise ValueError(f"a worker process ended without a word: {LOST}") from problem
         return
     try:
-        from distributed import Client
+        from distributed import Client, KilledWorker
         from distributed.comm.addressing import get_address_host_port
     except ImportError as problem:
         raise ValueError("a Dask cluster needs: pip install -r requirements-cluster.txt") from problem
@@ -154,8 +168,11 @@ def workers(jobs: int = 1, scheduler: str = "") -> Iterator[None]:
         client = Client(scheduler, timeout=10, set_as_default=False)
     except (OSError, ValueError) as problem:
         raise ValueError(f"no Dask scheduler answers at {scheduler}: {problem}") from problem
-    with client, parallel_config("dask", client=client):
-        yield
+    try:
+        with client, parallel_config("dask", client=client):
+            yield
+    except KilledWorker as problem:
+        raise ValueError(f"several workers of the cluster ended without a word at one piece: {LOST}") from problem
 
 
 def _local(jobs: int) -> AbstractContextManager[Any]:
@@ -197,7 +214,7 @@ def estimate(pieces: Iterable[Any], store: Store) -> Generator[Advance, None, Es
     for kind, piece in first.items():
         piece.made_of()  # loads and hashes networks and images, which a worker does once
         began = time.perf_counter()
-        lines = on_one_thread(type(piece).measure, piece)
+        lines = on_one_thread(_measure, piece)
         measured = time.perf_counter()
         piece.made_of()
         store.append(lines)

@@ -87,16 +87,17 @@ def _registered(scenario: Scenario) -> list[Contrast]:
     for name, kind in PURIFIERS.items():
         if name in shipped_purifiers.NAMES:
             continue
+        title = kind.title or f"purifier {wording.named('purifier', name)}"
         if kind.is_map and (has_denoiser(scenario) or not kind.needs_denoiser):
-            found.append((f"purifier_{name}", f"purifier {name}", {"method": name}))
+            found.append((f"purifier_{name}", title, {"method": name}))
         elif kind.changes is not None:
             with contextlib.suppress(ValueError):  # not of this data set: a run of it would say so
                 wanted = dataclasses.replace(config, **kind.changes(config))
                 fields = {field: getattr(wanted, field) for field in CHANGEABLE if field in DEFENDING}
-                found.append((f"purifier_{name}", f"purifier {name}", fields))
+                found.append((f"purifier_{name}", title, fields))
     if scenario.attack != "none":
-        kinds = [name for name in KINDS if name not in shipped_attacks.NAMES]
-        found += [(f"attack_{name}", f"attack {name}", {"attack": name}) for name in kinds]
+        kinds = [kind for name, kind in KINDS.items() if name not in shipped_attacks.NAMES]
+        found += [(f"attack_{kind.name}", kind.title or f"attack {kind.name}", {"attack": kind.name}) for kind in kinds]
     differing = [
         (name, title, {field: value for field, value in fields.items() if value != getattr(scenario, field)})
         for name, title, fields in found
@@ -114,7 +115,7 @@ def _said(scenario: Scenario, name: str) -> str:
     value = getattr(scenario, name)
     text = as_text(fields[name], value).removesuffix(".0")
     if name == "attack":
-        return "no attack" if value == "none" else value.upper()
+        return "no attack" if value == "none" else (KINDS[value].title or value.upper())
     if name == "target":
         return "any wrong class" if value < 0 else f"target {data_set(scenario.data_set).class_names[value]}"
     if name in CHOICES:

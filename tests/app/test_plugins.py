@@ -39,6 +39,20 @@ def test_the_image_lab_shows_a_data_set_of_ones_own(open_app, mine) -> None:
     assert not app.exception and not app.error and app.query_params["image"] in ("39", ["39"])
 
 
+def test_the_labs_open_on_a_data_set_of_ones_own(open_app, tmp_path) -> None:
+    """Where the address says nothing; one that says anything means the digits, as it always did."""
+    quick = MINE.replace("defaults={", 'example={"resolution": 9, "attack_steps": 2}, defaults={"steps": 2, ')
+    with forgotten():
+        plugins.load(write(tmp_path, quick))
+        app = open_app()
+        assert not app.exception and app.session_state["data_set"] == "mine"
+        assert app.query_params["data_set"] in ("mine", ["mine"])
+        app.selectbox(key="data_set").set_value("digits").run()
+        assert not app.exception and dict(app.query_params) in ({"data_set": "digits"}, {"data_set": ["digits"]})
+        assert open_app(**LIGHT).session_state["data_set"] == "digits"
+    compute.forget()
+
+
 def test_what_a_plugin_raises_while_it_is_used_is_said_on_the_page(open_app, tmp_path) -> None:
     given = "TweedieDenoiser(EmpiricalDensity(x, y, bandwidth=0.1))"
     with forgotten():
@@ -72,7 +86,7 @@ def test_the_bench_offers_what_is_registered(open_app, mine) -> None:
     assert not app.exception
     [chooser] = [box for box in app.selectbox if box.key == "_bench_data_set"]
     [purifiers] = [box for box in app.multiselect if box.key == "_bench_purifiers"]
-    assert "My images" in chooser.options and "gentle" in purifiers.options
+    assert chooser.value == "mine" and "A gentle push" in purifiers.options and "half way" in purifiers.options
     assert "greying" in bench_controls.attacks()
 
 

@@ -420,12 +420,12 @@ def test_a_plug_in_is_on_every_page(browser, address) -> None:
     page.get_by_role("button", name="Gallery").click()
     page.locator('[role="dialog"]').get_by_role("button", name="image 3: right").click()
     page.wait_for_function("() => new URLSearchParams(location.search).get('image') === '3'")
-    page.get_by_role("radio", name="purifier gentle").click()
+    page.get_by_role("radio", name="A gentle push").click()
     page.wait_for_function(f"() => ({TWO})().rings.length === 2")
     assert chosen(page)["data_set"] == "mine" and chosen(page)["b_radius"] == "0.05"
     page.goto(f"{address}/robustness-bench")
     page.get_by_text("Start a run").click()
-    for label, name in (("Data set", "My images"), ("Purifiers", "gentle")):
+    for label, name in (("Data set", "My images"), ("Purifiers", "A gentle push")):
         box = page.get_by_role("combobox", name=label).last
         box.click()
         box.fill(name)
