@@ -9,7 +9,10 @@ from pursamere_viz.models import load_network
 from pursamere_viz.threads import use_threads
 
 # Files that take minutes: begun first, so that no process waits for another's at the end.
-LONG = ("test_notebooks", "test_kills", "test_cluster", "test_server", "test_addresses", "test_app", "test_resume")
+LONG = (
+    *("test_notebooks", "test_kills", "test_cluster", "test_server", "test_addresses", "test_app", "test_resume"),
+    *("test_notebook", "test_plugins", "test_threads", "test_cli", "test_package"),
+)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
