@@ -99,6 +99,7 @@ facts:
      ("question: What?", "look: checklist\nquestion: What?", 11, "look is one of images"),
      ("question: What?", "lok: images\nquestion: What?", 11, "'lok' is no part"),
      ("question: What?", "hide: path, minimisers\nquestion: What?", 11, "can be hidden here is path, reading, got 'minimisers'"),
+     ("question: What?", "omit: error\nquestion: What?", 11, "can be hidden here is path, reading, got 'error'"),
      ("question: What?", "predict: sam\nquestion: What?", 11, "in the density_lab"),
      ("choice: 3", "choice: 3\nmore text", 13, "'choice' is one line"),
      ("- attacked_class = 7", "- attacked_digit = 7", 16, "a fact speaks of one of"),
