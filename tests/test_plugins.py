@@ -7,6 +7,7 @@ import re
 import signal
 import subprocess
 import sys
+import time
 from functools import partial
 from types import SimpleNamespace
 
@@ -467,7 +468,7 @@ def test_a_killed_run_goes_on_to_the_same_numbers(mine, tmp_path):
     process = subprocess.Popen([*command, "--out", "cut.jsonl", "--jobs", "2"], stderr=subprocess.DEVNULL)
     goal, cut = random.Random(1).randint(10, 60), tmp_path / "cut.jsonl"
     while process.poll() is None and not (cut.exists() and cut.read_bytes().count(b"\n") >= goal):
-        pass
+        time.sleep(0.005)
     process.send_signal(signal.SIGKILL)
     process.wait()
     subprocess.run([*command, "--out", "cut.jsonl", "--jobs", "2"], check=True, capture_output=True)

@@ -21,8 +21,8 @@ from pursamere_viz.evaluation import BenchConfig, BenchResults, bench, engine, s
 from pursamere_viz.models import checkpoints
 from pursamere_viz.progress import finish
 
-CONFIG = BenchConfig(attacks=("pgd-4:full", "square-20"), images=16, batch=2)
-ARGUMENTS = ["evaluate", "digits", "--images", "16", "--batch", "2", "--attacks", *CONFIG.attacks]
+CONFIG = BenchConfig(attacks=("pgd-4:full", "square-20"), images=8, batch=2)
+ARGUMENTS = ["evaluate", "digits", "--images", "8", "--batch", "2", "--attacks", *CONFIG.attacks]
 needs_dask = pytest.mark.skipif(
     importlib.util.find_spec("distributed") is None,
     reason="a Dask cluster needs: pip install -r requirements-cluster.txt",

@@ -14,8 +14,8 @@ import pytest
 from pursamere_viz.evaluation import BenchConfig, BenchResults, bench, summary
 
 SMALL = BenchConfig(attacks=("pgd-2:full", "square-4"), images=16, batch=4)
-KILLED = BenchConfig(attacks=("pgd-4:full", "square-20"), images=16, batch=2)
-COMMAND = [sys.executable, "-m", "pursamere_viz", "evaluate", "digits", "--images", "16", "--batch", "2"]
+KILLED = BenchConfig(attacks=("pgd-4:full", "square-20"), images=8, batch=2)
+COMMAND = [sys.executable, "-m", "pursamere_viz", "evaluate", "digits", "--images", "8", "--batch", "2"]
 COMMAND += ["--attacks", *KILLED.attacks]
 CUTS = 10
 

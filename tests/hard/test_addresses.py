@@ -93,7 +93,7 @@ def _finished(monkeypatch):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.kind.__name__)
-@settings(max_examples=8)
+@settings(max_examples=5)
 @given(data=some.data())
 def test_the_page_opens_whatever_stands_in_its_address(page, data, clear):
     cheap = valued(page).filter(lambda pair: pair[0] not in COSTLY and len(pair[1]) < 10_000)
