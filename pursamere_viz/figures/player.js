@@ -91,7 +91,6 @@ function mountPlayer(root, Plotly, onPick = () => {}, onEdit = null) {
     if (layout.hoverlabel) layout.hoverlabel.font = { ...layout.hoverlabel.font, family };
     if (!narrow) layout.height = height();
     layout.meta = { step: Math.min(wanted, film.frames.length - 1) };
-    layout.datarevision = (layout.datarevision ?? 0) + 1;
     if (!presenting()) return { data, layout, frames: film.frames, config };
     const large = (part) => scaled(part, LARGER);
     for (const side of "lrtb") layout.margin[side] = Math.round(layout.margin[side] * LARGER);
@@ -310,7 +309,7 @@ function mountPlayer(root, Plotly, onPick = () => {}, onEdit = null) {
     if (now !== size) { size = now; draw(); }
   });
   const words = (at, last) => film?.counts?.[at] ?? `step ${at} / ${last}`;
-  const bar = mountTransport(root, () => (graph._transitionData?._frames?.length ? graph : null), { Plotly, words, before: keepCamera });
+  const bar = mountTransport(root, () => (graph._transitionData?._frames?.length ? graph : null), { words, redraw: draw });
   const editor = mountEditor(player, graph, { step, say, onEdit });
   const steps = new MutationObserver(() => { say(); note(); });
   steps.observe(find(".transport"), { attributes: true, attributeFilter: ["data-step"] });

@@ -1,30 +1,27 @@
 /* The transport bar: drives the frames of a Plotly figure on the page, without asking a server.
  *
- * mountTransport(root, findGraph, { Plotly, before, words }) -> { render(), leads(), wish(step), wished(), restart(step, count), destroy() }
+ * mountTransport(root, findGraph, { redraw, words }) -> { render(), leads(), wish(step), wished(), restart(step, count), destroy() }
  *   root       an element or shadow root that holds the bar of player.html
  *   findGraph  () => the figure's graph div, or null while there is none
- *   before     called before a step is drawn
+ *   redraw     draws the figure as it is at the bar's data-step; called once more while it draws, it draws the newest step after that
  *   words      (step, last) => what the counter says
  *   wish       a step to begin at, before there is a figure; wished: the step that the viewer asked for last, -1 for none yet
  *
  * Frame k is named "k"; the figure says in layout.meta.step which one it shows. Bars of one page whose data-cursor is the same
  * move together: a step of one is a step of all, and they play as one.
  */
-function mountTransport(root, findGraph, { Plotly, before, words }) {
+function mountTransport(root, findGraph, { redraw, words }) {
   const find = (selector) => root.querySelector(selector);
   const bar = find(".transport"), range = find("input"), counter = find("output"), speed = find("select");
   const play = find('[data-go="play"]'), figure = find(".player-figure");
-  const jump = { mode: "immediate", frame: { duration: 0, redraw: true }, transition: { duration: 0 } };
   let graph = null; // the graph div that the bar drives at the moment
   let last = -1; // its last step; -1 while there is none
   let step = -1; // the step that is shown, or about to be; -1 before the first figure
   let wished = -1; // the step that the viewer asked for, which a figure that has fewer cannot show; Infinity for the last
-  let drawing = false;
   let timer = null;
   let elsewhere = false; // whether another bar of the same cursor plays
 
   const frameCount = () => graph?._transitionData?._frames?.length ?? 0; // Plotly has no public count of frames
-  const patience = () => new Promise((done) => setTimeout(done, 1000));
   const shown = () => graph?.layout?.meta?.step;
 
   // Not the attribute "disabled": a button that has the focus would lose it to the page.
@@ -47,23 +44,9 @@ function mountTransport(root, findGraph, { Plotly, before, words }) {
     bar.dataset.last = last;
   }
 
-  // One drawing at a time: while one is under way only the newest wish is kept, so fast scrubbing never queues up.
-  async function draw() {
-    if (drawing || !graph) return;
-    drawing = true;
-    try {
-      while (graph?.isConnected && step >= 0 && step <= last && shown() !== step) {
-        const wanted = step, target = graph;
-        before();
-        // A figure that is replaced in the middle of it can leave Plotly's promise open for ever: hence the time limit.
-        await Promise.race([Plotly.animate(target, [String(wanted)], jump), patience()]);
-        if (target === graph && shown() !== wanted) break; // the figure does not say its step: do not try for ever
-      }
-    } catch {
-      // Plotly rejects what a newer figure interrupts; the next look at the page draws again.
-    } finally {
-      drawing = false;
-    }
+  // Not Plotly.animate, which takes all that does not move off the page before it draws the whole anew: the figure flickered.
+  function draw() {
+    if (graph?.isConnected && step >= 0 && step <= last && shown() !== step) redraw();
   }
 
   function stand(wanted) {

@@ -328,7 +328,7 @@ def test_what_is_dragged_ends_as_if_it_had_been_typed(browser, address) -> None:
     page.wait_for_function(AT_REST)
     start = DensityScenario.from_mapping(chosen(page))[0]
     assert start.start_x < before.start_x and start.start_y < before.start_y
-    page.wait_for_selector(f"text=All start at ({start.start_x:.2f}, {start.start_y:.2f})")
+    page.wait_for_selector(f"text=starts at ({start.start_x:.2f}, {start.start_y:.2f})")
     page.locator('[data-key="centre-0"]').focus()
     for _ in range(3):
         page.keyboard.press("ArrowRight")

@@ -307,10 +307,10 @@ def test_a_figure_redrawn_in_the_middle_of_a_step_does_not_freeze_the_bar(page, 
     page.goto(export)
     is_at(page, 0)
     page.evaluate("""() => {
-      const range = document.querySelector(".transport input"), graph = document.querySelector(".js-plotly-plot");
+      const range = document.querySelector(".transport input");
       range.value = 3;
       range.dispatchEvent(new Event("input"));
-      Plotly.react(graph, graph.data, graph.layout);
+      window.dispatchEvent(new Event("resize"));
     }""")
     is_at(page, 3)
     press(page, "ArrowRight")
