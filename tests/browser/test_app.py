@@ -77,7 +77,9 @@ def test_the_page_fills_up_in_its_place_and_on_one_screen(browser, address) -> N
     page.wait_for_selector("text=step 8 / 8", timeout=40_000)
     assert "Purified after 8 steps" in page.locator(".player-said").inner_text()
     page.set_viewport_size({"width": 1366, "height": 768})
-    page.wait_for_function("() => document.querySelector('.player-figure').getBoundingClientRect().bottom <= innerHeight")
+    page.wait_for_function(
+        "() => document.querySelector('.player-figure').getBoundingClientRect().bottom <= innerHeight"
+    )
     page.wait_for_function("() => !window.seen.at(-1).cut")
     page.close()
 
