@@ -451,6 +451,37 @@ def test_examples_of_its_own_are_offered(tmp_path):
     assert examples()["Mine"].scenario == Scenario(data_set="other")
 
 
+LESSON = """# On images of one's own
+minutes: 5
+learn:
+- what the lesson is of
+
+## An image of mine
+
+It is bright on the left.
+
+show: image_lab?data_set=mine&steps=2&resolution=9&attack_steps=2&b_method=tweedie
+look: images
+facts:
+- true_class = left
+"""
+
+
+@pytest.mark.slow
+def test_a_lesson_of_it_is_checked_and_written_into_the_course(tmp_path, capsys):
+    from pursamere_viz.course import write_course
+    from pursamere_viz.progress import finish
+
+    path = tmp_path / "own.md"
+    path.write_text(LESSON)
+    assert main(["lessons", str(path)]) == 2
+    assert "own.md, line 10: the state cannot be" in (said := sentence(capsys)) and "data_set must be one of" in said
+    assert main(["lessons", str(path), "--plugin", str(write(tmp_path))]) == 0
+    assert "1 facts, 0 of them not so" in capsys.readouterr().out
+    first = finish(write_course(tmp_path / "out", [path]))
+    assert "It is bright on the left." in (first.parent / "own.html").read_text()
+
+
 @pytest.mark.slow
 def test_a_card_and_a_search_are_written_where_one_works(mine, tmp_path, capsys):
     assert main(["search", "mine", "--jobs", "1"]) == 0
