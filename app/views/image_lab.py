@@ -31,7 +31,7 @@ from take_away import Offer, embedded, take_away
 CHART = "image_lab_chart"
 EXAMPLE = "_image_lab_example"  # the title of the last example that was shown
 WORDS = {
-    "example": ":small[**{title}.** {look}]",
+    "example": ":small[Example: **{title}.** {look}]",
     "shows": ":small[**What this example shows:** {shows}]",
     "changed": "This began as the example “{title}”.",
     "making": "Making the networks of {title}, and measuring what they take",

@@ -104,7 +104,10 @@ def once_a_run(make: Callable[[Result], Film]) -> Callable[[Result], Film]:
 
 
 def plotly_bundle(solid: bool = False) -> Path:
-    """Plotly's own script: the whole of it for solid films, else its cartesian part, a third as large and read twice as fast."""
+    """Plotly's own script: the whole of it for solid films, else its cartesian part, a third as large and read twice as fast.
+
+    The part is plotly.js-cartesian-dist-min of npm, of the version that the Plotly package brings whole.
+    """
     if solid:
         return Path(plotly.__file__).parent / "package_data" / "plotly.min.js"
     return Path(__file__).with_name("plotly-cartesian.min.js")

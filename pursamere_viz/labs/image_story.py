@@ -93,7 +93,7 @@ def _at(run: Run, step: int, read: list[int]) -> str:
     if since == 0:
         says = f"still reads as {name} ({share})"
     elif since < step:
-        says = f"reads as {name} ({share}) since step {since}"
+        says = f"reads as {name} since step {since} (now {share})"
     elif now in read[:step]:
         says = f"reads as {name} again ({share})"
     else:

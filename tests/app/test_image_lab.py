@@ -68,7 +68,7 @@ def test_every_example_runs_and_says_what_to_look_at(open_app, example: Example)
     app.selectbox(key="_example").set_value(example.title).run()
     assert not app.exception and not app.error
     assert url(app) == example.scenario.to_mapping()
-    [words] = said(app, f":small[**{escaped(example.title)}.**")
+    [words] = said(app, f":small[Example: **{escaped(example.title)}.**")
     [shown] = said(app, ":small[**What this example shows:**")
     assert escaped(example.look) in words and escaped(example.shows) in shown
     assert app.selectbox(key="_example").value == example.title
@@ -78,12 +78,12 @@ def test_every_example_runs_and_says_what_to_look_at(open_app, example: Example)
 def test_an_example_that_was_changed_claims_nothing_and_can_be_had_back(open_app) -> None:
     app = open_app()
     title = EXAMPLES[0].title
-    assert said(app, f":small[**{escaped(title)}.**") and app.selectbox(key="_example").value == title
+    assert said(app, f":small[Example: **{escaped(title)}.**") and app.selectbox(key="_example").value == title
     app.slider(key="eps").set_value(12).run()
-    assert not said(app, ":small[**") and app.selectbox(key="_example").value is None
+    assert not said(app, ":small[Example: **") and app.selectbox(key="_example").value is None
     assert said(app, "This began as the example")
     next(button for button in app.button if button.label == "Back to the example").click().run()
-    assert said(app, f":small[**{escaped(title)}.**") and url(app) == {}
+    assert said(app, f":small[Example: **{escaped(title)}.**") and url(app) == {}
 
 
 @pytest.mark.slow

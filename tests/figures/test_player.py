@@ -77,8 +77,8 @@ def test_the_sentences_follow_the_classifier(stages):
     said = read_as(5, 5, 3, 5)
     assert "reads as 5" in said[0] and "still reads as 5" in said[1]
     assert "reads as 3 for the first time" in said[2] and "reads as 5 again" in said[3]
-    assert "reads as 3 (91 %) since step 1" in read_as(5, 3, 3, 3)[2]
-    assert "reads as 5 (91 %) since step 2" in read_as(5, 3, 5, 5)[3]
+    assert "reads as 3 since step 1 (now 91 %)" in read_as(5, 3, 3, 3)[2]
+    assert "reads as 5 since step 2 (now 91 %)" in read_as(5, 3, 5, 5)[3]
 
 
 def test_the_panels_of_a_narrow_page_do_not_meet(stages):
