@@ -14,6 +14,7 @@ from pursamere_viz.figures import logarithmic
 
 pytestmark = [pytest.mark.slow, pytest.mark.browser]
 
+DIGITS = "?data_set=digits"  # a server with a plug-in opens on the plug-in's own data set
 IDLE = '[data-testid="stApp"][data-test-script-state="notRunning"]'
 COVERED = """() => [...document.querySelectorAll('[data-testid="stButtonGroup"] button, h1')].filter(element => {
     const box = element.getBoundingClientRect();
@@ -31,14 +32,14 @@ def address(tmp_path_factory):
         yield address
 
 
-@pytest.mark.parametrize("path", ["", "density-lab"])
+@pytest.mark.parametrize("path", [DIGITS, "density-lab"])
 def test_nothing_lies_over_the_first_line(browser, address, path: str) -> None:
     page = browser.new_page(viewport={"width": 1280, "height": 800})
     page.goto(f"{address}/{path}")
     page.wait_for_selector(".js-plotly-plot .main-svg", timeout=60_000)
     page.wait_for_selector(IDLE, timeout=60_000)
     assert page.locator("h1").count() == 1
-    assert page.get_by_role("button", name="basins").count() == (1 if path else 0)
+    assert page.get_by_role("button", name="basins").count() == (path == "density-lab")
     assert page.evaluate(COVERED) == []
     page.set_viewport_size({"width": 1920, "height": 1080})
     settle(page)
@@ -101,7 +102,7 @@ def test_a_click_on_the_plane_is_the_start(browser, address) -> None:
 
 def test_a_click_in_the_gallery_chooses_a_generated_image(browser, address) -> None:
     page = browser.new_page(viewport={"width": 1280, "height": 800})
-    page.goto(address)
+    page.goto(f"{address}/{DIGITS}")
     page.wait_for_selector(".js-plotly-plot .main-svg", timeout=60_000)
     settle(page)
     page.get_by_role("button", name="Gallery").click()
@@ -136,7 +137,7 @@ def open_sections(page) -> None:
 @pytest.mark.parametrize(
     "path",
     [
-        "",
+        DIGITS,
         "density-lab?layers=error,density,basins,regions,modes,minimisers,attack",
         "robustness-bench",
         "lessons?part=3",
@@ -178,7 +179,7 @@ def tab_to(page, name: str) -> None:
 
 def test_the_keyboard_alone_chooses_attacks_steps_downloads_and_compares(browser, address) -> None:
     page = browser.new_page(viewport={"width": 1280, "height": 800})
-    page.goto(address)
+    page.goto(f"{address}/{DIGITS}")
     page.wait_for_selector(".js-plotly-plot .main-svg", timeout=120_000)
     settle(page)
     tab_to(page, "Gallery")
@@ -258,7 +259,7 @@ def opened(browser, address: str):
     """A page on which everything is computed and drawn."""
     page = browser.new_page(viewport={"width": 1280, "height": 800})
     page.set_default_timeout(120_000)
-    page.goto(address)
+    page.goto(f"{address}/{DIGITS}")
     page.wait_for_selector(".js-plotly-plot .main-svg")
     page.wait_for_function("() => document.querySelector('.player-waiting').textContent === ''")
     page.wait_for_selector(IDLE)
@@ -407,7 +408,7 @@ def test_a_run_is_started_and_stopped_and_back_from_an_image_leads_to_it(browser
     page.close()
 
 
-@pytest.mark.parametrize("path", ["", "density-lab"])
+@pytest.mark.parametrize("path", [DIGITS, "density-lab"])
 def test_a_printed_page_is_one_page(browser, address, path: str) -> None:
     pypdf = pytest.importorskip("pypdf", reason="pypdf is not installed")
     page = opened(browser, f"{address}/{path}")
