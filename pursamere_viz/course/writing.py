@@ -174,7 +174,7 @@ def _step(lesson: Lesson, step: Step, *, first: bool) -> str:
     return (
         f'<section class="step" hidden><h1>{html.escape(step.title)}</h1>{learn}{to_html(step.text)}'
         f"{f'<p><b>Look at {html.escape(look)}.</b></p>' if look else ''}{_question(step)}"
-        f'<details class="facts"><summary>What was checked here</summary><ul>{facts}</ul></details>'
+        f'<details class="facts checked"><summary>What was checked here</summary><ul>{facts}</ul></details>'
         f'<details class="facts"><summary>Try it yourself</summary><p>Start the explorer ({HOW}) and open '
         f"<code>{html.escape(_address(step))}</code> in it.</p></details></section>"
     )
