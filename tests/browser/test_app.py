@@ -259,7 +259,7 @@ def opened(browser, address: str):
     """A page on which everything is computed and drawn."""
     page = browser.new_page(viewport={"width": 1280, "height": 800})
     page.set_default_timeout(120_000)
-    page.goto(f"{address}/{DIGITS}")
+    page.goto(address)
     page.wait_for_selector(".js-plotly-plot .main-svg")
     page.wait_for_function("() => document.querySelector('.player-waiting').textContent === ''")
     page.wait_for_selector(IDLE)
