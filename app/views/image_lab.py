@@ -1,6 +1,5 @@
 """Image lab: pick an image, attack it, step through its purification."""
 
-import contextlib
 import dataclasses
 import math
 
@@ -15,7 +14,6 @@ import second_lane
 from inside import look_inside
 from markup import escaped, notify, titled, unbroken, what_the_charts_show
 from player import play
-from pursamere_viz.data.records import DATA_SETS
 from pursamere_viz.evaluation.command import duration
 from pursamere_viz.figures import BLANK, Film, comparison_film, image_film, inside_html, surface_film, to_csv, to_html
 from pursamere_viz.labs import compare_story
@@ -23,7 +21,6 @@ from pursamere_viz.labs.compare import Comparison, comparison_npz, comparison_sn
 from pursamere_viz.labs.image_run import Run, snippet, to_npz
 from pursamere_viz.labs.image_scenario import Scenario
 from pursamere_viz.labs.image_story import facts, headline_text, opening
-from pursamere_viz.models.of_data_sets import is_shipped
 from state import CAMERA, STEP
 from state import image_lab as state
 from take_away import Offer, embedded, take_away
@@ -34,7 +31,6 @@ WORDS = {
     "example": ":small[Example: **{title}.** {look}]",
     "shows": ":small[**What this example shows:** {shows}]",
     "changed": "This began as the example “{title}”.",
-    "making": "Making the networks of {title}, and measuring what they take",
     "long": "{waiting}; up to about {time} in all",
 }
 IMAGE_PANELS = ("images", "plane", "error", "sharpness", "mode", "confidence")
@@ -58,9 +54,8 @@ def page() -> None:
     try:
         scenario = state.current()
         second = state.second(scenario)
-        with _making(scenario):
-            run = compute.under_way(scenario, second)
-            st.session_state[LONG] = compute.seconds_left(run)
+        run = compute.under_way(scenario, second)
+        st.session_state[LONG] = compute.seconds_left(run)
         # An empty page is drawn before anything is computed: it loads the player.
         if SHOWN in st.session_state or math.isinf(compute.BETWEEN):
             run.advance(compute.BETWEEN)
@@ -69,14 +64,6 @@ def page() -> None:
         return
     state.publish(scenario)
     _lab(run, "" if embedded() or second is not None else _example(scenario))
-
-
-def _making(scenario: Scenario) -> contextlib.AbstractContextManager[None]:
-    """Say what one waits for where networks are made by a function of one's own, which may take minutes."""
-    title = DATA_SETS[scenario.data_set].title
-    return (
-        contextlib.nullcontext() if is_shipped(scenario.data_set) else st.spinner(WORDS["making"].format(title=title))
-    )
 
 
 def _example(scenario: Scenario) -> str:
