@@ -4,6 +4,7 @@ import math
 
 import streamlit as st
 
+import compute
 from markup import chart
 from pursamere_viz import figures
 from pursamere_viz.cards import brackets, proofs
@@ -30,14 +31,14 @@ WORDS = {
 
 def of_image(data_set: str, image: int) -> str:
     """What is proven of a test image, and the smallest budget at which an attack was seen to win; empty where nothing is known."""
-    found = _measured(data_set)
+    found = compute.brackets_of(data_set)
     vote = found[0].proven if found else None
     if vote is None or image >= len(vote.right):
         return ""
     votes, radius = proofs.table_votes(data_set)[0].votes, float(vote.radius[image])
     surely = bool(vote.right[image]) and radius > 0
     said = WORDS["proven" if surely else "unproven"].format(
-        votes=votes, radius=f"{math.floor(100 * radius) / 100 if surely else 0:g}"
+        votes=votes, radius=f"{math.floor(1000 * radius) / 1000 if surely else 0:g}"
     )
     attacked = [one for one in found if one.attacked and image < len(one.attacked[0.0].robust)]
     if not attacked:
@@ -49,11 +50,6 @@ def of_image(data_set: str, image: int) -> str:
 
 def _budget(eps: float | None) -> str:
     return WORDS["stands"] if eps is None else f"{eps:g}"
-
-
-@st.cache_resource(max_entries=8)
-def _measured(data_set: str) -> list[brackets.Bracket]:
-    return brackets.brackets(data_set) if proofs.path(data_set).is_file() else []
 
 
 def section(data_set: str) -> None:

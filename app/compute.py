@@ -22,6 +22,8 @@ from live_runs import LiveRuns
 from pursamere_viz import plugins
 from pursamere_viz.analysis.density_maps import DensityMaps, PlanePoints
 from pursamere_viz.analysis.sigma_sweep import SigmaSweep, line_sweep, log_spaced, sigma_sweep
+from pursamere_viz.cards import proofs
+from pursamere_viz.cards.brackets import Bracket, brackets
 from pursamere_viz.data.downloads import on_disk
 from pursamere_viz.data.loading import load_images, official_numbers, read_official
 from pursamere_viz.data.records import DATA_SETS
@@ -415,3 +417,9 @@ def gallery_order(data_set: str) -> GalleryOrder:
 def test_images(data_set: str, rows: np.ndarray) -> tuple[Tensor, Tensor]:
     """Test images (N, C, H, W) and labels (N,) of these places (N,) in the official order."""
     return load_images(data_set, "test", rows)
+
+
+@st.cache_resource(max_entries=8)
+def brackets_of(data_set: str) -> list[Bracket]:
+    """What is proven of a data set's first test images and what attacks left, as it was measured; empty where it was not."""
+    return brackets(data_set) if proofs.path(data_set).is_file() else []

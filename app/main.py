@@ -77,9 +77,8 @@ with st.container(key="page", height=1, border=False):
     with st.container(key="loading"):  # style.css takes it out of the page's flow, and away once there is more to see
         if "torch" not in sys.modules:
             st.markdown("Loading PyTorch …")
-    from pursamere_viz import (
-        plugins,  # seconds for the first page of a server: the browser has the menu and the style by now
-    )
+    # This takes seconds for the first page of a server: the browser has the menu and the style by now.
+    from pursamere_viz import plugins
 
     for problem in plugins.problems:  # named where the server was started; an address names none
         st.error(problem, icon=":material/extension_off:")

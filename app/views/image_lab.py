@@ -111,8 +111,8 @@ def _lab(run: compute.UnderWay, shows: str) -> None:
             look_inside(
                 len(finished.trajectory.points) - 1, lambda k: st.html(inside_html(compute.inside(finished, k)))
             )
-    if run.done and isinstance(finished, Run) and finished.scenario.source == "test" and not finished.scenario.pixels:
-        st.caption(unbroken(brackets.of_image(finished.scenario.data_set, finished.scenario.image)))
+    if run.done and isinstance(finished, Run):
+        _proven(finished.scenario)
     if run.done and isinstance(finished, Comparison):
         _comparison_downloads(finished)
     elif run.done:
@@ -148,6 +148,13 @@ def _told(result: Run | Comparison) -> tuple[str, Film, str]:
     if isinstance(result, Comparison):
         return compare_story.headline(result), comparison_film(result), compare_story.facts(result)
     return opening(result), image_film(result), facts(result)
+
+
+def _proven(scenario: Scenario) -> None:
+    """What is proven of a test image, and at which budget an attack was seen to win, where that was measured."""
+    known = brackets.of_image(scenario.data_set, scenario.image)
+    if known and scenario.source == "test" and not scenario.pixels:
+        st.caption(unbroken(known))
 
 
 def _surface(result: Run) -> None:

@@ -73,9 +73,7 @@ def _lesson(lesson: Lesson, held: dict[str, Lesson]) -> None:
             _text(lesson, step, learn=number == 1 and told.answer is None)
             _question(step.question, told)
     with right:
-        _figure(
-            told, None if prepared else following
-        )  # what is prepared is shown at once, and then what comes next made ready
+        _figure(told, None if prepared else following)  # what is ready is shown before what comes next is made ready
         if prepared or isinstance(step.state.scenario, BenchView):
             with st.container(key="lesson_ahead_of"):
                 lesson_figures.ahead(following)
