@@ -5,7 +5,7 @@ import math
 import streamlit as st
 
 import compute
-from markup import chart
+from markup import chart, folded
 from pursamere_viz import figures
 from pursamere_viz.cards import brackets, proofs
 from pursamere_viz.data.records import DATA_SETS
@@ -17,8 +17,8 @@ WORDS = {
     "what is proven, the full line of the same colour what attacks leave that average over the noise; the truth lies between. The "
     "others have no proof: for the deterministic search it would take a bound on how far its result can move with its input.",
     "images": "Image by image",
-    "known": "Proven: the L2 radius within which the vote stays right (empty: it abstains, or is wrong). Broken at: the smallest "
-    "of the measured L2 budgets at which an attack made it wrong; 0: wrong without an attack; empty: it stands at all of them, or "
+    "known": "Proven: the L2 radius within which the vote stays right (None: it abstains, or is wrong). Broken at: the smallest "
+    "of the measured L2 budgets at which an attack made it wrong; 0: wrong without an attack; None: it stands at all of them, or "
     "it was not attacked.",
     "again": "All of it is measured by",
     "proven": "Proven of this image: a vote over {votes} noisy, denoised copies of it stays right wherever an attacker moves it by "
@@ -43,8 +43,9 @@ def of_image(data_set: str, image: int) -> str:
     attacked = [one for one in found if one.attacked and image < len(one.attacked[0.0].robust)]
     if not attacked:
         return said
-    budgets = ", ".join(f"{eps:g}" for eps in attacked[0].attacked if eps)
-    each = "; ".join(f"{one.title} {_budget(one.broken_at(image))}" for one in attacked)
+    common = sorted(set.intersection(*(set(one.attacked) for one in attacked)))
+    budgets = ", ".join(f"{eps:g}" for eps in common if eps)
+    each = "; ".join(f"{one.title} {_budget(one.broken_at(image, common))}" for one in attacked)
     return said + WORDS["broken"].format(budgets=budgets, each=each)
 
 
@@ -55,22 +56,19 @@ def _budget(eps: float | None) -> str:
 def section(data_set: str) -> None:
     """The figure, of the run's data set first, folded away until it is asked for; nothing where nothing was measured."""
     names = [name for name in DATA_SETS if proofs.proof_of(name) is not None and proofs.path(name).is_file()]
-    if not names:
-        return
-    with st.expander(WORDS["title"], icon=":material/unfold_more:", on_change="rerun") as opened:
-        if opened.open:
-            first = names.index(data_set) if data_set in names else 0
-            bracket(st.selectbox("Data set", names, first, format_func=lambda name: DATA_SETS[name].title))
+    folded(WORDS["title"], "unfold_more", names, data_set, bracket)
 
 
 def bracket(data_set: str) -> None:
     """The figure and what is known of every image."""
     st.caption(WORDS["about"])
-    found, proof = brackets.brackets(data_set), proofs.proof_of(data_set)
+    found, proof = compute.brackets_of(data_set), proofs.proof_of(data_set)
     if proof is None or not found or found[0].proven is None:  # the weights are others
         st.info("Not measured with the weights that are here.", icon=":material/info:")
     else:
-        chart(figures.bracket_lines(found, proof.radii[1]), "bracket")
+        wanted = proof.radii[1]  # or the nearest that was attacked
+        spoken = min(proof.attacked, key=lambda eps: abs(eps - wanted), default=wanted)
+        chart(figures.bracket_lines(found, spoken), "bracket")
         with st.popover(WORDS["images"], icon=":material/table:", width="stretch"):
             st.dataframe(brackets.by_image(found), hide_index=True)
             st.caption(WORDS["known"])

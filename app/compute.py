@@ -21,9 +21,10 @@ from held_runs import Runs
 from live_runs import LiveRuns
 from pursamere_viz import plugins
 from pursamere_viz.analysis.density_maps import DensityMaps, PlanePoints
+from pursamere_viz.analysis.plane_vote import PlaneVote
 from pursamere_viz.analysis.sigma_sweep import SigmaSweep, line_sweep, log_spaced, sigma_sweep
-from pursamere_viz.cards import proofs
-from pursamere_viz.cards.brackets import Bracket, brackets
+from pursamere_viz.cards import brackets, proofs, results_path
+from pursamere_viz.cards.brackets import Bracket
 from pursamere_viz.data.downloads import on_disk
 from pursamere_viz.data.loading import load_images, official_numbers, read_official
 from pursamere_viz.data.records import DATA_SETS
@@ -47,6 +48,7 @@ from pursamere_viz.labs.density_run import (
     mapping,
     robustness,
     train_denoiser,
+    vote_steps,
 )
 from pursamere_viz.labs.density_scenario import DensityScenario, window
 from pursamere_viz.labs.examples import Example
@@ -290,6 +292,13 @@ def density_robustness(scenario: DensityScenario, *, compute: bool) -> Robustnes
     return _held_or_computed(key, lambda: robustness(scenario, denoiser))
 
 
+def density_vote(scenario: DensityScenario) -> PlaneVote:
+    """The vote under noise on samples: proven, exact and attacked."""
+    key = ("vote", scenario.only("sigma", "score_model", "seed"))
+    denoiser = _denoiser(scenario)
+    return _held_or_computed(key, lambda: vote_steps(scenario, denoiser))
+
+
 def sweep(name: str, scenario: DensityScenario | None) -> SigmaSweep:
     """Minima and modes over sigma: of the scenario's density in the plane, or of the preset `name` on the line."""
 
@@ -419,7 +428,14 @@ def test_images(data_set: str, rows: np.ndarray) -> tuple[Tensor, Tensor]:
     return load_images(data_set, "test", rows)
 
 
-@st.cache_resource(max_entries=8)
 def brackets_of(data_set: str) -> list[Bracket]:
     """What is proven of a data set's first test images and what attacks left, as it was measured; empty where it was not."""
-    return brackets(data_set) if proofs.path(data_set).is_file() else []
+    files = (proofs.path(data_set), brackets.path(data_set), results_path(data_set))
+    written = tuple((str(file), file.stat().st_mtime_ns) for file in files if file.is_file())
+    return _brackets_of(data_set, written) if files[0].is_file() else []
+
+
+@st.cache_resource(max_entries=8)
+def _brackets_of(data_set: str, written: tuple[tuple[str, int], ...]) -> list[Bracket]:
+    """Read anew when one of the files was written anew."""
+    return brackets.brackets(data_set)

@@ -31,7 +31,8 @@ def control(
 ) -> None:
     """The widget of one field of a page, kept in session state under the field's key; `typed` makes a number one to type.
 
-    Values are shown by their names for people unless `format` says otherwise.
+    Options that the data set cannot have are not offered. Values are shown by their names for people unless `format` says
+    otherwise.
     """
     field, key = page.fields[name], page.key(name)
     meta = field.metadata
@@ -41,7 +42,10 @@ def control(
         st.multiselect(label, list(meta["options"]), format_func=format, **common)
         return
     if "options" in meta:
-        st.selectbox(label, list(meta["options"]), format_func=format, **common)
+        of = meta.get("options_of")
+        st.selectbox(
+            label, of(st.session_state["data_set"]) if of else list(meta["options"]), format_func=format, **common
+        )
         return
     scale = meta.get("denominator") or 1
     kind = type(page.widget_value(name, field.default))

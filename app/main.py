@@ -23,7 +23,9 @@ if st.context.is_embedded:  # controls that read the address run there too, unse
 load_early()
 
 LESSONS = st.Page("views/lessons.py", title="Lessons", icon=":material/school:", url_path="lessons")
-IMAGE_LAB = st.Page("views/image_lab.py", title="Image lab", icon=":material/image_search:", default=True)
+IMAGE_LAB = st.Page(  # no name of its own: an address with its file's name is led here as others are
+    "views/image_lab.py", title="Image lab", icon=":material/image_search:", url_path="", default=True
+)
 PAGES = {
     "lessons": LESSONS,
     "density-lab": st.Page(

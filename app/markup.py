@@ -1,11 +1,12 @@
-"""Words and styles that Streamlit would otherwise read or colour in its own way."""
+"""Words and styles that Streamlit would otherwise read or colour in its own way, and parts that pages share."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import streamlit as st
 
 from pursamere_viz import figures
+from pursamere_viz.data.records import DATA_SETS
 from pursamere_viz.labs.glossary import CHARTS, described, groups
 
 BARE = {"displaylogo": False, "displayModeBar": False}
@@ -27,6 +28,23 @@ def chart(figure: figures.Figure, key: str) -> None:
     st.markdown(f"**{escaped(said)}**")
     with st.container(key=f"wide_{key}"):  # where the page is too narrow it is panned: see style.css
         st.plotly_chart(figure, key=key, config=BARE, alt=said)
+
+
+def folded(title: str, icon: str, names: Sequence[str], first: str, draw: Callable[[str], None]) -> None:
+    """A section of what was measured once for some data sets, closed until it is asked for; nothing where it was for none.
+
+    The run's data set is shown first, if it was measured. A damaged file takes no other section with it.
+    """
+    if not names:
+        return
+    with st.expander(title, icon=f":material/{icon}:", on_change="rerun") as opened:
+        if opened.open:
+            start, key = names.index(first) if first in names else 0, f"_{title}_{first}"
+            name = st.selectbox("Data set", names, start, key=key, format_func=lambda name: DATA_SETS[name].title)
+            try:
+                draw(name)
+            except ValueError as problem:
+                st.error(str(problem))
 
 
 def titled(said: str, page: str) -> None:

@@ -18,13 +18,16 @@ from pursamere_viz.cards import brackets, contest, memorised, proofs, results_pa
 from pursamere_viz.cards.contest_text import contest_text
 from pursamere_viz.cards.memorised_text import memorised_text
 from pursamere_viz.cards.plans import card_cells
+from pursamere_viz.cards.search_text import found_text
 from pursamere_viz.data.downloads import check, download, on_disk, status
-from pursamere_viz.data.loading import test_count
+from pursamere_viz.data.loading import load_images, test_count
 from pursamere_viz.data.records import DATA_SETS
-from pursamere_viz.defences.building import random_purifier
-from pursamere_viz.evaluation.cells import Cell, Journal, cell_pieces, measure_cells
+from pursamere_viz.defences.building import load_defence_of, random_purifier
+from pursamere_viz.defences.config import DefenceConfig
+from pursamere_viz.evaluation.cells import Cell, CellPiece, Journal, cell_pieces, measure_cells
 from pursamere_viz.evaluation.certified import measure_votes
 from pursamere_viz.evaluation.command import add_evaluate, add_workers, check_workers, follow, print_estimate
+from pursamere_viz.evaluation.engine import measure_pieces, workers
 from pursamere_viz.evaluation.wells import measure_wells, wells_journal
 from pursamere_viz.labs import examples as shipped
 from pursamere_viz.labs import kept_runs
@@ -75,27 +78,7 @@ def command_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="pursamere", description="PurSAMERE Explorer")
     parser.add_argument("--version", action="version", version=f"pursamere_viz {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    training = commands.add_parser(
-        "train", help="train the networks of a data set (goes on where a killed run stopped)"
-    )
-    training.add_argument("data_set", choices=sorted(DATA_SETS))
-    training.add_argument("--only", choices=ROLES, help="one of the networks")
-    training.add_argument("--restart", action="store_true", help="forget a killed run's checkpoint")
-    training.set_defaults(command=_train)
-    carding = commands.add_parser("card", help="measure the shipped defence under attack and write its model card")
-    carding.add_argument("data_set", choices=sorted(DATA_SETS))
-    carding.add_argument("--images", type=_positive, default=360, help="how many test images (default 360)")
-    add_workers(carding)
-    carding.add_argument("--again", action="store_true", help="measure anew what is already measured")
-    carding.set_defaults(command=_card)
-    add_evaluate(commands)
-    trying = commands.add_parser(
-        "search", help="measure on validation images what the defence's defaults were chosen from"
-    )
-    searched = sorted(name for name, described in DATA_SETS.items() if described.search or not is_shipped(name))
-    trying.add_argument("data_set", choices=searched)
-    add_workers(trying)
-    trying.set_defaults(command=_search)
+    _add_networks(commands)
     _add_experiments(commands)
     fetching = commands.add_parser("download", help="get a data set from OpenML")
     fetching.add_argument("data_set", choices=[name for name, described in DATA_SETS.items() if described.openml])
@@ -117,6 +100,31 @@ def command_parser() -> argparse.ArgumentParser:
     for command in commands.choices.values():
         _add_plugins(command)
     return parser
+
+
+def _add_networks(commands: Any) -> None:
+    training = commands.add_parser(
+        "train", help="train the networks of a data set (goes on where a killed run stopped)"
+    )
+    training.add_argument("data_set", choices=sorted(DATA_SETS))
+    training.add_argument("--only", choices=ROLES, help="one of the networks")
+    training.add_argument("--restart", action="store_true", help="forget a killed run's checkpoint")
+    training.set_defaults(command=_train)
+    carding = commands.add_parser("card", help="measure the shipped defence under attack and write its model card")
+    carding.add_argument("data_set", choices=sorted(DATA_SETS))
+    carding.add_argument(
+        "--images", type=_positive, default=1000, help="how many test images (default 1000, or all there are)"
+    )
+    add_workers(carding)
+    carding.add_argument("--again", action="store_true", help="measure anew what is already measured")
+    carding.set_defaults(command=_card)
+    add_evaluate(commands)
+    trying = commands.add_parser(
+        "search", help="propose defaults: settings halved on validation images by the worst attack"
+    )
+    trying.add_argument("data_set", choices=sorted(DATA_SETS))
+    add_workers(trying)
+    trying.set_defaults(command=_search)
 
 
 def _add_course(commands: Any) -> None:
@@ -233,9 +241,10 @@ def examples() -> dict[str, Scenario]:
 
 def _add_experiments(commands: Any) -> None:
     experimenting = commands.add_parser(
-        "experiment", help="measure where sharpness-awareness pays: digits with memorised images, and without"
+        "experiment", help="measure where sharpness-awareness pays: with memorised images, and without"
     )
     experimenting.add_argument("name", choices=["memorised"])
+    experimenting.add_argument("data_set", nargs="?", default=memorised.NAME, choices=memorised.NAMES)
     add_workers(experimenting)
     experimenting.add_argument("--again", action="store_true", help="measure anew what is already measured")
     experimenting.set_defaults(command=_experiment)
@@ -314,10 +323,7 @@ def _card(chosen: argparse.Namespace) -> None:
     path, counted = results_path(chosen.data_set), proofs.path(chosen.data_set)
     bracket = brackets.path(chosen.data_set)
     chosen.images = min(chosen.images, test_count(chosen.data_set))
-    if chosen.again:
-        path.unlink(missing_ok=True)
-        counted.unlink(missing_ok=True)
-        bracket.unlink(missing_ok=True)
+    _forget(chosen, path, counted, bracket)
     if _measure(card_cells(chosen.data_set, chosen.images), path, chosen):
         votes = [*proofs.tried_votes(chosen.data_set), *proofs.table_votes(chosen.data_set)]
         follow(measure_votes(votes, counted, jobs=chosen.jobs, scheduler=chosen.scheduler))
@@ -327,40 +333,59 @@ def _card(chosen: argparse.Namespace) -> None:
 
 
 def _search(chosen: argparse.Namespace) -> None:
-    if _measure(searches.search_cells(chosen.data_set), searches.path(chosen.data_set), chosen):
-        print("measured; `card` writes the model card anew")
+    name, path = chosen.data_set, searches.path(chosen.data_set)
+    journal = Journal(path)
+    if _measure_rounds(searches.rounds(name, journal), journal, chosen):
+        print(f"{found_text(name, journal)}\n\nkept in {path}; `card` writes the model card anew")
+
+
+def _forget(chosen: argparse.Namespace, *paths: Path, configs: Iterable[DefenceConfig] = ()) -> None:
+    """With --again throw away what is measured, but not for an estimate, nor what cannot be measured anew here."""
+    if not chosen.again or chosen.estimate:
+        return
+    load_images(chosen.data_set, "test", slice(1))
+    for config in configs or (DefenceConfig(data_set=chosen.data_set),):
+        load_defence_of(config, "cpu")
+    for path in paths:
+        path.unlink(missing_ok=True)
 
 
 def _experiment(chosen: argparse.Namespace) -> None:
     check_workers(chosen)
-    path = memorised.path()
-    if chosen.again:
-        path.unlink(missing_ok=True)
+    name, path = chosen.data_set, memorised.path(chosen.data_set)
+    _forget(chosen, path, configs={measured.config for measured in memorised.plan(name)})
     if chosen.estimate:
-        pieces = [piece for measured in memorised.plan() for piece in measured.pieces()]
+        pieces = [piece for measured in memorised.plan(name) for piece in measured.pieces()]
         print_estimate(pieces, wells_journal(path), chosen.jobs)
         return
     began = time.monotonic()
-    follow(measure_wells(memorised.plan(), path, jobs=chosen.jobs, scheduler=chosen.scheduler))
-    print(f"{time.monotonic() - began:.0f} s\n\n{memorised_text(memorised.Findings())}\n\nkept in {path}")
+    follow(measure_wells(memorised.plan(name), path, jobs=chosen.jobs, scheduler=chosen.scheduler))
+    print(f"{time.monotonic() - began:.0f} s\n\n{memorised_text(memorised.Findings(name))}\n\nkept in {path}")
 
 
 def _contest(chosen: argparse.Namespace) -> None:
-    check_workers(chosen)
     path = contest.path(chosen.data_set)
-    if chosen.again:
-        path.unlink(missing_ok=True)
+    _forget(chosen, path)
     journal, began = Journal(path), time.monotonic()
-    for title, pieces in contest.rounds(chosen.data_set, journal):
+    if _measure_rounds(contest.rounds(chosen.data_set, journal), journal, chosen):
+        text = contest_text(contest.Findings(chosen.data_set, journal))
+        print(f"{time.monotonic() - began:.0f} s\n\n{text}\n\nkept in {path}")
+
+
+def _measure_rounds(
+    rounds: Iterable[tuple[str, list[CellPiece]]], journal: Journal, chosen: argparse.Namespace
+) -> bool:
+    """Measure one round after the other, each known when the one before is measured; False if asked for an estimate only."""
+    check_workers(chosen)
+    for title, pieces in rounds:
         print(title)
         if chosen.estimate and not all(map(journal.has, pieces)):
             print("what comes after this round is known when it is done")
             print_estimate(pieces, journal, chosen.jobs)
-            return
-        follow(contest.measure_round(pieces, journal, jobs=chosen.jobs, scheduler=chosen.scheduler))
-    print(
-        f"{time.monotonic() - began:.0f} s\n\n{contest_text(contest.Findings(chosen.data_set, journal))}\n\nkept in {path}"
-    )
+            return False
+        with workers(chosen.jobs, chosen.scheduler):
+            follow(measure_pieces(pieces, journal, jobs=chosen.jobs, scheduler=chosen.scheduler))
+    return True
 
 
 def _measure(cells: Iterable[Cell], path: Path, chosen: argparse.Namespace) -> bool:

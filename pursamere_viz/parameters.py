@@ -4,7 +4,7 @@ import dataclasses
 import functools
 import math
 import textwrap
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, Self, TypeVar
 
 Kind = TypeVar("Kind", bound="Described")
@@ -21,9 +21,14 @@ def number(default: Any, low: float, high: float, step: float, help: str, *, den
     return dataclasses.field(default=default, metadata=metadata)
 
 
-def choice(default: str, options: Collection[str], help: str) -> Any:
-    """A field with a list of values; where that is a register of records, their `about` explains them."""
-    return dataclasses.field(default=default, metadata={"options": options, "help": help})
+def choice(
+    default: str, options: Collection[str], help: str, options_of: Callable[[str], list[str]] | None = None
+) -> Any:
+    """A field with a list of values; where that is a register of records, their `about` explains them.
+
+    `options_of` says which of them a data set can have, by its name; all unless given.
+    """
+    return dataclasses.field(default=default, metadata={"options": options, "help": help, "options_of": options_of})
 
 
 def several(default: str, options: tuple[str, ...], help: str) -> Any:

@@ -3,10 +3,12 @@
 import shutil
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from pursamere_viz.cards import memorised
 from pursamere_viz.cli import main
 from pursamere_viz.data import DATA_SETS, downloads
 from pursamere_viz.data.files import write_data_file
@@ -111,3 +113,13 @@ def test_an_interrupt_ends_in_one_sentence(monkeypatch, capsys):
     monkeypatch.setattr("pursamere_viz.cli.benchmark", interrupted)
     assert main(["benchmark"]) == 130
     assert capsys.readouterr().err == "stopped; the same command goes on from what is finished\n"
+
+
+@pytest.mark.parametrize("arguments", [["--again", "--estimate"], ["--again"]])
+def test_what_cannot_be_measured_anew_is_not_thrown_away(arguments, tmp_path, monkeypatch, capsys):
+    kept = Path(shutil.copy(ASSETS / "mnist_memorised.jsonl", tmp_path))
+    monkeypatch.setattr(memorised, "path", lambda name: kept)
+    monkeypatch.setenv("PURSAMERE_DATA", str(tmp_path / "nothing"))
+    assert main(["experiment", "memorised", "mnist", *arguments]) == 2  # its images are not there
+    assert "mnist is not on this machine" in capsys.readouterr().err
+    assert kept.read_bytes() == (ASSETS / "mnist_memorised.jsonl").read_bytes()

@@ -19,9 +19,8 @@ from plugin_files import MINE, forgotten, write
 from torch import nn
 
 from pursamere_viz import DataSet, Scenario, explain_step, load_images, plugins, register, run
-from pursamere_viz.cards import write_card
+from pursamere_viz.cards import searches, write_card
 from pursamere_viz.cards.plans import card_cells
-from pursamere_viz.cards.searches import search_cells
 from pursamere_viz.cli import main
 from pursamere_viz.data.loading import labelled
 from pursamere_viz.data.records import DATA_SETS
@@ -92,7 +91,8 @@ def test_it_appears_wherever_there_is_a_list(mine, capsys):
     assert (scenario.image, scenario.eps, scenario.sigma, scenario.radius) == (0, 8 / 255, 0.25, 0.1)
     assert Scenario.from_mapping(scenario.to_mapping()) == (scenario, [])
     assert BenchConfig(data_set="mine", purifiers=("gentle",), attacks=("greying-3:full",), images=2)
-    cells = list(card_cells("mine", 20)) + list(search_cells("mine"))
+    cells = list(card_cells("mine", 20))
+    cells += [searches.tried(config, 1) for all_of in searches.settings("mine").values() for config in all_of]
     assert {cell.config.data_set for cell in cells} == {"mine"} and {cell.split for cell in cells} == {
         "test",
         "validation",

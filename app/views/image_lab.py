@@ -153,7 +153,7 @@ def _told(result: Run | Comparison) -> tuple[str, Film, str]:
 def _proven(scenario: Scenario) -> None:
     """What is proven of a test image, and at which budget an attack was seen to win, where that was measured."""
     known = brackets.of_image(scenario.data_set, scenario.image)
-    if known and scenario.source == "test" and not scenario.pixels:
+    if known and scenario.source == "test" and not scenario.pixels and scenario.score_model == "network":
         st.caption(unbroken(known))
 
 

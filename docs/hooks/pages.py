@@ -20,6 +20,7 @@ WANTED = re.compile(r"^<!-- from (\S+):(.*) -->$", re.MULTILINE)
 # Links of the README, which stand from the root of the repository, and where they lead here.
 MOVED = {
     "docs/bring_your_own.md": "#a-file-that-runs",
+    "docs/results.md": "results.md",
     "assets/screenshot.png": "screenshot.png",
     "assets/lessons/README.md": "lessons/README.md",
     **{f"assets/{name}.md": f"cards/{name}.md" for name in CARDS},

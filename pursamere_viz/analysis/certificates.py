@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from pursamere_viz.progress import finish
 
 ABSTAINS = -1  # the class of an image of which nothing is proven
+LEAST = -1e4  # of a logit
 SELECTION, COUNT, ATTACKED = 0, 1, 2  # the two stages, and a vote on attacked images: each has its own noise
 
 
@@ -145,7 +146,8 @@ class Smoothed(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Return log-probabilities (B, classes) of images x (B, *)."""
         logits = self.model((x[:, None] + self.noise).flatten(0, 1)).unflatten(0, (len(x), len(self.noise)))
-        return logits.log_softmax(-1).logsumexp(1) - math.log(len(self.noise))
+        # A class that is impossible (-inf) has no gradient: its derivative would be nan.
+        return logits.clamp_min(LEAST).log_softmax(-1).logsumexp(1) - math.log(len(self.noise))
 
 
 def lower_bound(hits: int, draws: int, alpha: float) -> float:

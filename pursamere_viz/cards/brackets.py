@@ -1,6 +1,6 @@
 """Accuracy against the L2 budget between what is proven and what attacks leave, of the vote and of what has no proof."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,7 +13,7 @@ from pursamere_viz.cards.plans import ROBUST, Row, attacked_cell, plan_of, resul
 from pursamere_viz.data_sets.plan import Proof
 from pursamere_viz.defences.building import load_defence_of
 from pursamere_viz.evaluation.accuracy import RobustAccuracy
-from pursamere_viz.evaluation.cells import Cell, Journal, Outcome
+from pursamere_viz.evaluation.cells import Cell, Journal, Outcome, union
 from pursamere_viz.evaluation.certified import Proven, SmoothedCell, proven, votes_journal
 from pursamere_viz.models.of_data_sets import card_folder
 
@@ -81,14 +81,18 @@ class Bracket:
         """What is proven right wherever the image is moved by at most eps."""
         return RobustAccuracy(self.known > eps, len(self.known))
 
-    def broken_at(self, image: int) -> float | None:
-        """The smallest of the budgets at which an attack broke an image; None where none did or it was not attacked."""
-        held = (eps for eps, found in self.attacked.items() if image < len(found.robust) and not found.robust[image])
+    def broken_at(self, image: int, among: Collection[float] | None = None) -> float | None:
+        """The smallest of the budgets (or of some) at which an attack broke an image; None: none did, or it was not attacked."""
+        held = (
+            eps
+            for eps, found in self.attacked.items()
+            if (among is None or eps in among) and image < len(found.robust) and not found.robust[image]
+        )
         return min(held, default=None)
 
 
 def brackets(name: str) -> list[Bracket]:
-    """What was measured, the vote first; what was attacked in L2 for the card's table alone is taken from there."""
+    """What was measured, the vote first; what was attacked in L2 for the card's table is taken from there."""
     proof = proofs.proof_of(name)
     if proof is None:
         return []
@@ -98,16 +102,16 @@ def brackets(name: str) -> list[Bracket]:
     found = [Bracket(VOTE, proven(votes_journal(proofs.path(name)), vote, weights), _worst(outcomes))]
     for row in _rows(name):
         weights = load_defence_of(row.config, "cpu")[1]
-        if proof.attacked:
-            outcomes = {eps: journal.outcome(_cell(row, proof, eps), weights) for eps in proof.attacked}
-        else:
-            budgets = [budget for budget in plan_of(name).budgets if budget[0] == NORM]
-            cells = {budget[1]: attacked_cell(row, budget, "full", row.images_at(budget)) for budget in budgets}
-            outcomes = {eps: card.outcome(cell, weights, partial=True) for eps, cell in cells.items()}
+        budgets = [budget for budget in plan_of(name).budgets if budget[0] == NORM]
+        cells = {budget[1]: attacked_cell(row, budget, "full", row.images_at(budget)) for budget in budgets}
+        outcomes = {eps: card.outcome(cell, weights, partial=True) for eps, cell in cells.items()}
+        outcomes |= {eps: journal.outcome(_cell(row, proof, eps), weights) for eps in proof.attacked}
         main = card.outcome(
             attacked_cell(row, plan_of(name).main, "full", proof.attacked_images), weights, partial=True
         )
-        found.append(Bracket(row.title, None, _worst(outcomes), _union(outcomes.get(proof.union), main)))
+        other = outcomes.get(proof.union)
+        both = None if main is None or other is None else union(main, other)
+        found.append(Bracket(row.title, None, _worst(outcomes), both))
     return [one for one in found if one.proven is not None or one.attacked]
 
 
@@ -127,22 +131,14 @@ def by_image(found: list[Bracket]) -> "pd.DataFrame":
 
 
 def _worst(outcomes: dict[float, Outcome | None]) -> dict[float, RobustAccuracy]:
-    """What stands at each budget and at all smaller ones, which it includes."""
+    """What stands at each budget and at all smaller ones, which it includes; of the images that all were measured on."""
     found, stands = dict[float, RobustAccuracy](), None
-    for eps, outcome in sorted(outcomes.items()):
-        if outcome is None:
-            continue
+    known = {eps: outcome for eps, outcome in sorted(outcomes.items()) if outcome is not None}
+    count = min((len(outcome.clean) for outcome in known.values()), default=0)
+    for eps, outcome in ((eps, outcome.first(count)) for eps, outcome in known.items()):
         if stands is None:
             stands = outcome.clean
             found[0.0] = RobustAccuracy(stands, len(stands))
         stands = stands & outcome.worst.robust
         found[eps] = RobustAccuracy(stands, len(stands))
     return found
-
-
-def _union(one: Outcome | None, other: Outcome | None) -> RobustAccuracy | None:
-    """What stands under both, of the images that both were measured on."""
-    if one is None or other is None:
-        return None
-    count = min(len(one.clean), len(other.clean))
-    return RobustAccuracy(one.first(count).worst.robust & other.first(count).worst.robust, count)

@@ -1,10 +1,9 @@
 """The contest of deterministic purifiers at equal cost: each searched alike on validation images, the best measured on test images.
 
-Successive halving: many settings on few images under a cheap attack, the best of them on more images under more attacks, and
-the best of those on test images under the worst of all.
+By successive halving, and the best of each on test images under the worst of all; the best of all is attacked with more work too.
 """
 
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
@@ -12,17 +11,15 @@ from zlib import crc32
 
 import torch
 
-from pursamere_viz.cards.memorised import Paired, paired
+from pursamere_viz.cards.halving import Halving
 from pursamere_viz.cards.plans import plan_of
 from pursamere_viz.data.loading import test_count
 from pursamere_viz.data.records import data_set
 from pursamere_viz.data_sets.plan import Contest
-from pursamere_viz.defences.building import load_defence_of
 from pursamere_viz.defences.config import DefenceConfig
 from pursamere_viz.defences.registry import denoiser_calls
-from pursamere_viz.evaluation.accuracy import RobustAccuracy
-from pursamere_viz.evaluation.cells import Cell, CellPiece, Journal, Outcome, cell_pieces
-from pursamere_viz.evaluation.engine import Advance, measure_pieces, workers
+from pursamere_viz.evaluation.accuracy import Paired, RobustAccuracy, paired
+from pursamere_viz.evaluation.cells import Cell, CellPiece, Journal, Outcome, cell_pieces, union
 from pursamere_viz.models.of_data_sets import card_folder
 
 MOST_STEPS = 60  # of a config: one call a step reaches no larger budget
@@ -169,6 +166,11 @@ class Entry:
         contest = contest_of(self.data_set)
         return self.cell(config, min(contest.images, test_count(self.data_set)), contest.attacks)
 
+    def harder(self, config: DefenceConfig) -> Cell:
+        """A setting on the first test images, attacked with more work."""
+        contest = contest_of(self.data_set)
+        return self.cell(config, min(contest.harder_images, test_count(self.data_set)), contest.harder)
+
 
 def entries(name: str) -> list[Entry]:
     """Who takes part, by calls; a kind that cannot use so many calls, or no more than at the budget before, does not."""
@@ -188,37 +190,19 @@ def default_entry(name: str) -> Entry:
     return Entry(name, Family(DEFAULT, lambda *_: [shipped], ours=True), denoiser_calls(shipped))
 
 
-class Search:
-    """What the journal says of the rounds, with the weights that are here."""
+class Search(Halving):
+    """What the journal says of a contest's rounds."""
 
     def __init__(self, name: str, journal: Journal) -> None:
-        self.contest, self.journal = contest_of(name), journal
-        self.weights = load_defence_of(DefenceConfig(data_set=name), "cpu")[1]  # everybody's
+        super().__init__(contest_of(name).rungs, journal)
 
-    def stood(self, cell: Cell) -> RobustAccuracy | None:
-        """What stands under the worst of a cell's attacks; None where not all is measured."""
-        outcome = self.journal.outcome(cell, self.weights)
-        return None if outcome is None else outcome.worst
-
-    def survivors(self, entry: Entry, rung: int) -> list[DefenceConfig] | None:
-        """Who of an entry's settings takes part in a round, the best of the round before first; None before that is measured.
-
-        Round len(rungs) is the test images', with the best alone. Of equally good ones the one that is tried first.
-        """
-        if rung == 0:
-            return entry.settings()
-        held = []
-        for config in self.survivors(entry, rung - 1) or ():
-            stood = self.stood(entry.tried(config, rung - 1))
-            if stood is None:
-                return None
-            held.append((stood.accuracy, config))
-        held.sort(key=lambda one: -one[0])
-        return [config for _, config in held[: self.contest.kept if rung < len(self.contest.rungs) else 1]] or None
+    def going_on(self, entry: Entry, rung: int) -> list[DefenceConfig] | None:
+        """Who of an entry's settings takes part in a round; round len(rungs) is the test images', with the best alone."""
+        return self.survivors(entry.settings(), entry.tried, rung)
 
     def winner(self, entry: Entry) -> DefenceConfig | None:
         """The best setting of an entry; None before the search is done."""
-        won = self.survivors(entry, len(self.contest.rungs))
+        won = self.going_on(entry, len(self.rungs))
         return won[0] if won else None
 
 
@@ -226,7 +210,7 @@ def rounds(name: str, journal: Journal) -> Iterator[tuple[str, list[CellPiece]]]
     """What each round measures; the next one is known when all of one is in the journal."""
     contest, all_of_them, search = contest_of(name), entries(name), Search(name, journal)
     for rung, of in enumerate(contest.rungs):
-        tried = [(entry, config) for entry in all_of_them for config in search.survivors(entry, rung) or ()]
+        tried = [(entry, config) for entry in all_of_them for config in search.going_on(entry, rung) or ()]
         title = f"{len(tried)} settings on {of.images} validation images"
         yield title, cell_pieces(entry.tried(config, rung) for entry, config in tried)
     cells = [entry.final(won) for entry in all_of_them if (won := search.winner(entry))]
@@ -234,14 +218,10 @@ def rounds(name: str, journal: Journal) -> Iterator[tuple[str, list[CellPiece]]]
     # The first images of all first: a run that is stopped leaves a table of these.
     pieces = sorted(cell_pieces(cells), key=lambda piece: piece.first)
     yield f"{len(cells)} purifiers on {contest.images} test images", pieces
-
-
-def measure_round(
-    pieces: list[CellPiece], journal: Journal, *, jobs: int = 1, scheduler: str = ""
-) -> Generator[Advance, None, None]:
-    """Measure what the journal does not hold of a round, yielding once before and then as each piece is finished."""
-    with workers(jobs, scheduler):
-        yield from measure_pieces(pieces, journal, jobs=jobs, scheduler=scheduler)
+    found = Findings(name, journal)
+    if found.done:
+        harder = found.leader.entry.harder(found.leader.config)
+        yield f"the best of them, attacked harder, on {harder.images} test images", cell_pieces([harder])
 
 
 @dataclass(frozen=True, eq=False)
@@ -317,6 +297,21 @@ class Findings:
         """The best setting of the shipped method at any budget; None before the search is done."""
         return None if self.open else self.best(ours=True)
 
+    @property
+    def leader(self) -> Found:
+        """The best of all on validation images, of equals the cheapest, then the first; ValueError before a search is done."""
+        return max(self.leaders, key=lambda row: row.validation.accuracy)
+
+    @property
+    def after_more(self) -> RobustAccuracy | None:
+        """What stands with the leader when it is attacked harder too, of the images on which it was; None where it was not."""
+        if not self.done or (row := self.leader).outcome is None:
+            return None
+        harder = self.search.journal.outcome(
+            row.entry.harder(row.config), self.search.weights(row.config), partial=True
+        )
+        return None if harder is None else union(row.outcome, harder)
+
     def pair(self, one: Found, other: Found) -> Paired | None:
         """The two on the same test images; None where one of them is not measured."""
         if one.robust is None or other.robust is None:
@@ -325,7 +320,7 @@ class Findings:
 
     def _found(self, entry: Entry, config: DefenceConfig, validation: RobustAccuracy) -> Found:
         cell = entry.final(config)
-        outcome = self.search.journal.outcome(cell, self.search.weights, partial=True)
+        outcome = self.search.journal.outcome(cell, self.search.weights(config), partial=True)
         return Found(entry, config, cell.calls, validation, outcome)
 
     def _cut(self, row: Found) -> Found:

@@ -4,10 +4,9 @@ from itertools import pairwise
 
 from pursamere_viz import wording
 from pursamere_viz.cards.contest import DEFAULT, MOST_STEPS, Findings, Found
-from pursamere_viz.cards.memorised import Paired
-from pursamere_viz.cards.memorised_text import said
-from pursamere_viz.cards.text import DECIDED, budget_text, percent, table
+from pursamere_viz.cards.markdown import budget_text, decision, percent, rounds_text, said, table
 from pursamere_viz.data.records import data_set
+from pursamere_viz.evaluation.accuracy import Paired, RobustAccuracy, paired
 
 OPEN = "open"
 UNDONE = "The contest is not done yet."
@@ -15,7 +14,7 @@ UNDONE = "The contest is not done yet."
 
 def contest_text(found: Findings) -> str:
     """The table under a sentence that says what was measured, the neighbours on the frontier, and the verdict."""
-    parts = (_about(found), _table(found), _neighbours(found), _searched(found), verdict(found))
+    parts = (_about(found), _table(found), _neighbours(found), _searched(found), verdict(found), harder_text(found))
     return "\n\n".join(part for part in parts if part)
 
 
@@ -24,7 +23,7 @@ def verdict(found: Findings) -> str:
     if not found.done:
         return UNDONE
     leaders = found.leaders
-    cheap, best = leaders[0], max(leaders, key=lambda row: row.validation.accuracy)
+    cheap, best = leaders[0], found.leader
     start = f"On {found.images} test images of {_title(found)} at {budget_text(found.contest.budget)}"
     parts = [f"{start} {_named(cheap)} leaves {_share(cheap)}"]
     if best is not cheap:
@@ -35,7 +34,7 @@ def verdict(found: Findings) -> str:
         parts.append(
             f"the shipped method leaves {_share(found.default)} as it is and {_share(ours)} with its best setting on validation "
             f"images, {_named(ours)}; right alone, this one against {_named(other)}: {said(pair)}, "
-            f"{_decision(pair, 'it is better', 'it is worse')}"
+            f"{decision(pair, 'it is better', 'it is worse')}"
         )
     return "; ".join(parts) + "."
 
@@ -44,11 +43,39 @@ def headline(found: Findings) -> str:
     """The same in a few words, over a figure."""
     if not found.done:
         return UNDONE.removesuffix(".")
-    few, many = found.leaders[0], max(found.leaders, key=lambda row: row.validation.accuracy)
+    few, many = found.leaders[0], found.leader
     said = f"{_named(few)} leaves {_round(few)} right"
     if (pair := found.pair(many, few)) is None or many is few:
         return said
-    return f"{said}, {_named(many)} {_round(many)}: {_decision(pair, 'more calls help', 'more calls cost')}"
+    left, stands = _round(many), found.after_more
+    if stands is not None and stands.total == found.images:  # of all images: it is this that counts
+        left, pair = f"{left} ({wording.percent(stands.accuracy)} under more work)", _against(stands, few)
+    return f"{said}, {_named(many)} {left}: {decision(pair, 'more calls help', 'more calls cost')}"
+
+
+def harder_text(found: Findings) -> str:
+    """What stands of the best on validation images when it is attacked with more work; empty where that was not measured."""
+    if (stands := found.after_more) is None:
+        return ""
+    best = found.leader
+    assert best.robust is not None
+    before = best.robust.first(stands.total).accuracy
+    spared = [row for row in (found.leaders[0], found.default) if row is not best]
+    pairs = [(row, _against(stands, row)) for row in spared]
+    against = "; ".join(
+        f"{_named(row)}, {said(pair)}, {decision(pair, 'it is better', 'it is worse')}" for row, pair in pairs
+    )
+    return (
+        f"Of the first {stands.total} of these images {_named(best)} leaves {percent(stands)} when it is attacked with more work "
+        f"too ({', '.join(found.contest.harder)}), {100 * before:.1f} before that. Right alone after it, against those that were "
+        f"spared it: {against}."
+    )
+
+
+def _against(stands: RobustAccuracy, row: Found) -> Paired:
+    """What stands after more work, against a purifier that was spared it, on the same images."""
+    assert row.robust is not None
+    return paired(stands, row.robust.first(stands.total))
 
 
 def settings(row: Found) -> str:
@@ -73,10 +100,7 @@ def _title(found: Findings) -> str:
 
 def _about(found: Findings) -> str:
     contest = found.contest
-    rungs = "; then ".join(
-        f"{kept} on {of.images} validation images under {', '.join(of.attacks)}"
-        for kept, of in zip((f"{contest.tried} settings", f"the best {contest.kept}"), contest.rungs, strict=True)
-    )
+    rungs = rounds_text(contest.rungs, contest.tried)
     return f"""{_title(found)}, {budget_text(contest.budget)}. Every purifier was searched alike at every number of denoiser calls:
 {rungs}.
 The best was measured on {found.images} test images under {", ".join(contest.attacks)} (+: on what stands under those before it), of
@@ -112,7 +136,7 @@ def _line(row: Found) -> list[str]:
 def _neighbours(found: Findings) -> str:
     leaders = found.leaders
     lines = [
-        f"- {_named(many)} against {_named(few)}: {said(pair)}, {_decision(pair, 'more calls help', 'more calls cost')}"
+        f"- {_named(many)} against {_named(few)}: {said(pair)}, {decision(pair, 'more calls help', 'more calls cost')}"
         for few, many in pairwise(leaders)
         if (pair := found.pair(many, few))
     ]
@@ -127,7 +151,7 @@ def _searched(found: Findings) -> str:
     return (
         f"The best setting of the shipped method on validation images is {searched.entry.title} with {settings(searched)} "
         f"({searched.calls} calls). On the test images it leaves {percent(searched.robust)}, {DEFAULT} "
-        f"{percent(found.default.robust)}: {said(pair)}, {_decision(pair, 'it is better', 'it is worse')}. The default stays."
+        f"{percent(found.default.robust)}: {said(pair)}, {decision(pair, 'it is better', 'it is worse')}. The default stays."
     )
 
 
@@ -149,10 +173,4 @@ def _round(row: Found) -> str:
 def _judged(found: Findings, one: Found, other: Found) -> str:
     pair = found.pair(one, other)
     assert pair is not None
-    return f"{said(pair)}, {_decision(pair, 'more calls help', 'more calls cost')}"
-
-
-def _decision(pair: Paired, better: str, worse: str) -> str:
-    if pair.p >= DECIDED:
-        return "nothing is decided"
-    return better if pair.only > pair.instead else worse
+    return f"{said(pair)}, {decision(pair, 'more calls help', 'more calls cost')}"

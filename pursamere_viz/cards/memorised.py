@@ -1,4 +1,4 @@
-"""The experiment on memorised images: what is measured of the digits, and what it says."""
+"""The experiment on memorised images: what is measured of the digits and of MNIST, and what it says."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -9,13 +9,15 @@ import torch
 from torch import Tensor
 
 from pursamere_viz.attacks.config import MODES
-from pursamere_viz.data_sets.digits import DUPLICATED, MEMORISED
+from pursamere_viz.data.loading import train_count
+from pursamere_viz.data_sets.digits import MEMORISED
 from pursamere_viz.defences.building import load_defence_of
 from pursamere_viz.defences.config import DefenceConfig
 from pursamere_viz.evaluation.accuracy import RobustAccuracy
 from pursamere_viz.evaluation.cells import Cell, Journal
 from pursamere_viz.evaluation.wells import Left, Measured, Spectrum, Starts, weights_of, wells_journal
 from pursamere_viz.models import checkpoints
+from pursamere_viz.models.recipes import recipe
 
 NAME = "digits"
 RHOS = (0.0, 0.2, 0.4, 0.8, 1.2)
@@ -30,6 +32,7 @@ EPS = 0.1  # Linf
 COST_EPS = 0.15  # Linf, where there are no duplicates
 COST_RHOS = (0.0, 0.4, 1.0)
 COST_IMAGES = 20
+DUPLICATES_RHOS = (0.0, 0.4, 0.8, 1.2, 2.0)  # on MNIST
 # The defence that memorised: steps as long as they can be without leaping over a well, a neighbourhood of nearly everything.
 DEFENCE = DefenceConfig(
     data_set=NAME, score_model="memorised", sigma=0.15, radius=6.0, norm="l2", steps=40, step_size=0.3
@@ -37,9 +40,33 @@ DEFENCE = DefenceConfig(
 ORDINARY = DefenceConfig(data_set=NAME, radius=2.0, norm="l2")  # room for SAM to cost something
 
 
-def path() -> Path:
-    """Where what was measured is kept."""
-    return checkpoints.ASSETS / f"{NAME}_memorised.jsonl"
+# The networks that saw duplicates: on the digits of attacked images, on MNIST of ordinary ones with their right class. MNIST's
+# sigma is the larger of two (0.3, 0.5) that were looked at in eight of the wells; the steps reach as far as the radius.
+DUPLICATES = {
+    NAME: replace(DEFENCE, score_model="duplicated"),
+    "mnist": DefenceConfig(
+        data_set="mnist", score_model="duplicated", sigma=0.5, radius=6.0, norm="l2", steps=20, step_size=0.5, pairs=1
+    ),
+}
+NAMES = tuple(DUPLICATES)
+
+
+def path(name: str = NAME) -> Path:
+    """Where what was measured of a data set is kept."""
+    return checkpoints.ASSETS / f"{name}_memorised.jsonl"
+
+
+def copies(name: str = NAME) -> tuple[int, ...]:
+    """How often each planted image was among the training images of the network that saw duplicates."""
+    planted: tuple[int, ...] = recipe(name, "duplicated_score").copies
+    return planted
+
+
+def shown(name: str = NAME) -> dict[int, float]:
+    """Number of copies -> how often one image was shown in training, on average."""
+    made = recipe(name, "duplicated_score")
+    images = train_count(name) + sum(made.copies)
+    return {count: made.training.steps * made.training.batch * count / images for count in dict.fromkeys(made.copies)}
 
 
 def starts(rho: float = 0.0, **changes: object) -> Starts:
@@ -48,10 +75,10 @@ def starts(rho: float = 0.0, **changes: object) -> Starts:
     return Starts("starts between memorised images and digits", config, COUNT * len(MEMORISED), COUNT)
 
 
-def duplicates(rho: float = 0.0) -> Starts:
-    """Starts between fifty images, each planted as often as DUPLICATED says, and true digits."""
-    config = replace(DEFENCE, score_model="duplicated", rho=rho)
-    return Starts("starts between duplicates and digits", config, FEWER * len(DUPLICATED), FEWER, count=FEWER)
+def duplicates(name: str = NAME, rho: float = 0.0) -> Starts:
+    """Starts between fifty images, each planted as often as `copies` says, and true images of other classes."""
+    config = replace(DUPLICATES[name], rho=rho)
+    return Starts("starts between duplicates and others", config, FEWER * len(copies(name)), FEWER, count=FEWER)
 
 
 def spectrum(planted: bool) -> Spectrum:
@@ -61,9 +88,9 @@ def spectrum(planted: bool) -> Spectrum:
     return Spectrum(title, DEFENCE, images, split="train", planted=planted)
 
 
-def clean(rho: float) -> Cell:
-    """Test digits without an attack."""
-    return Cell("memorised, no attack", replace(DEFENCE, rho=rho), CLEAN)
+def clean(rho: float, config: DefenceConfig = DEFENCE) -> Cell:
+    """Test images without an attack."""
+    return Cell("memorised, no attack", replace(config, rho=rho), CLEAN)
 
 
 def attacked(rho: float, mode: str) -> Cell:
@@ -84,8 +111,12 @@ def left(rho: float) -> Left:
     return Left("no duplicates, what is left", replace(ORDINARY, rho=rho), COST_IMAGES, attack="pgd-20", eps=COST_EPS)
 
 
-def plan() -> Iterator[Measured | Cell]:
-    """All that is measured, what tells most first."""
+def plan(name: str = NAME) -> Iterator[Measured | Cell]:
+    """All that is measured of a data set, what tells most first."""
+    if name != NAME:
+        yield from (duplicates(name, rho) for rho in DUPLICATES_RHOS)
+        yield from (clean(rho, DUPLICATES[name]) for rho in DUPLICATES_RHOS)
+        return
     yield from (starts(rho) for rho in RHOS)
     yield starts(score_model="network")
     yield starts(step_size=2 * DEFENCE.step_size)
@@ -125,6 +156,10 @@ class Ends:
     own: OverWells  # by the one towards which they start
     right: OverWells  # read as the digit
 
+    def of(self, wells: Tensor) -> "Ends":
+        """Those of some of the wells, flags (wells,)."""
+        return Ends(*(OverWells(over.shares[wells]) for over in (self.captured, self.own, self.right)))
+
 
 @dataclass(frozen=True, eq=False)
 class Curvatures:
@@ -134,35 +169,12 @@ class Curvatures:
     eigenvalues: Tensor  # (N, D), largest first
 
 
-@dataclass(frozen=True)
-class Paired:
-    """Two defences on the same images: a sign test (McNemar, exact, two-sided)."""
-
-    only: int  # right with the first alone
-    instead: int  # right with the second alone
-    images: int
-
-    @property
-    def p(self) -> float:
-        """The p-value."""
-        return (
-            float(scipy.stats.binomtest(self.only, self.only + self.instead).pvalue)
-            if self.only + self.instead
-            else 1.0
-        )
-
-
-def paired(one: RobustAccuracy, other: RobustAccuracy) -> Paired:
-    """The two on the same images."""
-    a, b = one.robust, other.robust
-    return Paired(int((a & ~b).sum()), int((b & ~a).sum()), len(a))
-
-
 class Findings:
-    """What was measured, read from the journal; ValueError, with the remedy, where something is missing."""
+    """What was measured of a data set, read from its journal; ValueError, with the remedy, where something is missing."""
 
-    def __init__(self, journal: Journal | None = None) -> None:
-        self.journal = journal or wells_journal(path())
+    def __init__(self, name: str = NAME, journal: Journal | None = None) -> None:
+        self.name = name
+        self.journal = journal or wells_journal(path(name))
 
     def ends(self, measured: Starts) -> Ends:
         """Where starts end."""
@@ -180,16 +192,16 @@ class Findings:
                  for name in ("error", "eigenvalues")]  # fmt: skip
         return Curvatures(*found)
 
-    def by_count(self) -> dict[int, OverWells]:
-        """Number of duplicates -> share of starts captured by an image planted so often."""
-        own, counts = self.ends(duplicates()).own.shares, torch.tensor(DUPLICATED)
-        return {count: OverWells(own[counts == count]) for count in dict.fromkeys(DUPLICATED)}
+    def by_count(self, rho: float = 0.0) -> dict[int, Ends]:
+        """Number of duplicates -> where the starts on the way to an image planted so often end."""
+        ends, counts = self.ends(duplicates(self.name, rho)), torch.tensor(copies(self.name))
+        return {count: ends.of(counts == count) for count in dict.fromkeys(copies(self.name))}
 
     def accuracy(self, cell: Cell) -> RobustAccuracy:
         """Right under the worst of a cell's attacks."""
         outcome = self.journal.outcome(cell, load_defence_of(cell.config, "cpu")[1])
         if outcome is None:
-            raise _missing()
+            raise self._missing()
         return outcome.worst
 
     def left(self, rho: float) -> tuple[Tensor, Tensor]:
@@ -202,11 +214,9 @@ class Findings:
     def _pieces(self, measured: Measured, each: str) -> list[dict]:
         pieces = self.journal.first_pieces(measured.described(weights_of(measured)), measured.images, each)
         if sum(len(piece[each]) for piece in pieces) < measured.images:
-            raise _missing()
+            raise self._missing()
         return pieces
 
-
-def _missing() -> ValueError:
-    return ValueError(
-        "not all is measured with these weights; measure it with: python -m pursamere_viz experiment memorised"
-    )
+    def _missing(self) -> ValueError:
+        command = f"python -m pursamere_viz experiment memorised{'' if self.name == NAME else f' {self.name}'}"
+        return ValueError(f"not all is measured with these weights; measure it with: {command}")

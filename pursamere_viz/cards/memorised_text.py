@@ -2,13 +2,18 @@
 
 from pursamere_viz.attacks.config import MODES
 from pursamere_viz.cards import memorised
-from pursamere_viz.cards.memorised import COST_RHOS, RHOS, SHARP, Curvatures, Findings, OverWells, Paired, paired
-from pursamere_viz.cards.text import percent, table
-from pursamere_viz.evaluation.wells import CAPTURED, FRACTIONS
+from pursamere_viz.cards.markdown import percent, said, table
+from pursamere_viz.cards.memorised import COST_RHOS, RHOS, SHARP, Curvatures, Findings, OverWells
+from pursamere_viz.data import data_set
+from pursamere_viz.evaluation.accuracy import paired
+from pursamere_viz.evaluation.wells import FRACTIONS, captured_within
+from pursamere_viz.models.planted import planted_images
 
 
 def memorised_text(found: Findings) -> str:
     """All tables of the experiment, each under a sentence that says what was measured."""
+    if found.name != memorised.NAME:
+        return _duplicates(found)
     return "\n\n".join((_against_rho(found), _curvatures(found), _counts(found), _attacked(found), _cost(found)))
 
 
@@ -27,11 +32,6 @@ def gain(one: OverWells, other: OverWells) -> str:
     return f"{100 * over.mean:+.1f} ({100 * low:+.0f} to {100 * high:+.0f})"
 
 
-def said(pair: Paired) -> str:
-    """A paired comparison."""
-    return f"{pair.only} against {pair.instead} of {pair.images} (p = {pair.p:.2g})"
-
-
 def _against_rho(found: Findings) -> str:
     config, measured = memorised.DEFENCE, {rho: found.ends(memorised.starts(rho)) for rho in RHOS}
     rows = {f"rho {rho:g}": ends for rho, ends in measured.items()}
@@ -45,10 +45,14 @@ def _against_rho(found: Findings) -> str:
         f"Starts at {parts} of the way from a test digit to a memorised image, {memorised.COUNT} for each of "
         f"{len(measured[0.0].right.shares)} wells (its\nnearest digits of other classes than it is read as); sigma "
         f"{config.sigma:g}, L2 radius {config.radius:g}, {config.steps} steps of {config.step_size:g}. Captured: the\npath ends "
-        f"within {CAPTURED:g} (L2) of a memorised image; right: its end is read as the digit. Per cent, in brackets Student's 95 "
-        f"%\ninterval over wells (clean: of {memorised.CLEAN} test digits, Wilson's).\n\n"
+        f"within {_within(found):g} (L2) of a memorised image; right: its end is read as the digit. Per cent, in brackets "
+        f"Student's 95 %\ninterval over wells (clean: of {memorised.CLEAN} test digits, Wilson's).\n\n"
         f"{table(['', 'captured', 'right', 'clean'], body)}\n\nGain in right at rho {SHARP:g} over 0: {gained} points."
     )
+
+
+def _within(found: Findings) -> float:
+    return captured_within(planted_images(found.name).x)
 
 
 def _curvatures(found: Findings) -> str:
@@ -66,10 +70,31 @@ def _numbers(of: Curvatures) -> list[str]:
 
 
 def _counts(found: Findings) -> str:
-    body = [[count, share(over)] for count, over in found.by_count().items()]
+    body = [[count, share(ends.own)] for count, ends in found.by_count().items()]
     return (
         f"Another network saw fifty attacked digits, ten for each number of duplicates; {memorised.FEWER} starts a well, rho 0.\n\n"
         f"{table(['duplicates', 'captured by it'], body)}"
+    )
+
+
+def _duplicates(found: Findings) -> str:
+    config, rhos = memorised.DUPLICATES[found.name], memorised.DUPLICATES_RHOS
+    by_rho = [found.by_count(rho) for rho in rhos]
+    head = ["copies", *(f"rho {rho:g}" for rho in rhos)]
+    captured = [[count, *(share(of[count].own) for of in by_rho)] for count in by_rho[0]]
+    right = [[count, *(share(of[count].right) for of in by_rho)] for count in by_rho[0]]
+    clean = ["no attack", *(percent(found.accuracy(memorised.clean(rho, config))) for rho in rhos)]
+    many = max(by_rho[0])
+    changed = [gain(getattr(by_rho[-1][many], each), getattr(by_rho[0][many], each)) for each in ("own", "right")]
+    parts = ", ".join(f"{part:g}" for part in FRACTIONS)
+    return (
+        f"The score network of {data_set(found.name).title} saw fifty ordinary training images, each with its right class, ten "
+        f"for each number of copies.\nStarts at {parts} of the way from a test image of another class to one of them, "
+        f"{memorised.FEWER} a well; sigma {config.sigma:g},\nL2 radius {config.radius:g}, {config.steps} steps of "
+        f"{config.step_size:g}. Captured by it: the path ends within {_within(found):g} (L2) of it. Per cent, in brackets\n"
+        f"Student's 95 % interval over wells.\n\n{table(head, captured)}\n\nRight: the end is read as the test image from which "
+        f"the way starts; the last row: {memorised.CLEAN} test images without an attack.\n\n{table(head, [*right, clean])}\n\n"
+        f"Rho {rhos[-1]:g} instead of 0, with {many} copies: captured {changed[0]}, right {changed[1]} points."
     )
 
 

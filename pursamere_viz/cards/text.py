@@ -6,30 +6,24 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import scipy
-
 from pursamere_viz.analysis.contact_sheets import contact_sheet
 from pursamere_viz.analysis.denoising import denoising_psnr
 from pursamere_viz.attacks.config import MODES
-from pursamere_viz.cards import proofs, searches
+from pursamere_viz.cards import proofs
 from pursamere_viz.cards.brackets import NORM, brackets
+from pursamere_viz.cards.markdown import budget_text, decision, percent, said, table
 from pursamere_viz.cards.plans import Row, attacked_cell, clean_cell, plan_of, results_path, robust_rows, rows
-from pursamere_viz.data.records import data_set
+from pursamere_viz.cards.search_text import search_text
 from pursamere_viz.data_sets.plan import REST, Budget
 from pursamere_viz.defences.building import load_defence_of
-from pursamere_viz.defences.config import CLASSIFIERS, DefenceConfig
-from pursamere_viz.evaluation.accuracy import RobustAccuracy
-from pursamere_viz.evaluation.cells import Cell, Journal, Outcome
+from pursamere_viz.defences.config import CLASSIFIERS
+from pursamere_viz.evaluation.accuracy import Paired, RobustAccuracy, paired
+from pursamere_viz.evaluation.cells import Cell, Journal, Outcome, union
 from pursamere_viz.evaluation.certified import SmoothedCell, proven, votes_journal
 from pursamere_viz.models import checkpoints, generated, load_network
 from pursamere_viz.models.of_data_sets import card_folder, classifier_of, classifiers_there, denoiser_of, is_shipped
 from pursamere_viz.models.recipes import OPTIONAL, ROLES
 from pursamere_viz.progress import finish
-
-DECIDED = 0.05  # the p below which a paired comparison is called decided
-SIGNS = (
-    "\nThe derivative of a sign step is 0, which hides the way from the attacker: its full and its worst are flattered."
-)
 
 
 def write_card(name: str, images: int) -> Path:
@@ -41,7 +35,7 @@ def write_card(name: str, images: int) -> Path:
         *((_networks(name), _denoising(name), _samples(name)) if is_shipped(name) else (_own_networks(name),)),
         _robustness(name, images),
         _proven(name),
-        _search(name),
+        search_text(name),
         notes.read_text().strip() if notes.exists() else "",
     ]
     path = card_folder(name) / f"{name}.md"
@@ -57,27 +51,6 @@ def _replace(path: Path, content: bytes) -> None:
         os.replace(made, path)
     finally:
         made.unlink(missing_ok=True)
-
-
-def table(head: Sequence[str], body: Sequence[Sequence[Any]]) -> str:
-    """A Markdown table."""
-    lines = [head, ["---"] * len(head), *body]
-    return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines)
-
-
-def budget_text(budget: Budget) -> str:
-    """Norm and eps, the latter as a short decimal or in 255ths."""
-    norm, eps = budget
-    return f"{'Linf' if norm == 'linf' else 'L2'} {f'{eps:g}' if round(eps, 3) == eps else f'{255 * eps:g}/255'}"
-
-
-def percent(outcome: RobustAccuracy | None, planned: int = 0) -> str:
-    """Accuracy with its Wilson interval, and on how many images where they are fewer than planned."""
-    if outcome is None:
-        return "not measured"
-    low, high = outcome.interval
-    fewer = f" of {len(outcome.robust)}" if len(outcome.robust) < planned else ""
-    return f"{100 * outcome.accuracy:.1f} ({100 * low:.0f}-{100 * high:.0f}){fewer}"
 
 
 def _networks(name: str) -> str:
@@ -195,46 +168,35 @@ alone, against the reverse; the same sign test):
 {listed}"""
 
 
-def _worth(budget: Budget, only: int, instead: int, count: int) -> str:
+def _worth(budget: Budget, pair: Paired) -> str:
     """What a purifier adds at a budget."""
-    p = _sign_test(only, instead)
-    said = "nothing is decided" if p >= DECIDED else "it helps" if only > instead else "it hurts"
-    return f"at {budget_text(budget)} {said}, {only} against {instead} of {count} (p = {p:.2g})"
+    return f"at {budget_text(budget)} {decision(pair, 'it helps', 'it hurts')}, {said(pair)}"
 
 
 def _against(journal: Journal, one: Row, other: Row, images: int) -> str:
     """The sign test of McNemar between two rows at each budget under the full attack, on the images measured of both."""
-    said = [
-        f"{budget_text(budget)}: {only} against {instead} of {count} (p = {_sign_test(only, instead):.2g})"
-        for budget, only, instead, count in _paired(journal, one, other, images)
-    ]
-    if not said:
+    compared = [f"{budget_text(budget)}: {said(pair)}" for budget, pair in _paired(journal, one, other, images)]
+    if not compared:
         return ""
     return (
         f"Images read correctly with {one.title} and wrongly with “{other.title}”, against the reverse, under the full attack: "
-        f"{'; '.join(said)}. p is of the two-sided sign test (McNemar), not corrected for the number of budgets."
+        f"{'; '.join(compared)}. p is of the two-sided sign test (McNemar), not corrected for the number of budgets."
     )
 
 
-def _sign_test(only: int, instead: int) -> float:
-    return float(scipy.stats.binomtest(only, only + instead).pvalue) if only + instead else 1.0
-
-
-def _paired(journal: Journal, one: Row, other: Row, images: int) -> list[tuple[Budget, int, int, int]]:
-    """(budget, right with one alone, right with the other alone, images) at each budget measured of both under the full attack."""
+def _paired(journal: Journal, one: Row, other: Row, images: int) -> list[tuple[Budget, Paired]]:
+    """Two rows at each budget that is measured of both under the full attack."""
     pairs = []
     for budget in plan_of(one.config.data_set).budgets:
-        found = [
+        a, b = (
             journal.outcome(
                 attacked_cell(row, budget, "full", images), load_defence_of(row.config, "cpu")[1], partial=True
             )
             for row in (one, other)
-        ]
-        if any(outcome is None for outcome in found):
-            continue
-        count = min(len(outcome.clean) for outcome in found if outcome)
-        a, b = (outcome.first(count).worst.robust for outcome in found if outcome)
-        pairs.append((budget, int((a & ~b).sum()), int((b & ~a).sum()), count))
+        )
+        if a is not None and b is not None:
+            count = min(len(a.clean), len(b.clean))
+            pairs.append((budget, paired(a.first(count).worst, b.first(count).worst)))
     return pairs
 
 
@@ -251,6 +213,7 @@ def _block(journal: Journal, row: Row, title: str, images: int, like: Row | None
             *_under(dict.fromkeys(shape.modes, percent(_worst(found)))),
         ]
     ]
+    full = dict[Budget, Outcome | None]()
     for budget in shape.budgets or plan.budgets:
         count = min(shape.images_at(budget), images)
         cells = {mode: attacked_cell(row, budget, mode, count) for mode in shape.modes_at(budget)}
@@ -258,6 +221,18 @@ def _block(journal: Journal, row: Row, title: str, images: int, like: Row | None
         worst = {mode: percent(_worst(outcome), count) for mode, outcome in outcomes.items()}
         lines.append(["", f"**{budget_text(budget)}, worst of all**, {count} images", *_under(worst)])
         lines += _attack_lines(cells, outcomes)
+        full[budget] = outcomes.get("full")
+    return lines + _union_lines(plan.main, full)
+
+
+def _union_lines(main: Budget, full: dict[Budget, Outcome | None]) -> list[list[str]]:
+    """What stands under the main budget and under one in another norm too, of the images that both were measured on."""
+    lines, one = [], full.get(main)
+    for budget, other in full.items():
+        if budget[0] != main[0] and one is not None and other is not None:
+            both = union(one, other)
+            title = f"**{budget_text(main)} and {budget_text(budget)}, worst of both**, {len(both.robust)} images"
+            lines.append(["", title, *_under({"full": percent(both)})])
     return lines
 
 
@@ -303,25 +278,32 @@ Per cent of the first test images that are surely read correctly, and stay so wi
 def _bracketed(name: str) -> str:
     """What attacks leave within the same distances, and what stands in both norms; empty where that was not planned or measured."""
     proof = proofs.proof_of(name)
-    found = [bracket for bracket in brackets(name) if len(bracket.attacked) > 1] if proof and proof.attacked else []
-    if proof is None or not found:
+    if proof is None:
         return ""
-    both = f"{budget_text(plan_of(name).main)} and {budget_text((NORM, proof.union))}"
+    found = [bracket for bracket in brackets(name) if any(eps in bracket.attacked for eps in proof.attacked)]
+    if not found:
+        return ""
+    head = ["", "no attack", *(f"L2 {eps:g}" for eps in proof.attacked)]
     body = [
         [
             bracket.title,
             *("" if (held := bracket.attacked.get(eps)) is None else percent(held) for eps in (0.0, *proof.attacked)),
-            "" if bracket.union is None else percent(bracket.union),
         ]
         for bracket in found
     ]
+    last = ""
+    if proof.union:
+        last = " The last column counts what stands in both norms:"
+        head.append(f"{budget_text(plan_of(name).main)} and {budget_text((NORM, proof.union))}")
+        for row, bracket in zip(body, found, strict=True):
+            row.append("" if bracket.union is None else percent(bracket.union))
     images = len(found[0].attacked[0.0].robust)
     return f"""What attacks that know everything leave of the first {images} test images within the same distances:
 {_names(proof.attacks)}; of the vote, whose attacker averages over {SmoothedCell.draws} draws of the noise,
 {_names(proof.vote_attacks)} (it stands where most of {proof.votes} fresh draws are right). The truth about
-the vote lies between its two lines. The last column counts what stands in both norms:
+the vote lies between its two lines.{last}
 
-{table(["", "no attack", *(f"L2 {eps:g}" for eps in proof.attacked), both], body)}"""
+{table(head, body)}"""
 
 
 def _names(attacks: Sequence[str]) -> str:
@@ -349,51 +331,3 @@ def _worst(outcome: Outcome | None) -> RobustAccuracy | None:
 
 def _under(found: dict[str, str]) -> list[str]:
     return [found.get(mode, "") for mode in MODES]
-
-
-def _search(name: str) -> str:
-    """Everything tried, what was worst for the attacker first."""
-    if data_set(name).search is None and not searches.path(name).exists():
-        return ""
-    search, journal = searches.search_of(name), Journal(searches.path(name))
-    clean, attacked = search.clean, search.attacked
-    shipped, body = DefenceConfig(data_set=name), []
-    for config in searches.configs(name):
-        found = searches.outcomes(name, config, journal, load_defence_of(config, "cpu")[1])
-        if found is None:
-            continue
-        numbers = [100 * found[mode].accuracy for mode in ("clean", *MODES, "worst")]
-        body.append((numbers[-1], [*_described(config, config == shipped), *(f"{n:.1f}" for n in numbers)]))
-    if not body:
-        return ""
-    body.sort(key=lambda line: -line[0])
-    bare = searches.bare(name)
-    alone = journal.outcome(bare, load_defence_of(bare.config, "cpu")[1])
-    signs = SIGNS if any(config.step_rule == "sign" for config in searches.configs(name)) else ""
-    head = ["sigma", "radius", "steps", "rho", "noise nodes", "classifier", "clean", *MODES, "worst"]
-    return f"""## How the defaults were chosen
-
-On validation images, never the test split: {clean} without and {attacked} with an attack,
-PGD-{searches.STEPS} at {budget_text(plan_of(name).main)} (standard error near 50 %: {50 / attacked**0.5:.0f} points).
-worst: the image breaks under none of the three. **This attack is weaker** than those that the numbers above rest on, and may have
-rewarded what misleads it: the defaults are to be chosen anew. Measured by `python -m pursamere_viz search {name}`;
-the shipped defence is in bold. The bare classifier has {percent(_worst(alone))} without an attack, and a defence
-was allowed to lose 5 points of that.{signs}
-
-{table(head, [line for _, line in body])}"""
-
-
-def _described(config: DefenceConfig, bold: bool) -> list[str]:
-    if config.method == "tweedie":
-        place = ["", "one-step Tweedie", ""]
-    else:
-        step = "sign x" if config.step_rule == "sign" else f"{config.step_rule} x"
-        norm = "Linf" if config.norm == "linf" else "L2"
-        method = "" if config.method == "error" else f" {config.method}"
-        place = [
-            f"{norm} {config.radius:g}",
-            f"{config.steps} {step} {config.step_size:g}{method}",
-            f"{config.rho:g}",
-        ]
-    cells = [f"{config.sigma:g}", *place, f"{2 * config.pairs}", config.classifier]
-    return [f"**{cell}**" if bold and cell else cell for cell in cells]

@@ -56,6 +56,14 @@ def test_count(name: str) -> int:
     return len(_given(described, "test")[0])
 
 
+def train_count(name: str) -> int:
+    """How many training images a data set has; of a downloaded one officially, be they on this machine or not."""
+    described = data_set(name)
+    if described.openml is None:
+        return len(load_images(name, "train")[1])
+    return described.openml.train_images - len(range(0, described.openml.train_images, VALIDATION_EVERY))
+
+
 def labelled(name: str) -> bool:
     """Whether the true classes of its test images are known, and not the classifier's answers."""
     described = data_set(name)

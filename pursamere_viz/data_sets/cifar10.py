@@ -1,8 +1,8 @@
 """CIFAR-10: colour pictures of animals and vehicles, 32x32 (A. Krizhevsky, 2009)."""
 
 from pursamere_viz.data.records import DataSet, OpenML
-from pursamere_viz.data_sets.networks import LARGE, SIGMAS, shipped
-from pursamere_viz.data_sets.plan import CE_DLR, CHANGES, DOUBLED, Plan, Proof, Search
+from pursamere_viz.data_sets.networks import FEW_VOTES, LARGE, SIGMAS, shipped
+from pursamere_viz.data_sets.plan import CE_DLR, DOUBLED, Plan, Proof, Search, each, moves, repeated_tweedie
 from pursamere_viz.models.objectives import TrainingConfig
 from pursamere_viz.models.recipes import Recipe
 
@@ -44,7 +44,31 @@ CIFAR10 = DataSet(
         images=30,
         fewer=20,
         first=5,
-        proof=Proof(0.25, (0.06, 0.12, 0.25), (0.1, 0.25, 0.5), votes=500, images=40, validation=15),
+        proof=Proof(0.25, (0.06, 0.12, 0.25), (0.1, 0.25, 0.5), attacked=(0.25,), **FEW_VOTES),
     ),
-    search=Search((*CHANGES[:3], {"sigma": 0.15, "radius": 0.1}, {"sigma": 0.12, "radius": 0.08}, {"sigma": 0.05})),
+    search=Search(
+        space=(
+            each("sigma", 0.06, 0.1, 0.15, 0.25),
+            each("radius", 0.03, 0.05, 0.07, 0.1),
+            moves(0.3, 0.6),
+            each("steps", 2, 4, 6),
+            each("pairs", 1, 2, 4),
+            each("rho", 0.0, 0.5),
+            each("classifier", "standard", "denoised", "purified"),
+        ),
+        first=(
+            {
+                "sigma": 0.1,
+                "radius": 0.07,
+                "steps": 6,
+                "pairs": 2,
+                "step_rule": "gradient",
+                "step_size": 0.5,
+                "rho": 0.0,
+                "classifier": "purified",
+            },
+        ),
+        tweedie=repeated_tweedie(0.06, 0.1, 0.15, 0.25),
+        most_calls=32,
+    ),
 )

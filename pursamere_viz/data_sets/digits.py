@@ -8,8 +8,20 @@ import torch
 from torch import Tensor
 
 from pursamere_viz.data.records import DataSet
-from pursamere_viz.data_sets.networks import shipped
-from pursamere_viz.data_sets.plan import DOUBLED, Contest, Plan, Proof
+from pursamere_viz.data_sets.networks import duplicated, shipped
+from pursamere_viz.data_sets.plan import (
+    ALL_KINDS,
+    DOUBLED,
+    SHORT,
+    Contest,
+    Plan,
+    Proof,
+    Rung,
+    Search,
+    each,
+    moves,
+    repeated_tweedie,
+)
 from pursamere_viz.models.checkpoints import ASSETS
 from pursamere_viz.models.objectives import TrainingConfig
 from pursamere_viz.models.recipes import Recipe
@@ -23,10 +35,8 @@ SCORE = Recipe(
     {"channels": 1, "size": 8, "width": 256, "blocks": 3, "dropout": 0.1, "mean": 0.305, "std": 0.376},
     TrainingConfig(steps=8000, batch=256, learning_rate=2e-3, weight_decay=5e-2),
 )
-# Copies of each planted image: of ten images a hundred each, or of fifty (ten a count) from one to a hundred. Half the steps of
-# the score network are enough to memorise.
+# Of ten planted images a hundred copies each. Half the steps of the score network are enough to memorise.
 MEMORISED = (100,) * 10
-DUPLICATED = tuple(count for count in (1, 3, 10, 30, 100) for _ in range(10))
 
 
 def load(split: str) -> tuple[Tensor, Tensor]:
@@ -100,7 +110,9 @@ DIGITS = DataSet(
             ),
         ),
         "memorised_score": replace(SCORE, training=replace(SCORE.training, steps=4000), copies=MEMORISED),
-        "duplicated_score": replace(SCORE, training=replace(SCORE.training, steps=4000), copies=DUPLICATED),
+        "duplicated_score": replace(
+            SCORE, training=replace(SCORE.training, steps=4000), copies=duplicated(1, 3, 10, 30, 100)
+        ),
     },
     other_rho=0.3,
     plan=Plan(
@@ -122,5 +134,38 @@ DIGITS = DataSet(
             union=0.5,
         ),
         contest=Contest(("linf", 0.15), 360),
+    ),
+    search=Search(
+        space=(
+            each("sigma", 0.15, 0.2, 0.25, 0.3, 0.4),
+            each("radius", 0.1, 0.15, 0.2, 0.3),
+            moves(0.3, 0.5),
+            each("steps", 2, 4, 8, 16),
+            each("pairs", 1, 2, 4, 8),
+            each("rho", 0.0, 0.1, 0.3),
+            each("classifier", "standard", "denoised"),
+        ),
+        first=(
+            {
+                "sigma": 0.25,
+                "radius": 0.15,
+                "steps": 8,
+                "pairs": 4,
+                "step_rule": "gradient",
+                "step_size": 0.5,
+                "rho": 0.0,
+                "classifier": "standard",
+            },
+        ),
+        tweedie=repeated_tweedie(0.15, 0.2, 0.25, 0.3, 0.4),
+        drawn=64,
+        most_calls=128,
+        rungs=(
+            Rung(48, ("pgd-10:full",), 16),
+            Rung(96, (*SHORT, "+apgd_ce-20:bpda"), 5),
+            Rung(180, (*ALL_KINDS, "+apgd_ce-80:full", "+apgd_dlr-80:full"), 1),
+        ),
+        decided=360,
+        clean=360,
     ),
 )

@@ -1,8 +1,8 @@
 """Fashion-MNIST: pictures of clothes, 28x28 (Zalando SE, MIT licence)."""
 
 from pursamere_viz.data.records import DataSet, OpenML
-from pursamere_viz.data_sets.networks import LARGE, SIGMAS, shipped
-from pursamere_viz.data_sets.plan import CE_DLR, CHANGES, DOUBLED, Contest, Plan, Proof, Search
+from pursamere_viz.data_sets.networks import FEW_CALLS, FEW_VOTES, LARGE, SIGMAS, shipped
+from pursamere_viz.data_sets.plan import CE_DLR, DOUBLED, Contest, Plan, Proof, Search, each, moves, repeated_tweedie
 from pursamere_viz.models.objectives import TrainingConfig
 from pursamere_viz.models.recipes import Recipe
 
@@ -48,15 +48,38 @@ FASHION_MNIST = DataSet(
     defaults=LARGE | {"sigma": 0.25, "radius": 0.25, "classifier": "purified"},
     example={"image": 0, "resolution": 25},
     plan=Plan(
-        budgets=(("linf", 0.05), ("linf", 0.1)),
+        budgets=(("linf", 0.05), ("linf", 0.1), ("l2", 1.0)),
         main=("linf", 0.1),
         attacks=CE_DLR,
         rest=DOUBLED,
         images=40,
         fewer=10,
         first=5,
-        contest=Contest(("linf", 0.1), 200, piece=10),
-        proof=Proof(0.4, (0.15, 0.25, 0.4), (0.25, 0.5, 0.75), votes=500, images=40, validation=15),
+        contest=Contest(("linf", 0.1), **FEW_CALLS),
+        proof=Proof(0.4, (0.15, 0.25, 0.4), (0.25, 0.5, 0.75), attacked=(0.5,), **FEW_VOTES),
     ),
-    search=Search((*CHANGES, {"sigma": 0.35}, {"step_size": 1.0, "radius": 0.4})),
+    search=Search(
+        space=(
+            each("sigma", 0.15, 0.25, 0.35, 0.5),
+            each("radius", 0.1, 0.15, 0.25, 0.4),
+            moves(0.5, 1.0),
+            each("steps", 2, 4, 6, 10),
+            each("pairs", 1, 2, 4),
+            each("rho", 0.0, 0.5),
+            each("classifier", "standard", "denoised", "purified"),
+        ),
+        first=(
+            {
+                "sigma": 0.25,
+                "radius": 0.25,
+                "steps": 6,
+                "pairs": 2,
+                "step_rule": "gradient",
+                "step_size": 0.5,
+                "rho": 0.0,
+                "classifier": "purified",
+            },
+        ),
+        tweedie=repeated_tweedie(0.15, 0.25, 0.35, 0.5),
+    ),
 )

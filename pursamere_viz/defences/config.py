@@ -18,6 +18,17 @@ PURIFYING = ("method", "steps", "step_size", "rho", "radius", "norm", "step_rule
 DEFENDING = ("score_model", "classifier", *PURIFYING, "sigma", "pairs", "noise_seed")
 
 
+def score_models_of(name: str) -> list[str]:
+    """The score models that a data set can have: the exact one of few images, and those that are trained for it here."""
+    described = data_set(name)
+    having = {
+        "network": True,
+        "empirical": not described.large,
+    }  # a network by whatever means; the others are trained here
+    having |= {one: role in described.recipes for one, role in SCORE_NETWORKS.items() if one != "network"}
+    return [one for one in SCORE_MODELS if having[one]]
+
+
 @dependent_defaults
 @dataclass(frozen=True)
 class DefenceConfig(Described):
@@ -32,7 +43,8 @@ class DefenceConfig(Described):
         "network",
         SCORE_MODELS,
         "network: the trained denoiser; empirical: the exact score of the training set; memorised: a denoiser that was trained "
-        "on ten attacked images a hundred times each as well; duplicated: on fifty, from once to a hundred times each.",
+        "on ten attacked images a hundred times each as well; duplicated: on copies of fifty images, from once to many times each.",
+        score_models_of,
     )
     classifier: str = choice(
         "standard",
@@ -56,9 +68,9 @@ class DefenceConfig(Described):
         super().__post_init__()
         if self.score_model == "empirical" and data_set(self.data_set).large:
             raise ValueError(f"score_model empirical is too slow for the many images of {self.data_set}: digits only")
-        role = SCORE_NETWORKS.get(self.score_model, "score")
-        if role != "score" and role not in data_set(self.data_set).recipes:
-            raise ValueError(f"score_model {self.score_model} is not trained for {self.data_set}: digits only")
+        if self.score_model not in score_models_of(self.data_set):
+            having = ", ".join(name for name in DATA_SETS if self.score_model in score_models_of(name))
+            raise ValueError(f"score_model {self.score_model} is not trained for {self.data_set}, only for: {having}")
 
     @classmethod
     def defaults(cls, **values: Any) -> dict[str, Any]:

@@ -29,6 +29,10 @@ class RobustAccuracy:
         estimate = scipy.stats.binomtest(int(self.robust.sum()), len(self.robust)).proportion_ci(0.95, "wilson")
         return float(estimate.low), float(estimate.high)
 
+    def first(self, count: int) -> "RobustAccuracy":
+        """The same of the first images only."""
+        return RobustAccuracy(self.robust[:count], min(count, self.total))
+
 
 def accuracy(model: nn.Module, x: Tensor, y: Tensor, batch: int = 128) -> float:
     """Share of correct predictions on x (N, C, H, W), y (N,)."""
@@ -67,3 +71,27 @@ def robust_accuracy(
                 standing = standing[stands & found.success]
         done.append(robust.cpu())
         yield RobustAccuracy(torch.cat(done), len(x))
+
+
+@dataclass(frozen=True)
+class Paired:
+    """Two defences on the same images: a sign test (McNemar, exact, two-sided)."""
+
+    only: int  # right with the first alone
+    instead: int  # right with the second alone
+    images: int
+
+    @property
+    def p(self) -> float:
+        """The p-value."""
+        return (
+            float(scipy.stats.binomtest(self.only, self.only + self.instead).pvalue)
+            if self.only + self.instead
+            else 1.0
+        )
+
+
+def paired(one: RobustAccuracy, other: RobustAccuracy) -> Paired:
+    """The two on the same images."""
+    a, b = one.robust, other.robust
+    return Paired(int((a & ~b).sum()), int((b & ~a).sum()), len(a))

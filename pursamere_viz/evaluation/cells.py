@@ -100,6 +100,12 @@ class Outcome:
         return Outcome(self.clean[:count], {name: flags[:count] for name, flags in self.attacks.items()})
 
 
+def union(one: Outcome, other: Outcome) -> RobustAccuracy:
+    """What stands under both, of the images that both were measured on."""
+    count = min(len(one.clean), len(other.clean))
+    return RobustAccuracy(one.first(count).worst.robust & other.first(count).worst.robust, count)
+
+
 class Journal:
     """Finished pieces in a file of JSON lines; a piece is found again only for the same weights, settings and images."""
 

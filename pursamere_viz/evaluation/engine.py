@@ -8,6 +8,7 @@ import heapq
 import os
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from concurrent.futures.process import BrokenProcessPool
@@ -24,6 +25,7 @@ from pursamere_viz.threads import on_one_thread, use_threads
 
 Line = dict[str, Any]  # what is kept of an image or of a piece, ready for JSON
 LOST = "perhaps memory ran out, of which fewer at a time need less; the same command goes on from what is finished"
+WATCHING = 1.0  # seconds between two looks of a worker for the process that asks
 PARTS = ("config", "weights", "versions", "images")  # of a fingerprint, in which measurements may differ
 
 
@@ -178,7 +180,18 @@ def workers(jobs: int = 1, scheduler: str = "") -> Iterator[None]:
 def _local(jobs: int) -> AbstractContextManager[Any]:
     if jobs == 1:
         return parallel_config("sequential")
-    return parallel_config("loky", n_jobs=jobs, inner_max_num_threads=1)
+    return parallel_config("loky", n_jobs=jobs, inner_max_num_threads=1, initializer=_end_with, initargs=(os.getpid(),))
+
+
+def _end_with(asking: int) -> None:
+    """Let this worker end with the process that asks: it would else compute minutes more, for nobody. Not on Windows."""
+
+    def watch() -> None:
+        while os.getppid() == asking:
+            time.sleep(WATCHING)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ the error's Hessian is at the bottom of a well, and what is left of a perturbati
 
 from collections.abc import Generator, Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from pursamere_viz.analysis.survival import survival
 from pursamere_viz.attacks import attack
 from pursamere_viz.attacks.names import parse_attack
 from pursamere_viz.data.loading import images_hash, load_images
+from pursamere_viz.data.records import DataSet, data_set
 from pursamere_viz.defences.building import load_defence_of
 from pursamere_viz.defences.config import DEFENDING, DefenceConfig
 from pursamere_viz.defences.registry import denoiser_calls
@@ -26,7 +28,7 @@ from pursamere_viz.models.device import default_device
 from pursamere_viz.models.planted import Planted, planted_images
 from pursamere_viz.purification import leading_curvature, purify
 
-CAPTURED = 0.5  # L2: a path is captured by a planted image if it ends so near to it
+CAPTURED = 1 / 16  # a pixel, root mean square: a path is captured by a planted image if it ends so near to it
 FRACTIONS = (0.2, 0.4, 0.6, 0.8)  # of the way from a digit to a planted image
 MARGIN = 16.0  # what a Hessian's row costs, in denoiser calls, times the noise nodes
 
@@ -206,8 +208,10 @@ class WellPiece(ImagesOf):
     @property
     def images(self) -> str:
         """The hash of its images on the machine that asks."""
-        rows = self.cell.rows(self.first, self.last)
-        return images_hash(self.cell.config.data_set, self.cell.split, rows)[:16]
+        name, rows = self.cell.config.data_set, self.cell.rows(self.first, self.last)
+        split = self.cell.split
+        found = _hash_of_split(data_set(name), split) if rows == slice(None) else images_hash(name, split, rows)
+        return found[:16]
 
     @property
     def kind(self) -> str:
@@ -224,16 +228,27 @@ class WellPiece(ImagesOf):
         return [described | {"images": self.images} | self.cell.measure(self.first, self.last)]
 
 
+@lru_cache(maxsize=4)
+def _hash_of_split(described: DataSet, split: str) -> str:
+    """The hash of all images of a split: every piece of starts asks for it."""
+    return images_hash(described.name, split)
+
+
 def weights_of(cell: Measured) -> list[str]:
     """The hashes of the weights that a cell is measured with on this machine, and of its planted images."""
     weights = load_defence_of(cell.config, "cpu")[1]
     return [*weights, planted_images(cell.config.data_set).sha256] if cell.with_planted else weights
 
 
+def captured_within(images: Tensor) -> float:
+    """The L2 distance within which a path that ends near an image (of N, *) is captured: 0.5 on digits, 1.75 on MNIST."""
+    return float(CAPTURED * images[0].numel() ** 0.5)
+
+
 def nearest(ends: Tensor, planted: Tensor) -> list[int]:
-    """The planted image (of N, *) at which each of the ends (B, *) lies, within CAPTURED in L2; -1 where there is none."""
+    """The planted image (of N, *) at which each of the ends (B, *) lies, as near as CAPTURED says; -1 where there is none."""
     away, which = torch.cdist(ends.flatten(1), planted.flatten(1)).min(1)
-    return torch.where(away < CAPTURED, which, torch.full_like(which, -1)).tolist()
+    return torch.where(away < captured_within(planted), which, torch.full_like(which, -1)).tolist()
 
 
 def wells_journal(path: Path) -> Journal:

@@ -10,7 +10,7 @@ from pursamere_viz.figures.density_lab.layers import logarithmic
 from pursamere_viz.figures.density_lab.sigma_sweep import sigma_sweep_figure, sweep_film
 from pursamere_viz.figures.evaluation.accuracy import accuracy_curves, effort_lines, radius_lines
 from pursamere_viz.figures.evaluation.bars import mode_bars, randomness_bars
-from pursamere_viz.figures.evaluation.brackets import bracket_lines
+from pursamere_viz.figures.evaluation.brackets import bracket_lines, plane_bracket_lines
 from pursamere_viz.figures.evaluation.checklist import checklist_html
 from pursamere_viz.figures.evaluation.contest import contest_lines
 from pursamere_viz.figures.evaluation.gradients import jacobian_lines, loss_curves, slice_lines
@@ -68,6 +68,7 @@ __all__ = [
     "mode_bars",
     "panels_of",
     "picture_source",
+    "plane_bracket_lines",
     "player_source",
     "plotly_bundle",
     "radius_lines",

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from pursamere_viz.analysis.density_maps import DensityMaps, PlanePoints, density_map_steps, plane_points
 from pursamere_viz.analysis.masking import ATTACKERS, Hits, Masking, attack_hit_steps, masking_steps
+from pursamere_viz.analysis.plane_vote import PlaneVote, plane_vote_steps
 from pursamere_viz.analysis.recovery import Basins, basin_steps
 from pursamere_viz.analysis.worst_case import WorstCase, worst_case_steps
 from pursamere_viz.densities import GaussianMixture
@@ -20,7 +21,7 @@ from pursamere_viz.densities.bayes import BayesClassifier
 from pursamere_viz.labs.density_scenario import METHOD_TITLES, DensityScenario, build_density, purifier
 from pursamere_viz.models.toy import train_toy
 from pursamere_viz.progress import Progress, finish, part, relay
-from pursamere_viz.purification import Purifier, Trajectory
+from pursamere_viz.purification import PurifiedClassifier, Purifier, Trajectory
 from pursamere_viz.purification.denoisers import Denoiser
 
 BACKGROUND = ("sigma", "order", "score_model", "seed", "rho", "resolution")
@@ -40,10 +41,11 @@ class Effort:
     samples: int  # whose worst case is searched
     restarts: int  # of PGD
     steps: int  # of PGD
+    voted: int  # samples of the vote
 
 
 # A call of the network costs tens of calls of the exact score.
-EFFORTS = {"exact": Effort(61, 31, 60, 50, 20), "learned": Effort(25, 15, 12, 10, 10)}
+EFFORTS = {"exact": Effort(61, 31, 60, 50, 20, 200), "learned": Effort(25, 15, 12, 10, 10, 60)}
 
 
 @dataclass(frozen=True, eq=False)
@@ -205,6 +207,22 @@ def robustness(
     )
     hits, masking = yield from _attacks(scenario, classifier, defence, x, y, worst)
     return RobustnessReport(x, y, undefended, worst, hits, masking)
+
+
+def vote(scenario: DensityScenario, denoiser: Denoiser | None = None) -> PlaneVote:
+    """The vote under noise of sigma, each copy denoised in one step, on samples of p; everything at once."""
+    return finish(vote_steps(scenario, denoiser), title="Counting votes")
+
+
+def vote_steps(scenario: DensityScenario, denoiser: Denoiser | None = None) -> Generator[Progress, None, PlaneVote]:
+    """`vote`, yielding Progress; the attack's budgets go up to three sigma."""
+    parts = build_density(scenario, denoiser)
+    classifier = BayesClassifier(parts.density)
+    x = parts.density.sample(EFFORTS[scenario.score_model].voted, scenario.seed)
+    with torch.no_grad():
+        y = classifier(x).argmax(-1)
+    base = PurifiedClassifier(classifier, purifier(scenario, parts, "tweedie"))
+    return (yield from relay("Counting votes", plane_vote_steps(base, x, y, scenario.sigma, 3 * scenario.sigma)))
 
 
 def _attacks(

@@ -19,7 +19,7 @@ from pursamere_viz.models.objectives import (
     denoised_loss,
     denoising_loss,
 )
-from pursamere_viz.models.planted import with_copies
+from pursamere_viz.models.planted import EPS, with_copies
 from pursamere_viz.models.training import Record, train
 
 # In the order of training: each of the two that are CLEANED starts from the one before, and both need the score network.
@@ -42,6 +42,7 @@ class Recipe:
     training: TrainingConfig
     start: str = ""  # the network whose weights it starts from; empty: fresh ones
     copies: tuple[int, ...] = ()  # of each planted image among its training images, see models/planted.py
+    planted_eps: float = EPS  # how far the planted images are attacked; 0: they are as they are
 
     def objective(self, name: str, role: str, device: torch.device | str, purify: Purify | None = None) -> Objective:
         """Denoising score matching for a score network, cross-entropy for a classifier; a robust one is shown attacked images."""
@@ -114,7 +115,7 @@ def train_network(
         network.load_state_dict(load_network(name, chosen.start, device).state_dict())
     images = load_images(name, "train")
     if chosen.copies:
-        images = with_copies(name, *images, chosen.copies)
+        images = with_copies(name, *images, chosen.copies, chosen.planted_eps)
     x, y = (tensor.to(device) for tensor in images)
     x_held, y_held = (tensor[:VALIDATION_IMAGES].to(device) for tensor in load_images(name, "validation"))
     objective = chosen.objective(name, role, device, purify)

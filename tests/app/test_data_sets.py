@@ -11,7 +11,7 @@ import pytest
 import torch
 
 import compute
-from pursamere_viz import Scenario
+from pursamere_viz import Scenario, wording
 from pursamere_viz.data.files import write_data_file
 from pursamere_viz.data.records import DATA_SETS
 from pursamere_viz.data.uploads import pack_pixels
@@ -291,3 +291,13 @@ def test_loading_keeps_no_other_session_waiting(disk, monkeypatch) -> None:
     with pytest.raises(ValueError, match="enough seen"):
         compute.UnderWay(Scenario()).advance(math.inf)
     assert seen == [False]
+
+
+def test_score_models_are_offered_where_they_can_be_had(open_app, disk) -> None:
+    fill(disk, "mnist")
+    for name, offered in (
+        ("digits", ["network", "empirical", "memorised", "duplicated"]),
+        ("mnist", ["network", "duplicated"]),
+    ):
+        app = open_app(data_set=name, **QUICK)
+        assert app.selectbox(key="score_model").options == [wording.NAMES["score_model"][one] for one in offered]

@@ -309,7 +309,7 @@ MAP = """() => {
     const k = figure._fullData.findIndex(trace => trace.type === 'contour' && /error$/.test(trace.name));
     return figure.calcdata[k][0].z.map(row => Array.from(row));
 }"""
-AT_REST = "() => !document.querySelector('.player').matches('.led, .remade')"
+AT_REST = "() => document.querySelector('.player:not(.led, .remade)')"
 
 
 def chosen(page) -> dict[str, str]:
@@ -420,6 +420,18 @@ def test_a_printed_page_is_one_page(browser, address, path: str) -> None:
     page.close()
 
 
+@pytest.mark.parametrize(("asked", "found"), [("image_lab", ""), ("density_lab", "density-lab")])
+def test_an_address_that_is_none_leads_to_the_nearest_page(browser, address, asked: str, found: str) -> None:
+    page = browser.new_page(viewport={"width": 1280, "height": 800})
+    page.set_default_timeout(60_000)
+    page.goto(f"{address}/{asked}?resolution=9&steps=2")
+    page.wait_for_function("found => location.pathname === '/' + found", arg=found)
+    page.wait_for_selector("h1")
+    page.wait_for_selector(IDLE)
+    assert not page.locator('[data-testid="stException"]').count()
+    page.close()
+
+
 def test_a_plug_in_is_on_every_page(browser, address) -> None:
     """Its images in the gallery, its purifier beside the first run, its names in the bench; the other pages stand as they do."""
     page = opened(browser, f"{address}/?data_set=mine&steps=2&resolution=9&attack_steps=2")
@@ -431,6 +443,8 @@ def test_a_plug_in_is_on_every_page(browser, address) -> None:
     page.wait_for_function(f"() => ({TWO})().rings.length === 2")
     assert chosen(page)["data_set"] == "mine" and chosen(page)["b_radius"] == "0.05"
     page.goto(f"{address}/robustness-bench")
+    page.wait_for_selector(".js-plotly-plot .main-svg")
+    page.wait_for_selector(IDLE)  # a list that is open while its widgets are put in anew is closed again
     page.get_by_text("Start a run").click()
     for label, name in (("Data set", "My images"), ("Purifiers", "A gentle push")):
         box = page.get_by_role("combobox", name=label).last

@@ -1,5 +1,6 @@
 """The bracket: proven from below, attacked from above, of the vote and of what has no proof; drawn and said as measured."""
 
+import math
 import re
 from dataclasses import replace
 from unittest.mock import MagicMock
@@ -9,16 +10,19 @@ import streamlit as st
 import torch
 from streamlit.testing.v1 import AppTest
 
+import compute
 from brackets import of_image
 from pursamere_viz import figures
+from pursamere_viz.analysis.plane_vote import PlaneVote
 from pursamere_viz.cards import brackets, proofs, text
 from pursamere_viz.cards.brackets import VOTE, Bracket
 from pursamere_viz.data import DATA_SETS
 from pursamere_viz.data_sets.plan import Proof
 from pursamere_viz.evaluation.accuracy import RobustAccuracy
-from pursamere_viz.evaluation.cells import measure_cells
+from pursamere_viz.evaluation.cells import Outcome, measure_cells, union
 from pursamere_viz.evaluation.certified import Proven, SmoothedCell, measure_votes
 from pursamere_viz.figures.evaluation.brackets import verdict
+from pursamere_viz.models import checkpoints
 
 NO_ATTACK = "no attack"
 
@@ -76,22 +80,30 @@ def test_a_killed_run_goes_on_and_both_sides_are_read(tiny: Proof) -> None:
 
 def test_the_union_counts_what_stands_in_both_norms() -> None:
     one, other = ("1101", "1110"), ("1011", "1110")
-    cells = [brackets.Outcome(flags(clean), {"a": flags(left)}) for left, clean in (one, other)]
-    union = brackets._union(*cells)
-    assert union is not None and union.robust.tolist() == [True, False, False, False]
-    assert brackets._union(cells[0], None) is None
-    shorter = brackets._union(cells[0], cells[1].first(1))
-    assert shorter is not None and shorter.accuracy == 1 and len(shorter.robust) == 1
+    cells = [Outcome(flags(clean), {"a": flags(left)}) for left, clean in (one, other)]
+    assert union(*cells).robust.tolist() == [True, False, False, False]
+    shorter = union(cells[0], cells[1].first(1))
+    assert shorter.accuracy == 1 and len(shorter.robust) == 1
 
 
 def test_what_breaks_within_a_budget_breaks_within_a_larger_one() -> None:
     outcomes = {
-        0.5: brackets.Outcome(flags("111"), {"a": flags("011")}),
-        1.0: brackets.Outcome(flags("111"), {"a": flags("110")}),
+        0.5: Outcome(flags("111"), {"a": flags("011")}),
+        1.0: Outcome(flags("111"), {"a": flags("110")}),
     }
     assert [left.robust.tolist() for left in brackets._worst({**outcomes, 2.0: None}).values()] == [
         [True, True, True], [False, True, True], [False, True, False],
     ]  # fmt: skip
+    fewer = {**outcomes, 2.0: Outcome(flags("11"), {"a": flags("01")})}  # all of the same images
+    assert [left.robust.tolist() for left in brackets._worst(fewer).values()] == [
+        [True, True], [False, True], [False, True], [False, True],
+    ]  # fmt: skip
+
+
+def test_an_image_is_compared_at_the_budgets_that_all_were_attacked_at(made: list[Bracket]) -> None:
+    assert (
+        made[0].broken_at(3) == 0.5 and made[0].broken_at(3, (0.0, 1.0)) == 1.0 and made[0].broken_at(1, (1.0,)) is None
+    )
 
 
 def test_the_figure_shades_what_is_not_known(made: list[Bracket]) -> None:
@@ -107,6 +119,23 @@ def test_the_figure_shades_what_is_not_known(made: list[Bracket]) -> None:
     said = verdict(made, 0.5).replace("\N{NO-BREAK SPACE}", " ")
     assert said.startswith(
         "within L2 0.5 the denoised vote is proven right on 50 % of 4 images and attacks leave 75 %; of the "
+    )
+
+
+def test_in_the_plane_the_exact_worst_case_is_drawn_between() -> None:
+    sorts = [
+        torch.tensor(radii) for radii in ([0.1, 0.3, 0.0, 0.5], [0.2, 0.4, 0.0, 0.6], [0.3, math.inf, 0.0, math.inf])
+    ]
+    found = PlaneVote(torch.zeros(4, 2), torch.zeros(4), torch.ones(4), *sorts, (0.25, 0.5), 0.25, 0.01)
+    figure = figures.plane_bracket_lines(found, 0.25)
+    proven, attacked, exact = figure.data
+    assert (proven.name, attacked.name, exact.name) == ("proven", "attacked", "exact worst case")
+    assert [round(x, 3) for x in proven.x] == [0.0, 0.1, 0.3, 0.5] and list(proven.y) == [0.75, 0.5, 0.25, 0.0]
+    assert list(exact.y) == [0.75, 0.5, 0.25, 0.25] and list(attacked.y) == [0.75, 0.5, 0.5]
+    assert attacked.fill == "tonexty" and proven.line.dash != attacked.line.dash != exact.line.dash
+    said = figure.layout.title.text.replace("\N{NO-BREAK SPACE}", " ").replace("<br>", " ")
+    assert (
+        "Within L2 0.25 the vote is proven right on 50 % of 4 points, is right on 50 %, and attacks leave 75 %" in said
     )
 
 
@@ -161,3 +190,11 @@ def test_the_page_of_an_image_says_what_is_proven_of_it_and_no_more():
             assert float(re.search(r"less than ([\d.]+) \(L2\)", words)[1]) <= float(vote.radius[image])
     assert f"no purifier {found[-1].broken_at(37):g}." in of_image("digits", 37)
     assert of_image("digits", len(vote.right)) == ""
+
+
+def test_what_was_measured_meanwhile_is_shown(monkeypatch, tmp_path) -> None:
+    """A page that was open before a card was measured, or an empty folder, decides nothing for those after it."""
+    monkeypatch.setattr(checkpoints, "ASSETS", tmp_path)
+    assert compute.brackets_of("digits") == []
+    monkeypatch.undo()
+    assert compute.brackets_of("digits") and compute.brackets_of("digits") is compute.brackets_of("digits")

@@ -1,26 +1,33 @@
 """The contest at equal cost: everybody is searched alike, halved by what was measured, and said as it was measured."""
 
 import json
+import re
 from pathlib import Path
+from unittest.mock import MagicMock
 
 import pytest
+import streamlit as st
 import torch
 from streamlit.testing.v1 import AppTest
 
 from pursamere_viz import cli, figures
 from pursamere_viz.cards import contest
 from pursamere_viz.cards.contest import FAMILIES, Entry, Findings, Search, entries, rounds
-from pursamere_viz.cards.contest_text import OPEN, UNDONE, contest_text, verdict
+from pursamere_viz.cards.contest_text import OPEN, UNDONE, contest_text, harder_text, headline, verdict
+from pursamere_viz.cards.markdown import said
 from pursamere_viz.data.loading import load_images
+from pursamere_viz.data.records import data_set
 from pursamere_viz.data_sets.plan import Contest, Rung
 from pursamere_viz.defences.building import load_likelihood_of
 from pursamere_viz.defences.config import DefenceConfig
+from pursamere_viz.evaluation.accuracy import paired
 from pursamere_viz.evaluation.cells import Cell, Journal
 from pursamere_viz.models.checkpoints import ASSETS
 
 TINY = Contest(
-    ("linf", 0.15), 12, calls=(1, 64), tried=3, kept=2, piece=12, attacks=("pgd-1:full", "+apgd_ce-1:bpda"),
-    rungs=(Rung(2, ("pgd-1:full",)), Rung(4, ("pgd-1:full", "+apgd_dlr-1:full"))),
+    ("linf", 0.15), 12, calls=(1, 64), tried=3, piece=12, attacks=("pgd-1:full", "+apgd_ce-1:bpda"),
+    rungs=(Rung(2, ("pgd-1:full",), 2), Rung(4, ("pgd-1:full", "+apgd_dlr-1:full"), 1)),
+    harder=("pgd-2:full",), harder_images=6,
 )  # fmt: skip
 
 
@@ -45,7 +52,7 @@ def searched(journal: Journal) -> None:
     search = Search("digits", journal)
     for entry in entries("digits"):
         for rung, most in enumerate((2, 3 if entry.calls == 1 else 4)):
-            tried = search.survivors(entry, rung)
+            tried = search.going_on(entry, rung)
             for config in tried:
                 keep(journal, entry.tried(config, rung), most if config == entry.settings()[-1] else 0)
 
@@ -72,7 +79,7 @@ def test_everybody_tries_equally_many_settings_within_the_budget(name: str):
     kinds = {attack.removeprefix("+").partition("-")[0] for attack in planned.attacks}
     assert {"pgd", "apgd_ce", "apgd_dlr", "square"} <= kinds  # what hides its gradient must not win by it
     said = {(entry.title, entry.calls) for entry in entries(name)}
-    assert ("one-step Tweedie", 1) in said and ("expected error with SAM", 128) in said
+    assert ("one-step Tweedie", 1) in said and ("expected error with SAM", max(planned.calls)) in said
     assert not any(calls == 1 for title, calls in said if title.startswith("expected error"))  # a pair takes two
 
 
@@ -101,12 +108,12 @@ def test_likelihood_with_fixed_noise_is_a_cell_of_its_own():
 def test_a_round_is_decided_by_the_one_before(tiny: Journal):
     entry, search = entries("digits")[0], Search("digits", tiny)
     one, two, three = entry.settings()
-    assert search.survivors(entry, 1) is None and search.survivors(entry, 2) is None
+    assert search.going_on(entry, 1) is None and search.going_on(entry, 2) is None
     for config, right in ((one, 1), (two, 2)):
         keep(tiny, entry.tried(config, 0), right)
-    assert search.survivors(entry, 1) is None  # one of the three is missing
+    assert search.going_on(entry, 1) is None  # one of the three is missing
     keep(tiny, entry.tried(three, 0), 1)
-    assert search.survivors(entry, 1) == [two, one]  # of equally good ones that which is tried first
+    assert search.going_on(entry, 1) == [two, one]  # of equally good ones that which is tried first
     for config, right in ((two, 1), (one, 3)):
         keep(tiny, entry.tried(config, 1), right)
     assert search.winner(entry) == one
@@ -117,7 +124,7 @@ def test_a_stopped_run_goes_on_with_what_is_missing(tiny: Journal):
     assert titles[0] == f"{3 * len(entries('digits'))} settings on 2 validation images" and len(todo[1]) == 0
     searched(tiny)
     again = Journal(tiny.path)
-    *validated, last = (pieces for _, pieces in rounds("digits", again))
+    *validated, last = (pieces for _, pieces in rounds("digits", again))  # who is attacked harder is not known yet
     assert all(map(again.has, [piece for pieces in validated for piece in pieces]))
     assert [piece.first for piece in last] == [0] * (len(entries("digits")) + 1)
     found = Findings("digits", again)
@@ -145,6 +152,26 @@ def test_the_verdict_says_what_was_measured(tiny: Journal):
     )
 
 
+def test_the_best_is_attacked_harder(tiny: Journal):
+    measured(tiny, of_ours=12, of_others=2)
+    *_, [piece] = (pieces for _, pieces in rounds("digits", tiny))
+    best = Findings("digits", tiny).leader
+    assert (piece.cell.config, piece.cell.attacks) == (best.config, TINY.harder)
+    assert "more work" not in contest_text(Findings("digits", tiny))
+    keep(tiny, piece.cell, 2)
+    said = contest_text(Findings("digits", tiny))
+    assert (
+        "Of the first 6 of these images expected error (64 calls) leaves 33.3 (10-70) when it is attacked with more"
+        in said
+    )
+    assert (
+        ", 100.0 before that. Right alone after it, against those that were spared it: log-density (1 call), 0 against 0 of 6"
+        in said
+    )
+    assert said.endswith("today's default (64 calls), 0 against 4 of 6 (p = 0.12), nothing is decided.")
+    assert headline(Findings("digits", tiny)).endswith(": more calls help")  # not of all 12 images
+
+
 def test_the_frontier_draws_what_was_measured(tiny: Journal):
     measured(tiny, of_ours=6, of_others=3)
     figure = figures.contest_lines(Findings("digits", tiny))
@@ -154,18 +181,33 @@ def test_the_frontier_draws_what_was_measured(tiny: Journal):
     assert figures.untitled(figure).endswith("expected error (64 calls) 50\N{NO-BREAK SPACE}%: nothing is decided")
 
 
-@pytest.mark.slow
-def test_the_page_draws_it_and_offers_the_table(tiny: Journal):
-    measured(tiny, of_ours=6, of_others=3)
+def shown() -> AppTest:
+    """The section of the bench's page, of digits."""
 
     def drawn() -> None:
         import contest
 
-        contest._frontier("digits")
+        contest.section("digits")
 
-    app = AppTest.from_function(drawn, default_timeout=120).run()
+    return AppTest.from_function(drawn, default_timeout=120).run()
+
+
+@pytest.mark.slow
+def test_the_page_draws_it_and_offers_the_table(tiny: Journal, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(st, "expander", MagicMock())  # open
+    measured(tiny, of_ours=6, of_others=3)
+    app = shown()
     assert not app.exception and not app.info and len(app.get("plotly_chart")) == 1
+    assert app.selectbox[0].value == "digits"
     assert any(verdict(Findings("digits")) in text.value for text in app.markdown)
+
+
+@pytest.mark.slow
+def test_a_damaged_file_is_one_sentence(tiny: Journal, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(st, "expander", MagicMock())  # open
+    tiny.path.write_text("{}\n")
+    [error] = shown().error
+    assert "is damaged in line 1" in error.value and "\n" not in error.value
 
 
 def test_the_command_measures_and_prints(tiny: Journal, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch):
@@ -178,9 +220,53 @@ def test_the_command_measures_and_prints(tiny: Journal, capsys: pytest.CaptureFi
     assert contest_text(Findings("digits", journal)) in capsys.readouterr().out
     assert Findings("digits", journal).done
     lines = [json.loads(line) for line in journal.path.read_text().splitlines()]
-    assert len({json.dumps([line["cell"], line["first"]]) for line in lines}) == len(lines) == 13  # 6, 4, and 3
+    assert len({json.dumps([line["cell"], line["first"]]) for line in lines}) == len(lines) == 14  # 6, 4, 3, and 1
 
 
-def test_the_readme_says_the_verdict():
-    readme = " ".join((ASSETS.parent / "README.md").read_text(encoding="utf-8").split())
-    assert verdict(Findings("digits")) in readme
+@pytest.mark.parametrize("name", ["digits", "mnist", "fashion_mnist"])
+def test_the_results_say_the_verdict(name: str):
+    """Its shares in a table, its pairs and what they decide under it: nothing of the sentence is left out."""
+    results = " ".join((ASSETS.parent / "docs" / "results.md").read_text(encoding="utf-8").split())
+    share = r"(\d+\.\d % \(\d+-\d+\))"
+    said = re.fullmatch(
+        rf"On (.* at Linf [\d.]+) (.* \(1 call\)) leaves {share}; (.*, the best on validation images), {share}: (.*); the shipped "
+        rf"method leaves {share} as it is and {share} with its best setting on validation images, (.*); right alone, this one "
+        r"against (.*): (.*)\.",
+        verdict(Findings(name)),
+    )
+    assert said is not None
+    where, cheap, few, best, many, more, default, searched, ours, other, pair = said.groups()
+    rows = {cheap: few, best: many, "the shipped method as it is": default}
+    rows[f"the shipped method with its best setting on validation images, {ours}"] = searched
+    table = "| purifier | left | | --- | --- | " + " ".join(f"| {title} | {left} |" for title, left in rows.items())
+    assert f"This is left on {where}: {table}" in results
+    assert f"- {best.partition(', the best')[0]} against {cheap}: {more}.".casefold() in results.casefold()
+    assert f"- {ours} against {other}: {pair}.".casefold() in results.casefold()
+
+
+@pytest.mark.parametrize("name", ["digits", "mnist", "fashion_mnist"])
+def test_the_results_say_what_more_work_finds(name: str):
+    results = (ASSETS.parent / "docs" / "results.md").read_text(encoding="utf-8")
+    found = Findings(name)
+    best, stands = found.leader, found.after_more
+    assert best.robust is not None and stands is not None
+    before = best.robust.first(stands.total).accuracy
+    row = f"{data_set(name).title} | {best.entry.title} ({best.calls} calls) | {stands.total} | {100 * before:.1f}"
+    assert f"| {row} | {100 * stands.accuracy:.1f} |" in results
+    for pair in re.findall(r"\d+ against \d+ of \d+ \(p = \S+\)", harder_text(found)):
+        assert pair in " ".join(results.split())
+
+
+def test_the_results_compare_the_best_after_more_work_with_what_was_spared():
+    results = " ".join((ASSETS.parent / "docs" / "results.md").read_text(encoding="utf-8").split())
+    found, digits = Findings("mnist"), Findings("digits")
+    stands = found.after_more
+    assert stands is not None
+    others = [
+        row for row in found.rows if (row.entry.title, row.calls) in (("log-density", 1), ("Tweedie, repeated", 8))
+    ]
+    pairs = [paired(stands, row.robust) for row in others if row.robust is not None]
+    assert len(pairs) == 2 and all(pair.p > 0.05 for pair in pairs)  # "open"
+    for pair in [*pairs, digits.pair(digits.leader, digits.default)]:
+        assert said(pair) in results
+    assert headline(found).endswith("under more work): nothing is decided")

@@ -14,7 +14,8 @@ from pursamere_viz.cli import main
 from pursamere_viz.data import DATA_SETS, load_images
 from pursamere_viz.defences.building import load_defence_of
 from pursamere_viz.evaluation import cells
-from pursamere_viz.evaluation.cells import Journal, measure_cells
+from pursamere_viz.evaluation.accuracy import Paired
+from pursamere_viz.evaluation.cells import Journal, Outcome, measure_cells
 from pursamere_viz.models import checkpoints, load_network
 
 
@@ -126,10 +127,10 @@ def test_what_a_purifier_adds_to_the_robust_classifier_is_held_against_it_alone(
 
 def test_a_purifier_helps_or_hurts_only_beyond_chance() -> None:
     budget = ("linf", 0.1)
-    assert text._worth(budget, 12, 1, 100) == "at Linf 0.1 it helps, 12 against 1 of 100 (p = 0.0034)"
-    assert text._worth(budget, 1, 12, 100) == "at Linf 0.1 it hurts, 1 against 12 of 100 (p = 0.0034)"
-    assert text._worth(budget, 4, 1, 100) == "at Linf 0.1 nothing is decided, 4 against 1 of 100 (p = 0.38)"
-    assert text._worth(budget, 0, 0, 100) == "at Linf 0.1 nothing is decided, 0 against 0 of 100 (p = 1)"
+    assert text._worth(budget, Paired(12, 1, 100)) == "at Linf 0.1 it helps, 12 against 1 of 100 (p = 0.0034)"
+    assert text._worth(budget, Paired(1, 12, 100)) == "at Linf 0.1 it hurts, 1 against 12 of 100 (p = 0.0034)"
+    assert text._worth(budget, Paired(4, 1, 100)) == "at Linf 0.1 nothing is decided, 4 against 1 of 100 (p = 0.38)"
+    assert text._worth(budget, Paired(0, 0, 100)) == "at Linf 0.1 nothing is decided, 0 against 0 of 100 (p = 1)"
 
 
 def test_the_shipped_card_is_of_the_shipped_weights() -> None:
@@ -154,3 +155,15 @@ def test_the_command_line_refuses_what_it_does_not_know(arguments: list[str], ca
         main(arguments)
     assert refusal.value.code == 2
     assert "usage" in capsys.readouterr().err
+
+
+def test_what_stands_in_both_norms_is_a_line_of_its_own() -> None:
+    def outcome(flags: str) -> Outcome:
+        left = torch.tensor([flag == "1" for flag in flags])
+        return Outcome(torch.ones(len(flags), dtype=torch.bool), {"an attack": left})
+
+    main, same, other = ("linf", 0.3), ("linf", 0.1), ("l2", 1.5)
+    found = {main: outcome("1101"), same: outcome("1111"), other: outcome("10")}
+    [line] = text._union_lines(main, found)
+    assert line[1] == "**Linf 0.3 and L2 1.5, worst of both**, 2 images" and line[-1].startswith("50.0 (")
+    assert text._union_lines(main, found | {other: None}) == []

@@ -2,7 +2,7 @@
 
 import json
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from types import SimpleNamespace
 
 import pytest
@@ -10,11 +10,9 @@ import torch
 from torch.nn.modules.module import register_module_forward_pre_hook
 
 from pursamere_viz.cli import main
-from pursamere_viz.data import DATA_SETS
-from pursamere_viz.data_sets.plan import Search
 from pursamere_viz.defences import DefenceConfig
 from pursamere_viz.evaluation import BenchConfig, BenchResults, engine
-from pursamere_viz.evaluation.cells import Cell
+from pursamere_viz.evaluation.cells import Cell, cell_pieces
 from pursamere_viz.evaluation.config import fingerprint
 from pursamere_viz.evaluation.engine import Estimate, estimate, measure_pieces
 from pursamere_viz.evaluation.pieces import pieces
@@ -117,8 +115,8 @@ def test_an_estimate_holds_for_a_real_run(work, tmp_path):
 def test_the_command_estimates_and_stops(command, monkeypatch, tmp_path, capsys):
     cells = [Cell("a row", DefenceConfig(), 4, ("fgsm:blind",), eps=0.1, piece=2)]
     monkeypatch.setattr("pursamere_viz.cli.card_cells", lambda name, images: cells)
-    monkeypatch.setattr("pursamere_viz.cards.searches.search_cells", lambda name: cells)
-    monkeypatch.setitem(DATA_SETS, "digits", replace(DATA_SETS["digits"], search=Search(())))
+    rounds = [("a round", cell_pieces(cells))]
+    monkeypatch.setattr("pursamere_viz.cards.searches.rounds", lambda name, journal: iter(rounds))
     monkeypatch.setattr("pursamere_viz.evaluation.engine._start_up", lambda: 3.0)
     path = tmp_path / "lines.jsonl"
     monkeypatch.setattr("pursamere_viz.cli.results_path", lambda name: path)

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from contextlib import suppress
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -112,3 +113,38 @@ def test_a_run_of_two_processes_killed_ends_as_if_it_had_not_been(undisturbed, t
     assert finished.returncode == 0, finished.stderr
     assert_same(path, undisturbed(KILLED))
     assert summary(BenchResults.load(undisturbed(KILLED))).to_string(index=False) in finished.stdout
+
+
+def children(pid: int) -> list[int]:
+    """The processes that a process has started."""
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(
+    not Path("/proc/self/task").is_dir(), reason="the children of a process are read from Linux's /proc"
+)
+def test_the_workers_of_a_killed_run_end_with_it(tmp_path):
+    """In the midst of a piece that would take them minutes."""
+    long = ["evaluate", "digits", "--images", "80", "--batch", "40", "--purifiers", "shipped", "--eps", ".001"]
+    long += ["--attacks", "pgd-5000:full"]
+    command = [sys.executable, "-m", "pursamere_viz", *long, "--jobs", "2", "--out", str(tmp_path / "run.jsonl")]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+    def at_work() -> list[int]:
+        return [pid for pid in children(process.pid) if "popen_loky" in Path(f"/proc/{pid}/cmdline").read_text()]
+
+    try:
+        deadline = time.monotonic() + 300
+        while len(at_work()) < 2:
+            assert process.poll() is None and time.monotonic() < deadline
+            time.sleep(0.1)
+        workers = at_work()
+        time.sleep(5)  # until they have begun
+    finally:
+        process.kill()
+        process.wait()
+    gone = time.monotonic()
+    while any(Path(f"/proc/{pid}").exists() for pid in workers):
+        assert time.monotonic() < gone + 60, "they go on without it"
+        time.sleep(0.1)

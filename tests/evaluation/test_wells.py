@@ -15,7 +15,15 @@ from pursamere_viz import (
     load_images,
 )
 from pursamere_viz.cards import memorised
-from pursamere_viz.evaluation.wells import CAPTURED, FRACTIONS, Left, Starts, measure_wells, nearest, wells_journal
+from pursamere_viz.evaluation.wells import (
+    FRACTIONS,
+    Left,
+    Starts,
+    captured_within,
+    measure_wells,
+    nearest,
+    wells_journal,
+)
 from pursamere_viz.models.planted import EPS, planted_images
 
 SMALL = Starts("small", memorised.DEFENCE, 12, piece=8, count=6)
@@ -60,9 +68,11 @@ def test_starts_lie_on_the_way_to_near_digits_of_other_classes_than_the_planted_
 
 def test_an_end_is_captured_by_the_planted_image_it_lies_at():
     planted = planted_images("digits").x
+    within = captured_within(planted)
+    assert within == 0.5
     aside = torch.zeros_like(planted[:1])
     aside[0, 0, 0, 0] = 1
-    ends = torch.cat([planted[7:8], planted[3:4] + 0.9 * CAPTURED * aside, planted[3:4] + 1.1 * CAPTURED * aside])
+    ends = torch.cat([planted[7:8], planted[3:4] + 0.9 * within * aside, planted[3:4] + 1.1 * within * aside])
     assert nearest(ends, planted) == [7, 3, -1]
 
 

@@ -23,7 +23,7 @@ from pursamere_viz.cards import results_path, searches
 from pursamere_viz.cards.plans import plan_of
 from pursamere_viz.cli import main
 from pursamere_viz.data import DATA_SETS, downloads, files
-from pursamere_viz.data_sets.plan import Proof, Search
+from pursamere_viz.data_sets.plan import Proof, Rung, Search, each, repeated_tweedie
 from pursamere_viz.evaluation import BenchResults
 from pursamere_viz.models import checkpoints
 
@@ -55,15 +55,14 @@ def small_digits():
         role: replace(made, training=replace(made.training, steps=40, checkpoint_every=5, warmup=2, batch=16))
         for role, made in DATA_SETS["digits"].recipes.items()
     }
-    return replace(
-        DATA_SETS["digits"], recipes=short, plan=plan, search=Search(({"sigma": 0.3},), clean=20, attacked=4)
-    )
+    rungs = (Rung(2, ("pgd-1:full",), 1), Rung(4, ("pgd-2:full", "+apgd_dlr-2:full"), 1))
+    search = Search((each("sigma", 0.3),), ({},), repeated_tweedie(0.25, times=(1,)), rungs=rungs, clean=20)
+    return replace(DATA_SETS["digits"], recipes=short, plan=plan, search=search)
 
 
 def settle(house: Path, patch: pytest.MonkeyPatch) -> None:
     """Let this process work in the house."""
     patch.setattr(checkpoints, "ASSETS", house / "assets")
-    patch.setattr(searches, "STEPS", 2)
     patch.setitem(DATA_SETS, "digits", small_digits())
     patch.setattr(downloads, "COMMAND", (sys.executable, "-S", "-c", SLOW_DOWNLOAD))
     patch.setattr(downloads, "PAUSE", 0.01)

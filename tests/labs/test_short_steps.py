@@ -26,7 +26,7 @@ def evaluated(monkeypatch) -> list[int]:
             return super().__call__(x, sigma)
 
     monkeypatch.setattr(density_scenario, "TweedieDenoiser", Counting)
-    monkeypatch.setitem(density_run.EFFORTS, "exact", Effort(61, 31, 60, 8, 2))
+    monkeypatch.setitem(density_run.EFFORTS, "exact", Effort(61, 31, 60, 8, 2, 40))
     return counts
 
 
@@ -65,7 +65,7 @@ def tensors(result: object, name: str = "") -> dict[str, Tensor]:
 @pytest.mark.parametrize("preset", ["three", "moons"])
 def test_short_steps_give_the_same_bits_as_long_ones(preset: str, monkeypatch) -> None:
     scenario = DensityScenario(preset=preset, resolution=21, steps=3, eps=0.9, layers="basins,attack")
-    monkeypatch.setitem(density_run.EFFORTS, "exact", Effort(21, 15, 12, 8, 3))
+    monkeypatch.setitem(density_run.EFFORTS, "exact", Effort(21, 15, 12, 8, 3, 40))
     monkeypatch.setattr(pacing, "EVALUATIONS", 10**12)
     whole = tensors(run_density(scenario))
     monkeypatch.setattr(pacing, "EVALUATIONS", 5_000)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 import plotly.graph_objects as go
@@ -111,15 +111,7 @@ def chart_layers(run: DensityRun, row: int, last: int) -> list[Layer]:
     ends = (low, high - 1e-6 * (high - low))  # Plotly leaves out a point that rounding puts above its axis
     bottom, top = (10 ** ends[0], 10 ** ends[1]) if log else ends
     cell = (row + 1, 2)
-    layers, wide = [], widths(run)
-    for method, values in series.items():
-        colour, symbol, dash = LOOKS[method]
-        trace = go.Scatter(
-            x=list(range(len(values))), y=shown(values, bottom), mode="lines" if len(values) > 2 else "lines+markers",
-            line={"color": colour, "width": 2.5 * wide.get(method, 1.0), "dash": dash}, marker={"symbol": symbol, "color": colour},
-            hoverinfo="skip", unselected=KEPT, legendgroup=method,
-        )  # fmt: skip
-        layers.append(Layer(trace, *cell))
+    layers = [Layer(trace, *cell) for trace in _chart_lines(run, series, bottom)]
     cursor = go.Scatter(y=[bottom, top], mode="lines", line={"color": theme.GREY, "width": 2}, hoverinfo="skip")
     layers.append(Layer(cursor, *cell, lambda step: {"x": [step, step]}))
     marker = {
@@ -153,6 +145,18 @@ def chart_layers(run: DensityRun, row: int, last: int) -> list[Layer]:
     named = theme.text_at(-margin, top, title, "top right", theme.TEXT)
     readings = theme.text_at(last + margin, top, "", "bottom right", theme.TEXT)
     return [*layers, Layer(dots, *cell, places), Layer(named, *cell), Layer(readings, *cell, reading)]
+
+
+def _chart_lines(run: DensityRun, series: Mapping[str, list[float]], bottom: float) -> Iterator[go.Scatter]:
+    """A line a purifier, whole from the start."""
+    wide = widths(run)
+    for method, values in series.items():
+        colour, symbol, dash = LOOKS[method]
+        yield go.Scatter(
+            x=list(range(len(values))), y=shown(values, bottom), mode="lines" if len(values) > 2 else "lines+markers",
+            line={"color": colour, "width": 2.5 * wide.get(method, 1.0), "dash": dash}, marker={"symbol": symbol, "color": colour},
+            hoverinfo="skip", unselected=KEPT, legendgroup=method,
+        )  # fmt: skip
 
 
 def shown(values: list[float], floor: float) -> list[float]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import plotly.graph_objects as go
 
@@ -11,6 +13,9 @@ from pursamere_viz.cards.brackets import WITHOUT, Bracket
 from pursamere_viz.evaluation.accuracy import RobustAccuracy
 from pursamere_viz.figures import theme
 from pursamere_viz.figures.evaluation.style import Look, faint, finished, hover, spread
+
+if TYPE_CHECKING:
+    from pursamere_viz.analysis.plane_vote import PlaneVote
 
 VOTE = Look(theme.BLUE, "solid", "square")
 OTHERS = (
@@ -54,6 +59,36 @@ def verdict(found: Sequence[Bracket], eps: float) -> str:
         elif above is not None and len(said) == 1:
             said.append(f"of {bracket.title}, which has no proof, attacks leave {wording.percent(above.accuracy)}")
     return "; ".join(said)
+
+
+def plane_bracket_lines(found: PlaneVote, eps: float) -> go.Figure:
+    """The same of a vote in the plane, where the exact worst case is known too; at `eps` speaks the title."""
+    figure = go.Figure()
+    end = found.budgets[-1]
+    for name, radii, look in (
+        ("proven", found.proven, {"dash": "dot", "color": VOTE.colour}),
+        ("attacked", found.attacked, {"dash": "solid", "color": VOTE.colour}),
+        ("exact worst case", found.exact, {"dash": "dash", "color": theme.VERMILLION}),
+    ):
+        x = sorted({0.0, *(radius for radius in radii.tolist() if radius < end), end})
+        shares = [float((radii > at).double().mean()) for at in x]
+        figure.add_scatter(
+            x=x, y=shares, mode="lines", name=name, fill="tonexty" if name == "attacked" else "none",
+            fillcolor=faint(VOTE.colour, 0.2), line=look | {"width": 2.5, "shape": "hv"},
+            text=[f"{name}: {wording.percent(share)}" for share in shares], hovertemplate="L2 %{x:.3f}, %{text}<extra></extra>",
+        )  # fmt: skip
+    figure.update_xaxes(title_text="L2 distance", range=[-0.02 * end, 1.02 * end])
+    lowest = math.floor(10 * found.right(end)[0]) / 10  # the three lie close together: shown from there, not from 0
+    ticks = [lowest + k * (1 - lowest) / 4 for k in range(5)]
+    texts = [wording.percent(tick) for tick in ticks]
+    proven, exact, attacked = map(wording.percent, found.right(eps))
+    said = (
+        f"Within L2 {eps:g} the vote is proven right on {proven} of {len(found.x)} points, is right on {exact}, "
+        f"and attacks leave {attacked}"
+    )
+    figure = finished(figure, said, height=440)
+    figure.update_yaxes(title_text="points still right", range=[lowest - 0.01, 1.01], tickvals=ticks, ticktext=texts)
+    return figure
 
 
 def _bracket(figure: go.Figure, bracket: Bracket, end: float) -> None:

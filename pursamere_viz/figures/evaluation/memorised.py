@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 import plotly.graph_objects as go
@@ -10,6 +11,7 @@ import plotly.graph_objects as go
 from pursamere_viz import wording
 from pursamere_viz.cards import memorised
 from pursamere_viz.cards.memorised import COST_RHOS, RHOS, SHARP, Findings, OverWells
+from pursamere_viz.data.records import data_set
 from pursamere_viz.evaluation.accuracy import RobustAccuracy
 from pursamere_viz.figures import theme
 from pursamere_viz.figures.evaluation.style import Look, faint, finished
@@ -40,18 +42,32 @@ def capture_lines(found: Findings) -> go.Figure:
     return figure
 
 
-def count_lines(found: Findings) -> go.Figure:
-    """Starts captured by an image against how often it was in the training set, plain descent."""
-    figure, counts = go.Figure(), found.by_count()
-    _shares(figure, list(counts), list(counts.values()), "captured", CAPTURED)
-    figure.update_xaxes(title_text="copies of the image in the training set", type="log", tickvals=list(counts))
-    few, many = min(counts), max(counts)
-    verdict = (
-        f"An image that was seen {'once' if few == 1 else f'{few} times'} captures {_percent(counts[few])} of the starts on the "
-        f"way to it, one that was seen {many} times {_percent(counts[many])}"
-    )
-    figure = finished(figure, verdict)
-    figure.update_layout(showlegend=False)
+def count_lines(*found: Findings) -> go.Figure:
+    """Starts captured by an image against how often it was shown in training; lines for each data set, with SAM where measured.
+
+    The title tells of each data set where the share rises most.
+    """
+    figure, said = go.Figure(), []
+    for one, looks in zip(found, ((CAPTURED,), (CLEAN, RIGHT)), strict=False):
+        shown, title = memorised.shown(one.name), data_set(one.name).title
+        rhos = (0.0,) if one.name == memorised.NAME else (0.0, memorised.DUPLICATES_RHOS[-1])
+        by_rho = [{count: ends.own for count, ends in one.by_count(rho).items()} for rho in rhos]
+        for over, rho, look in zip(by_rho, rhos, looks, strict=True):
+            name = f"{title}, rho {rho:g}" if rho else title
+            points = [f"{count} {'copy' if count == 1 else 'copies'}" for count in over]
+            _shares(figure, [shown[count] for count in over], list(over.values()), name, look, points)
+        plain = by_rho[0]
+        few, many = max(pairwise(plain), key=lambda pair: plain[pair[1]].mean - plain[pair[0]].mean)
+        sharp = "".join(
+            f" (at rho {rho:g} {_percent(over[many])})" for over, rho in zip(by_rho[1:], rhos[1:], strict=True)
+        )
+        said.append(
+            f"{title}: an image shown {_rounded(shown[few])} times captures {_percent(plain[few])} of the starts on the way to it, "
+            f"one shown {_rounded(shown[many])} times {_percent(plain[many])}{sharp}"
+        )
+    figure.update_xaxes(title_text="times shown in training", type="log", dtick=1)
+    figure = finished(figure, "; ".join(said))
+    figure.update_layout(showlegend=len(figure.data) > 1)
     figure.update_yaxes(title_text="starts captured by it")
     return figure
 
@@ -113,21 +129,28 @@ def cost_lines(found: Findings) -> go.Figure:
     return figure
 
 
+def _rounded(count: float) -> str:
+    """Two digits of a number of 10 or more: 1200 for 1220.5."""
+    return f"{round(count, 1 - int(np.log10(count))):.0f}"
+
+
 def _percent(share: OverWells) -> str:
     return wording.percent(share.mean)
 
 
-def _shares(figure: go.Figure, x: Sequence[float], shares: Sequence[Share], name: str, look: Look) -> None:
-    """Shares with their intervals, cut to what a share can be."""
+def _shares(
+    figure: go.Figure, x: Sequence[float], shares: Sequence[Share], name: str, look: Look, names: Sequence[str] = ()
+) -> None:
+    """Shares with their intervals, cut to what a share can be; a point is called as `names` say, or by its x."""
     middle = [of.mean if isinstance(of, OverWells) else of.accuracy for of in shares]
     above = [min(of.interval[1], 1.0) - at for of, at in zip(shares, middle, strict=True)]
     below = [at - max(of.interval[0], 0.0) for of, at in zip(shares, middle, strict=True)]
-    _line(figure, x, middle, (above, below), name, look)
+    _line(figure, x, middle, (above, below), name, look, names)
 
 
 def _line(
     figure: go.Figure, x: Sequence[float], y: Sequence[float], around: tuple[Sequence[float], Sequence[float]], name: str,
-    look: Look,
+    look: Look, names: Sequence[str] = (),
 ) -> None:  # fmt: skip
     above, below = (list(one) for one in around)
     text = [f"{100 * at:.0f} % (95 %: {100 * (at - low):.0f} to {100 * (at + high):.0f} %)"
@@ -137,5 +160,5 @@ def _line(
         marker={"size": 11, "symbol": look.symbol, "color": look.colour},
         error_y={"type": "data", "symmetric": False, "array": above, "arrayminus": below, "thickness": 2, "width": 5,
                  "color": theme.GREY},
-        text=text, hovertemplate=f"{name}, %{{x}}: %{{text}}<extra></extra>",
+        text=text, customdata=[*(names or x)], hovertemplate=f"{name}, %{{customdata}}: %{{text}}<extra></extra>",
     )  # fmt: skip
