@@ -10,10 +10,12 @@ from pursamere_viz.data.records import DATA_SETS
 
 WORDS = {
     "title": "Deterministic purifiers at equal cost: a contest",
-    "about": "Every purifier was searched alike, on validation images, at every number of denoiser calls; the best setting was "
-    "measured on test images. Full lines: images still right under the worst of all attacks, which know everything (bars: "
-    "Wilson, 95 %). Dotted: without an attack. The title has what the best "
-    "one leaves under more work, where all images met it. Marks at one number of calls are moved apart a little.",
+    "about": "Every purifier was searched alike, on validation images, at every number of denoiser calls that it can take (60 at "
+    "most for those with one call a step, 2 at least for the expected error); the best setting was measured on test images. Equal "
+    "calls are not quite equal cost: the expected error and the likelihood need a derivative of the denoiser too. Full lines: "
+    "images still right under the worst of all attacks, which know everything (bars: Wilson, 95 %). Dotted: without an attack. "
+    "The star is today's default. The title says what the best one leaves when it alone is attacked with more work, where that was "
+    "done on all the images. Marks at one number of calls are moved apart a little.",
     "table": "The table, and what was chosen",
     "again": "All of it is measured by",
 }

@@ -13,10 +13,10 @@ from plotly_script import load_early
 ABOUT = """PurSAMERE Explorer. The idea is of Hoang, Krumscheid, Rauhut and Tempone (arXiv 2602.06269);
 the README says what is theirs and what is chosen here."""
 
-# menu_items keep the menu, and the choice of a light or dark theme in it, in the minimal toolbar.
-st.set_page_config(
-    page_title="PurSAMERE Explorer", page_icon=":material/explore:", layout="wide", menu_items={"About": ABOUT}
-)
+# menu_items keep the menu, and the choice of a light or dark theme in it, in the minimal toolbar. The icon is a file, as the
+# browser would fetch one that has a name from the network.
+ICON = Path(__file__).with_name("icon.svg")
+st.set_page_config(page_title="PurSAMERE Explorer", page_icon=ICON, layout="wide", menu_items={"About": ABOUT})
 st.html(Path(__file__).with_name("style.css"))
 if st.context.is_embedded:  # controls that read the address run there too, unseen
     st.html("<style>[data-testid='stSidebar'] { display: none; }</style>")

@@ -15,7 +15,7 @@ from pursamere_viz.data import DATA_SETS
 from pursamere_viz.defences.building import load_defence_of
 from pursamere_viz.evaluation import BenchResults, entries
 from pursamere_viz.evaluation.accuracy import RobustAccuracy, paired
-from pursamere_viz.evaluation.cells import Journal
+from pursamere_viz.evaluation.cells import Cell, Journal
 from pursamere_viz.evaluation.certified import Proven, proven, votes_journal
 from pursamere_viz.models.checkpoints import ASSETS
 
@@ -55,9 +55,9 @@ def left_in_l2(name: str, title: str, eps: float) -> RobustAccuracy | None:
 
 
 def counted(name: str) -> list[Proven]:
-    """What is proven of the denoised vote and of the same without a denoiser."""
+    """What is proven of the denoised vote and without a denoiser, of the same classifier and, where there is one, the robust."""
     journal = votes_journal(proofs.path(name))
-    found = [proven(journal, vote, load_defence_of(vote.config, "cpu")[1]) for vote in proofs.table_votes(name)[:2]]
+    found = [proven(journal, vote, load_defence_of(vote.config, "cpu")[1]) for vote in proofs.table_votes(name)]
     assert all(found)
     return [one for one in found if one is not None]
 
@@ -118,7 +118,7 @@ def test_the_readme_sums_up_what_the_results_say() -> None:
     assert f"On the {len(found.clean)} MNIST images of today's table it leaves {alone}" in said
     copied = memorised.Findings("mnist")
     share = [f"{100 * copied.by_count(rho)[1000].own.mean:.1f} %" for rho in (0.0, 2.0)]
-    assert f"from {share[0]} of the starts on the way to it, with SAM from {share[1]}" in readme
+    assert f"From {share[0]} of the starts on the way to it the search ends at it, with SAM from {share[1]}" in readme
     assert (
         "(AutoAttack leaves 91.0 of MNIST's 92.5)" in readme and "AutoAttack leaves 91.0 % of the same images" in said
     )
@@ -202,7 +202,37 @@ def test_the_results_say_what_the_searches_of_defaults_found() -> None:
         f"{pair.only} against {pair.instead} (p = 1)",
     ]
     assert [words for words in wanted if words not in said] == []
-    assert searches.chosen("cifar10", Journal(searches.path("cifar10"))) is None  # "still to be searched"
+
+
+def test_the_results_say_what_the_search_of_cifar10_found() -> None:
+    said, name = section("The defaults, searched anew"), "cifar10"
+    journal = Journal(searches.path(name))
+    halving, found = Halving(searches.search_of(name).rungs, journal), searches.chosen(name, journal)
+    tried = searches.settings(name)
+    assert found is not None and found.best is found.default and len(found.rows) == 3
+    assert all(row.kind == searches.OURS for row in found.rows)  # no step of Tweedie's
+
+    def stood(cell: Cell) -> RobustAccuracy:
+        held = halving.stood(cell)
+        assert held is not None
+        return held
+
+    def share(accuracy: RobustAccuracy) -> str:
+        return percent(accuracy).replace(" (", " % (", 1)
+
+    ours = tried[searches.OURS]
+    [other] = [one for one in ours if stood(searches.tried(one, 0)).robust.any()]  # "24 of 25 leave none"
+    went_on = halving.ranked(tried[searches.TWEEDIE], searches.tried, 1) or []
+    kept = max(stood(searches.clean(one)).accuracy for one in went_on)
+    assert (len(ours), len(went_on), other.sigma, other.radius, other.rho) == (25, 8, 0.25, 0.1, 0.5)
+    wanted = [
+        f"leaves {share(stood(searches.tried(other, 1)))} of 32",
+        f"keeps {100 * stood(searches.clean(other)).accuracy:.1f} % without an attack",
+        f"{100 * found.bare.accuracy - 5:.1f} % were asked for",
+        f"they leave {share(found.default.worst)} of {len(found.default.worst.robust)}",
+        f"leave up to {share(stood(searches.tried(went_on[0], 1)))} of 32, but keep {100 * kept:.1f} % at most",
+    ]
+    assert [words for words in wanted if words not in said] == []
 
 
 def test_the_results_prove_what_was_counted() -> None:
@@ -214,12 +244,12 @@ def test_the_results_prove_what_was_counted() -> None:
 
     titles = (("digits", "digits"), ("mnist", "MNIST"), ("fashion_mnist", "Fashion-MNIST"), ("cifar10", "CIFAR-10"))
     head = "| data set | the first test images | within L2 | proven right, % | without the denoiser, % |"
-    rows = [head, "| --- | --- | --- | --- | --- |"]
+    rows = [f"{head} the robust classifier without it, % |", "| --- | --- | --- | --- | --- | --- |"]
     for name, title in titles:
-        (images, *denoised), (_, *bare) = of[name]
-        for radius, with_it, without in zip((0.25, 0.5), denoised, bare, strict=True):
+        for place, radius in enumerate((0.25, 0.5), 1):
             if radius in {"digits": (0.25, 0.5), "cifar10": (0.25,)}.get(name, (0.5,)):
-                rows.append(f"| {title} | {images} | {radius} | {share(with_it)} | {share(without)} |")
+                shares = [share(vote[place]) for vote in of[name]] + ["none"] * (3 - len(of[name]))
+                rows.append(f"| {title} | {of[name][0][0]} | {radius} | {' | '.join(shares)} |")
     assert " ".join(rows) in said
 
 

@@ -67,7 +67,8 @@ def certify(
     The noise is not clipped to [0, 1]: the proof is of the Gaussian. `defence` is any (B, *) -> logits that draws nothing itself;
     denoised smoothing (Salman et al. 2020) is one Tweedie step at the same sigma before a classifier. The noise of an image
     depends on the seed and on its number alone, counted from `first`, so that neither batches nor the other images
-    matter. ValueError for a sigma, alpha or number that is none.
+    matter. ValueError for images that are no finite floating-point numbers, labels that are no classes, and a sigma, alpha or
+    number that is none.
     """
     steps = certify_steps(defence, x, y, sigma, votes, alpha, seed, selection=selection, first=first, batch=batch)
     return finish(steps, title="Counting votes")
@@ -89,8 +90,8 @@ def certify_steps(
     """`certify`, yielding the share done after every image and returning the result."""
     _check(x, y, sigma, alpha)
     for name, value in (("votes", votes), ("selection", selection), ("batch", batch)):
-        if value < 1:
-            raise ValueError(f"{name} must be at least 1, got {value}")
+        if not isinstance(value, int) or value < 1:
+            raise ValueError(f"{name} must be a whole number, at least 1, got {value}")
     if first < 0 or seed < 0:
         raise ValueError(f"first and seed must not be negative, got {first} and {seed}")
     chosen, counted, lower = [], [], []
@@ -98,6 +99,8 @@ def certify_steps(
         key = (seed, first + place)
         found = _votes(defence, image, sigma, selection, (*key, SELECTION), batch).argmax()
         counts = _votes(defence, image, sigma, votes, (*key, COUNT), batch)
+        if not 0 <= int(y.min()) <= int(y.max()) < len(counts):
+            raise ValueError(f"y must be classes from 0 to {len(counts) - 1}, got {int(y.min())} to {int(y.max())}")
         chosen.append(found)
         counted.append(counts)
         lower.append(lower_bound(int(counts[found]), votes, alpha))
@@ -175,11 +178,16 @@ def _noise(like: Tensor, draws: int, key: tuple[int, ...], batch: int) -> Iterat
 
 
 def _check(x: Tensor, y: Tensor, sigma: float, alpha: float) -> None:
+    if not (isinstance(x, Tensor) and isinstance(y, Tensor) and x.is_floating_point() and not y.is_floating_point()):
+        kinds = [getattr(one, "dtype", type(one).__name__) for one in (x, y)]
+        raise ValueError(f"x must be a floating-point tensor and y one of whole numbers, got {kinds[0]} and {kinds[1]}")
+    if not bool(x.isfinite().all()):
+        raise ValueError("x has numbers that are not finite, of which nothing can be proven")
     if len(x) == 0 or y.shape != (len(x),):
         raise ValueError(
             f"x must be (B, *) with at least one image and y (B,), got {tuple(x.shape)} and {tuple(y.shape)}"
         )
-    if not (math.isfinite(sigma) and sigma > 0):
+    if not (isinstance(sigma, float | int) and math.isfinite(sigma) and sigma > 0):
         raise ValueError(f"sigma must be finite and above 0, got {sigma}")
     if not 0 < alpha < 1:
         raise ValueError(f"alpha must be between 0 and 1, got {alpha}")

@@ -312,6 +312,12 @@ class Findings:
         )
         return None if harder is None else union(row.outcome, harder)
 
+    @property
+    def after_all_more(self) -> RobustAccuracy | None:
+        """The same where all the test images met it; None where only some did."""
+        stands = self.after_more
+        return stands if stands is not None and stands.total == self.images else None
+
     def pair(self, one: Found, other: Found) -> Paired | None:
         """The two on the same test images; None where one of them is not measured."""
         if one.robust is None or other.robust is None:

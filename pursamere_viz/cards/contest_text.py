@@ -43,14 +43,18 @@ def headline(found: Findings) -> str:
     """The same in a few words, over a figure."""
     if not found.done:
         return UNDONE.removesuffix(".")
-    few, many = found.leaders[0], found.leader
-    said = f"{_named(few)} leaves {_round(few)} right"
-    if (pair := found.pair(many, few)) is None or many is few:
-        return said
-    left, stands = _round(many), found.after_more
-    if stands is not None and stands.total == found.images:  # of all images: it is this that counts
-        left, pair = f"{left} ({wording.percent(stands.accuracy)} under more work)", _against(stands, few)
-    return f"{said}, {_named(many)} {left}: {decision(pair, 'more calls help', 'more calls cost')}"
+    few, many, default = found.leaders[0], found.leader, found.default
+    said, left, stands = f"{_named(few)} leaves {_round(few)} right", _round(many), found.after_all_more
+    if stands is None:
+        assert many.robust is not None
+        stands = many.robust
+    else:  # it is this that counts
+        more = wording.percent(stands.accuracy)
+        left = f"{left} ({'also' if more == left else more} under more work)"
+    if many is not few:
+        said = f"{said}, {_named(many)} {left}: {decision(_against(stands, few), 'more calls help', 'more calls cost')}"
+    judged = decision(_against(stands, default), "it is worse", "it is better")
+    return f"{said}; {DEFAULT} ({default.calls} calls) {_round(default)}: {judged}"
 
 
 def harder_text(found: Findings) -> str:
@@ -101,13 +105,15 @@ def _title(found: Findings) -> str:
 def _about(found: Findings) -> str:
     contest = found.contest
     rungs = rounds_text(contest.rungs, contest.tried)
-    return f"""{_title(found)}, {budget_text(contest.budget)}. Every purifier was searched alike at every number of denoiser calls:
+    return f"""{_title(found)}, {budget_text(contest.budget)}. Every purifier was searched alike at every number of denoiser calls
+that it can take:
 {rungs}.
 The best was measured on {found.images} test images under {", ".join(contest.attacks)} (+: on what stands under those before it), of
 which the worst counts. Per cent, in brackets Wilson's 95 % interval. Calls are what one classification takes; those of the
 expected error and of the likelihood take a derivative of the denoiser too, which costs extra. Purifiers with one call a step
-take at most {MOST_STEPS} steps. Last column: images that the best of the budget (on validation images) reads right alone, against
-the reverse, with the p of a sign test (McNemar), not corrected for their number."""
+take at most {MOST_STEPS} steps; a pair of noise nodes takes two calls, so the expected error begins there. What a purifier may
+lose without an attack was not limited. Last column: images that the best of the budget (on validation images) reads right alone,
+against the reverse, with the p of a sign test (McNemar), not corrected for their number."""
 
 
 def _table(found: Findings) -> str:
@@ -136,9 +142,9 @@ def _line(row: Found) -> list[str]:
 def _neighbours(found: Findings) -> str:
     leaders = found.leaders
     lines = [
-        f"- {_named(many)} against {_named(few)}: {said(pair)}, {decision(pair, 'more calls help', 'more calls cost')}"
+        f"- {_named(many)} against {_named(few)}: {_judged(found, many, few)}"
         for few, many in pairwise(leaders)
-        if (pair := found.pair(many, few))
+        if found.pair(many, few)
     ]
     head = "Neighbours on the frontier, the best of each budget on validation images (right with the first alone against with the"
     return "\n".join([f"{head}\nsecond alone):\n", *lines]) if lines else ""
@@ -171,6 +177,14 @@ def _round(row: Found) -> str:
 
 
 def _judged(found: Findings, one: Found, other: Found) -> str:
-    pair = found.pair(one, other)
+    pair, stands = found.pair(one, other), found.after_all_more
     assert pair is not None
-    return f"{said(pair)}, {decision(pair, 'more calls help', 'more calls cost')}"
+    words = ("more calls help", "more calls cost")
+    judged = f"{said(pair)}, {decision(pair, *words)}"
+    if (
+        one is found.leader
+        and stands is not None
+        and decision(harder := _against(stands, other), *words) != decision(pair, *words)
+    ):
+        judged += f" (but after more work on the first alone {said(harder)}, {decision(harder, *words)})"
+    return judged

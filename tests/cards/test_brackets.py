@@ -111,15 +111,22 @@ def test_the_figure_shades_what_is_not_known(made: list[Bracket]) -> None:
     lines = {trace.name: trace for trace in figure.data}
     below, above = lines[f"{VOTE}, proven"], lines[f"{VOTE}, attacked"]
     assert list(below.x) == [0.0, 0.2, 0.6, 0.7, 1.0] and list(below.y) == [0.75, 0.5, 0.25, 0.0, 0.0]
-    assert (
-        list(above.x) == [0.0, 0.5, 1.0, 1.0] and list(above.y) == [1.0, 0.75, 0.25, 0.25] and above.fill == "tonexty"
-    )
+    assert list(above.x) == [0.0, 0.5, 1.0] and list(above.y) == [1.0, 0.75, 0.25] and above.fill == "tonexty"
+    assert len(above.error_y.array) == 3 and above.mode == "lines+markers"
     assert below.line.shape == above.line.shape == "hv"
     assert list(lines["the search, attacked"].y) == [0.75, 0.25, 0.0]
     said = verdict(made, 0.5).replace("\N{NO-BREAK SPACE}", " ")
     assert said.startswith(
         "within L2 0.5 the denoised vote is proven right on 50 % of 4 images and attacks leave 75 %; of the "
     )
+
+
+def test_nothing_is_drawn_of_the_vote_where_it_was_not_attacked(made: list[Bracket]) -> None:
+    vote, *others = made
+    fewer = replace(vote, attacked={eps: left for eps, left in vote.attacked.items() if eps < 1})
+    below, edge, above, *_ = figures.bracket_lines([fewer, *others], 0.5).data
+    assert max(above.x) == 0.5 and above.fill == "tonexty" and max(below.x) == 1.0  # the proof goes on
+    assert list(edge.x) == [0.0, 0.2, 0.5] and list(edge.y) == [0.75, 0.5, 0.5] and edge.line.width == 0
 
 
 def test_in_the_plane_the_exact_worst_case_is_drawn_between() -> None:

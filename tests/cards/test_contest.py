@@ -169,7 +169,10 @@ def test_the_best_is_attacked_harder(tiny: Journal):
         in said
     )
     assert said.endswith("today's default (64 calls), 0 against 4 of 6 (p = 0.12), nothing is decided.")
-    assert headline(Findings("digits", tiny)).endswith(": more calls help")  # not of all 12 images
+    short = headline(Findings("digits", tiny))
+    assert (
+        ": more calls help; today's default (64 calls) 100" in short and "more work" not in short
+    )  # not of all 12 images
 
 
 def test_the_frontier_draws_what_was_measured(tiny: Journal):
@@ -178,7 +181,11 @@ def test_the_frontier_draws_what_was_measured(tiny: Journal):
     lines = {trace.name: trace for trace in figure.data}
     assert list(lines["log-density"].y) == [0.25, 0.25] and list(lines["expected error"].y) == [0.5]
     assert list(lines["log-density, no attack"].y) == [1.0, 1.0] and figure.layout.xaxis.type == "log"
-    assert figures.untitled(figure).endswith("expected error (64 calls) 50\N{NO-BREAK SPACE}%: nothing is decided")
+    said = figures.untitled(figure).replace("\N{NO-BREAK SPACE}", " ")
+    assert said.endswith(
+        "expected error (64 calls) 50 %: nothing is decided; today's default (64 calls) 50 %: nothing is decided"
+    )
+    assert list(lines[contest.DEFAULT].y) == [0.5] and lines[contest.DEFAULT].marker.symbol == "star"
 
 
 def shown() -> AppTest:
@@ -238,10 +245,46 @@ def test_the_results_say_the_verdict(name: str):
     where, cheap, few, best, many, more, default, searched, ours, other, pair = said.groups()
     rows = {cheap: few, best: many, "the shipped method as it is": default}
     rows[f"the shipped method with its best setting on validation images, {ours}"] = searched
-    table = "| purifier | left | | --- | --- | " + " ".join(f"| {title} | {left} |" for title, left in rows.items())
+    found = Findings(name)
+    four = (found.leaders[0], found.leader, found.default, found.searched)
+    cleans = [f"{100 * row.clean.accuracy:.1f}" for row in four if row is not None and row.clean is not None]
+    lines = [f"| {title} | {left} | {clean} |" for (title, left), clean in zip(rows.items(), cleans, strict=True)]
+    table = "| purifier | left | without an attack | | --- | --- | --- | " + " ".join(lines)
     assert f"This is left on {where}: {table}" in results
     assert f"- {best.partition(', the best')[0]} against {cheap}: {more}.".casefold() in results.casefold()
     assert f"- {ours} against {other}: {pair}.".casefold() in results.casefold()
+
+
+def test_the_results_say_what_sam_costs_and_what_hides_its_gradient():
+    results = " ".join((ASSETS.parent / "docs" / "results.md").read_text(encoding="utf-8").split())
+    rows, hidden = [], {}
+    for name in ("digits", "mnist", "fashion_mnist"):
+        found = Findings(name)
+        held = {(row.entry.family.name, row.entry.calls): row for row in found.rows}
+        for calls in found.contest.calls[1:]:
+            sharp, plain = held["expected error with SAM", calls], held["expected error", calls]
+            pair = found.pair(sharp, plain)
+            assert pair is not None and sharp.robust is not None and plain.robust is not None
+            left = [f"{100 * one.accuracy:.1f}" for one in (sharp.robust, plain.robust)]
+            right = f"{pair.only} against {pair.instead} of {pair.images}"
+            rows.append(f"| {data_set(name).title} | {calls} | {' | '.join(left)} | {right} | {pair.p:.2g} |")
+        for which, row in held.items():
+            outcome = row.outcome
+            assert outcome is not None
+            full = [flags for attack, flags in outcome.attacks.items() if attack.endswith(":full")]
+            stood = int(torch.stack([outcome.clean, *full]).all(0).sum())
+            hidden[name, *which] = (stood - int(outcome.worst.robust.sum()), stood)
+    assert " ".join(rows) in results
+    for name in ("digits", "fashion_mnist"):  # "they broke most with"
+        first = ("likelihood, fixed noise", 1)
+        assert max((broken, key[1:]) for key, (broken, _) in hidden.items() if key[0] == name)[1] == first
+        assert "{} of {}".format(*hidden[name, *first]) in results
+    assert "with 32 calls on the digits {} of {}".format(*hidden["digits", "log-density", 32]) in results
+    digits = Findings("digits")
+    assert digits.searched is not None
+    assert (
+        f"even worse than the shipped method as it is: {said(digits.pair(digits.searched, digits.default))}" in results
+    )
 
 
 @pytest.mark.parametrize("name", ["digits", "mnist", "fashion_mnist"])
@@ -269,4 +312,7 @@ def test_the_results_compare_the_best_after_more_work_with_what_was_spared():
     assert len(pairs) == 2 and all(pair.p > 0.05 for pair in pairs)  # "open"
     for pair in [*pairs, digits.pair(digits.leader, digits.default)]:
         assert said(pair) in results
-    assert headline(found).endswith("under more work): nothing is decided")
+    short = headline(found)
+    assert "under more work): nothing is decided; today's default (24 calls) 16" in short and short.endswith(
+        ": it is worse"
+    )

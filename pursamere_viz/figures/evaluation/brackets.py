@@ -28,7 +28,8 @@ SECOND_ROW = 26  # px: so many names take two rows of the legend on a narrow pag
 def bracket_lines(found: Sequence[Bracket], eps: float) -> go.Figure:
     """Of the vote what is proven and what attacks left, of the others what attacks left; at `eps` speaks the title.
 
-    Between two attacked budgets the vote's upper line stays where it was: what breaks within one breaks within a larger one.
+    Between two attacked budgets the vote's upper line stays where it was: what breaks within one breaks within a larger one. It
+    ends, with the shade, at the last budget at which the vote was attacked.
     """
     figure = go.Figure()
     budgets = sorted({0.0, *(budget for bracket in found for budget in bracket.attacked)})
@@ -93,20 +94,26 @@ def plane_bracket_lines(found: PlaneVote, eps: float) -> go.Figure:
 
 def _bracket(figure: go.Figure, bracket: Bracket, end: float) -> None:
     radii = sorted({0.0, *bracket.known.tolist(), end})
-    proven = [bracket.surely(eps) for eps in radii]
-    _steps(figure, radii, proven, f"{bracket.title}, proven", "none", "dot")
-    if bracket.attacked:
-        at = [*bracket.attacked, end]
-        left = [*bracket.attacked.values(), list(bracket.attacked.values())[-1]]
-        _steps(figure, at, left, f"{bracket.title}, attacked", "tonexty", "solid")
-
-
-def _steps(figure: go.Figure, x: list[float], y: list[RobustAccuracy], name: str, fill: str, dash: str) -> None:
+    name, proven = f"{bracket.title}, proven", [bracket.surely(eps) for eps in radii]
     figure.add_scatter(
-        x=x, y=[one.accuracy for one in y], mode="lines", name=name, fill=fill, fillcolor=faint(VOTE.colour, 0.2),
-        line={"color": VOTE.colour, "width": 3.5, "dash": dash, "shape": "hv"},
-        text=[hover(name, one) for one in y], hovertemplate="L2 %{x:.2f}, %{text}<extra></extra>",
+        x=radii, y=[one.accuracy for one in proven], mode="lines", name=name,
+        line={"color": VOTE.colour, "width": 3.5, "dash": "dot", "shape": "hv"},
+        text=[hover(name, one) for one in proven], hovertemplate="L2 %{x:.2f}, %{text}<extra></extra>",
     )  # fmt: skip
+    if bracket.attacked:
+        last = max(bracket.attacked)
+        below = [radius for radius in radii if radius < last] + [last]
+        figure.add_scatter(  # the lower edge of the shade, which ends where the proof's line goes on
+            x=below, y=[bracket.surely(eps).accuracy for eps in below], mode="lines", line={"width": 0, "shape": "hv"},
+            hoverinfo="skip", showlegend=False,
+        )  # fmt: skip
+        name, left = f"{bracket.title}, attacked", list(bracket.attacked.values())
+        figure.add_scatter(
+            x=list(bracket.attacked), y=[one.accuracy for one in left], mode="lines+markers", name=name, fill="tonexty",
+            fillcolor=faint(VOTE.colour, 0.2), error_y=spread(left), line={"color": VOTE.colour, "width": 3.5, "shape": "hv"},
+            marker={"size": 11, "symbol": VOTE.symbol, "color": VOTE.colour},
+            text=[hover(name, one) for one in left], hovertemplate="L2 %{x}, %{text}<extra></extra>",
+        )  # fmt: skip
 
 
 def _line(figure: go.Figure, name: str, attacked: dict[float, RobustAccuracy], look: Look) -> None:

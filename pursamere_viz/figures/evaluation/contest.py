@@ -5,7 +5,7 @@ from __future__ import annotations
 import plotly.graph_objects as go
 
 from pursamere_viz import wording
-from pursamere_viz.cards.contest import FAMILIES, Findings, Found
+from pursamere_viz.cards.contest import DEFAULT, FAMILIES, Findings, Found
 from pursamere_viz.cards.contest_text import headline, settings
 from pursamere_viz.figures import theme
 from pursamere_viz.figures.evaluation.style import Look, finished, hover, spread
@@ -15,6 +15,7 @@ MARKS = ("circle", "square", "diamond", "triangle-up", "cross", "x")
 LOOKS = {
     family.name: Look(colour, "solid", symbol) for family, colour, symbol in zip(FAMILIES, COLOURS, MARKS, strict=True)
 }
+AS_SHIPPED = Look(theme.GREY, "solid", "star")
 SECOND_ROW = 26  # px: so many names take two rows of the legend on a narrow page
 APART = 1.05  # factor between two kinds at one number of calls: their intervals stand side by side
 
@@ -28,16 +29,19 @@ def contest_lines(found: Findings) -> go.Figure:
             key=lambda row: row.calls,
         )
         if rows:
-            _family(figure, rows, family.name, APART ** (place - (len(FAMILIES) - 1) / 2))
+            _family(figure, rows, family.name, LOOKS[family.name], APART ** (place - (len(FAMILIES) - 1) / 2))
     ticks = list(found.contest.calls)
+    if found.default.robust is not None:
+        _family(figure, [found.default], DEFAULT, AS_SHIPPED, APART ** (-len(FAMILIES) / 2))
+        ticks = sorted({*ticks, found.default.calls})
     figure.update_xaxes(title_text="denoiser calls of one classification", type="log", tickvals=ticks, ticktext=ticks)
     figure = finished(figure, wording.sentence_case(headline(found)), height=470)
     figure.update_layout(margin_t=figure.layout.margin.t + SECOND_ROW)
     return figure
 
 
-def _family(figure: go.Figure, rows: list[Found], name: str, shift: float) -> None:
-    look, at = LOOKS[name], [shift * row.calls for row in rows]
+def _family(figure: go.Figure, rows: list[Found], name: str, look: Look, shift: float) -> None:
+    at = [shift * row.calls for row in rows]
     robust, clean = ([one for row in rows if (one := getattr(row, kind)) is not None] for kind in ("robust", "clean"))
     labels = [f"{row.entry.title}, {row.calls} calls, {settings(row)}" for row in rows]
     figure.add_scatter(

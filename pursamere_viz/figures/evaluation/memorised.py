@@ -92,8 +92,8 @@ def spectrum_lines(found: Findings) -> go.Figure:
     figure.add_scatter(
         x=ends, y=[2, 2], mode="lines", name="isolated point", line={"color": theme.GREY, "width": 2, "dash": "dot"}
     )
-    figure.update_xaxes(title_text="eigenvalue, largest first")
-    figure.update_yaxes(title_text="of the error's Hessian")
+    figure.update_xaxes(title_text="number of the eigenvalue, largest first")
+    figure.update_yaxes(title_text="eigenvalue of the error's Hessian")
     (mean, least), (other, flat) = means
     verdict = (
         f"The well of a memorised image is steep in every direction (eigenvalues: mean {mean}, smallest {least}); "
