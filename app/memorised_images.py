@@ -10,7 +10,7 @@ WORDS = {
     "title": "Where sharpness-awareness pays: memorised images",
     "about": "A score network that saw ten attacked digits a hundred times each has memorised them: it has a deep, narrow well at "
     "each, and each is read as a wrong class. SAM leaves narrow wells. No gain of it showed there under attack. On digits without "
-    "duplicates, where a narrow well may well be the right class, SAM costs (fourth figure, of 20 digits). MNIST's network saw copies "
+    "duplicates, where a narrow well is often the right class, SAM costs (fourth figure, of 20 digits). MNIST's network saw copies "
     "of ordinary images with their right class: the third figure says how many copies it takes until they capture, and what SAM "
     "changes. Bars: 95 % intervals, over wells or over images.",
     "again": "All of it is measured by these commands (without --again only what is missing)",

@@ -32,7 +32,7 @@ def contest_lines(found: Findings) -> go.Figure:
             _family(figure, rows, family.name, LOOKS[family.name], APART ** (place - (len(FAMILIES) - 1) / 2))
     ticks = list(found.contest.calls)
     if found.default.robust is not None:
-        _family(figure, [found.default], DEFAULT, AS_SHIPPED, APART ** (-len(FAMILIES) / 2))
+        _family(figure, [found.default], DEFAULT, AS_SHIPPED, 1.0)
         ticks = sorted({*ticks, found.default.calls})
     figure.update_xaxes(title_text="denoiser calls of one classification", type="log", tickvals=ticks, ticktext=ticks)
     figure = finished(figure, wording.sentence_case(headline(found)), height=470)
