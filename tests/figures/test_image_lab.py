@@ -12,6 +12,7 @@ import torch
 from PIL import Image
 
 from pursamere_viz.figures import image_lab, theme
+from pursamere_viz.figures.image_lab.step_charts import Line, reading
 from pursamere_viz.labs.glossary import GLOSSARY
 
 STEPS = 6
@@ -25,6 +26,15 @@ def run(make_run):
 @pytest.fixture(scope="module")
 def figure(run):
     return image_lab(run, slider=False)
+
+
+def test_a_readout_says_what_its_numbers_are() -> None:
+    of_seven, of_three = (
+        Line(name, [0.2, share], "#000000", word="percent") for name, share in (("7", 0.9), ("3", 0.1))
+    )
+    for lines in ([of_seven], [of_three, of_seven]):
+        assert reading(lines, 1).startswith("confidence<br>") and " 7 <b>90" in reading(lines, 1)
+    assert "reconstruction<br>error" in reading([Line("reconstruction error", [1.0], "#000000")], 0)
 
 
 def moving(figure: go.Figure, step: int) -> list[tuple]:

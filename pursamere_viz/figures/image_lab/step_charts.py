@@ -159,13 +159,13 @@ def dots(lines: list[Line]) -> Callable[[int], dict]:
 
 def reading(lines: list[Line], step: int) -> str:
     """The readout: one line of text a curve; for the confidence, the leading class."""
+    if lines[0].word == "percent":  # one line too: its name alone would not say what it is
+        leader = max(lines, key=lambda line: line.values[step])
+        return f"confidence<br>{leader.reading(step)}"
     if len(lines) == 1:  # in two lines: for one there is no room
         name, said = lines[0].name, lines[0].reading(step)
         return said.replace(name, name.replace(" ", "<br>")) if " " in name else said.replace(" <b>", "<br><b>")
-    if lines[0].word != "percent":
-        return "<br>".join(line.reading(step) for line in lines)
-    leader = max(lines, key=lambda line: line.values[step])
-    return f"confidence<br>{leader.reading(step)}"
+    return "<br>".join(line.reading(step) for line in lines)
 
 
 def direct_labels(lines: list[Line]) -> list[Layer]:
