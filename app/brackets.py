@@ -20,8 +20,8 @@ WORDS = {
     "deterministic search it would take a bound on how far its result can move with its input.",
     "images": "Image by image",
     "known": "Proven: the L2 radius within which the vote stays right (None: it abstains, or is wrong). Broken at: the smallest "
-    "of the measured L2 budgets at which an attack made it wrong; 0: wrong without an attack; None: it stands at all of them, or "
-    "it was not attacked.",
+    "of the measured L2 budgets at which an attack made it wrong; 0: wrong without an attack; stands: at all of them; empty: it "
+    "was not attacked.",
     "again": "All of it is measured by",
     "proven": "Proven of this image: a vote over {votes} noisy, denoised copies of it stays right wherever an attacker moves it by "
     "less than {radius} (L2).",

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 NORM = "l2"
 VOTE = "the denoised vote"
+STANDS = "stands"  # at every budget measured
 WITHOUT = ("the shipped defence", "one-step Tweedie, same sigma", f"{ROBUST} alone", "no purifier")  # a proof
 
 
@@ -126,8 +127,16 @@ def by_image(found: list[Bracket]) -> "pd.DataFrame":
             known = one.known.tolist()
             table["vote: proven within"] = [known[k] or None if k < len(known) else None for k in range(images)]
         if one.attacked:
-            table[f"{one.title}: broken at"] = [one.broken_at(k) for k in range(images)]
+            table[f"{one.title}: broken at"] = [_fate(one, k) for k in range(images)]
     return pd.DataFrame(table)
+
+
+def _fate(one: Bracket, image: int) -> str:
+    """The smallest budget that broke an image, or that none did; empty where it was not attacked."""
+    if image >= len(one.attacked[0.0].robust):
+        return ""
+    broken = one.broken_at(image)
+    return STANDS if broken is None else f"{broken:g}"
 
 
 def _worst(outcomes: dict[float, Outcome | None]) -> dict[float, RobustAccuracy]:
