@@ -13,15 +13,16 @@ from pursamere_viz.data.records import DATA_SETS
 WORDS = {
     "title": "What is proven, and what attacks leave: the bracket",
     "about": "Randomness that hides a gradient is no robustness. Randomness that is averaged gives a proof: a classifier that "
-    "votes over noisy, denoised copies of an image keeps its answer within an L2 radius, whoever attacks. The dotted line is "
-    "what is proven, the full line of the same colour what attacks leave that average over the noise, up to the largest budget at "
-    "which the vote was attacked; the truth lies between (bars: Wilson, 95 %). A vote costs many calls, so the attacks on it are "
-    "weaker than those on the others: more may be left of it for that reason alone. The others have no proof: for the "
+    "votes over noisy, denoised copies of an image keeps its answer within an L2 radius, whoever attacks. The dotted line is what "
+    "is proven. The full line of the same colour is what is left by attacks that average over the noise; it ends at the largest "
+    "budget at which the vote was attacked. The truth lies between (bars: Wilson, 95 %). A vote costs many calls, so the attacks "
+    "on it are weaker than those on the others: more may be left of it for that reason alone. The others have no proof: for the "
     "deterministic search it would take a bound on how far its result can move with its input.",
     "images": "Image by image",
-    "known": "Proven: the L2 radius within which the vote stays right (None: it abstains, or is wrong). Broken at: the smallest "
-    "of the measured L2 budgets at which an attack made it wrong; 0: wrong without an attack; stands: at all of them; empty: it "
-    "was not attacked.",
+    "known": "Proven: the L2 radius within which the vote stays right (None: it abstains, is wrong, or was not measured). Broken "
+    "at: the smallest L2 budget, of those measured, at which an attack made it wrong. 0: wrong without an attack. Stands at: no "
+    "attack broke it up to this budget, the largest measured of this classifier (the vote has fewer budgets). Empty: it was not "
+    "attacked.",
     "again": "All of it is measured by",
     "proven": "Proven of this image: a vote over {votes} noisy, denoised copies of it stays right wherever an attacker moves it by "
     "less than {radius} (L2).",

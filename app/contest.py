@@ -11,11 +11,12 @@ from pursamere_viz.data.records import DATA_SETS
 WORDS = {
     "title": "Deterministic purifiers at equal cost: a contest",
     "about": "Every purifier was searched alike, on validation images, at every number of denoiser calls that it can take (60 at "
-    "most for those with one call a step, 2 at least for the expected error); the best setting was measured on test images. Equal "
-    "calls are not quite equal cost: the expected error and the likelihood need a derivative of the denoiser too. Full lines: "
-    "images still right under the worst of all attacks, which know everything (bars: Wilson, 95 %). Dotted: without an attack. "
-    "The star is today's default. The title says what the best one leaves when it alone is attacked with more work, where that was "
-    "done on all the images. Marks at one number of calls are moved apart a little.",
+    "most for those with one call a step, more than 1 for the expected error and stop-gradient); the best setting was measured on "
+    "test images. Equal calls are not quite equal cost: the expected error and the likelihood need a derivative of the denoiser "
+    "too. Full lines: images still right under the worst of all attacks: with the full gradient, without the purifier's, and "
+    "Square (bars: Wilson, 95 %). Dotted: without an attack. The star is today's default, at its own number of calls; other marks "
+    "are moved apart a little. The title says what the best one leaves when it is attacked with more work, where that was done on "
+    "all the images. Its verdicts then hold this against others that were spared it.",
     "table": "The table, and what was chosen",
     "again": "All of it is measured by",
 }

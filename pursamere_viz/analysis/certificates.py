@@ -3,6 +3,7 @@
 import math
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
+from numbers import Integral, Real
 
 import numpy as np
 import scipy
@@ -90,7 +91,7 @@ def certify_steps(
     """`certify`, yielding the share done after every image and returning the result."""
     _check(x, y, sigma, alpha)
     for name, value in (("votes", votes), ("selection", selection), ("batch", batch)):
-        if not isinstance(value, int) or value < 1:
+        if not isinstance(value, Integral) or value < 1:
             raise ValueError(f"{name} must be a whole number, at least 1, got {value}")
     if first < 0 or seed < 0:
         raise ValueError(f"first and seed must not be negative, got {first} and {seed}")
@@ -183,11 +184,11 @@ def _check(x: Tensor, y: Tensor, sigma: float, alpha: float) -> None:
         raise ValueError(f"x must be a floating-point tensor and y one of whole numbers, got {kinds[0]} and {kinds[1]}")
     if not bool(x.isfinite().all()):
         raise ValueError("x has numbers that are not finite, of which nothing can be proven")
-    if len(x) == 0 or y.shape != (len(x),):
+    if x.ndim == 0 or len(x) == 0 or y.shape != (len(x),):
         raise ValueError(
             f"x must be (B, *) with at least one image and y (B,), got {tuple(x.shape)} and {tuple(y.shape)}"
         )
-    if not (isinstance(sigma, float | int) and math.isfinite(sigma) and sigma > 0):
+    if not (isinstance(sigma, Real) and math.isfinite(sigma) and sigma > 0):
         raise ValueError(f"sigma must be finite and above 0, got {sigma}")
-    if not 0 < alpha < 1:
+    if not (isinstance(alpha, Real) and 0 < alpha < 1):
         raise ValueError(f"alpha must be between 0 and 1, got {alpha}")

@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
 NORM = "l2"
 VOTE = "the denoised vote"
-STANDS = "stands"  # at every budget measured
 WITHOUT = ("the shipped defence", "one-step Tweedie, same sigma", f"{ROBUST} alone", "no purifier")  # a proof
 
 
@@ -132,11 +131,11 @@ def by_image(found: list[Bracket]) -> "pd.DataFrame":
 
 
 def _fate(one: Bracket, image: int) -> str:
-    """The smallest budget that broke an image, or that none did; empty where it was not attacked."""
+    """The smallest budget that broke an image, or the largest one, if none did; empty where it was not attacked."""
     if image >= len(one.attacked[0.0].robust):
         return ""
     broken = one.broken_at(image)
-    return STANDS if broken is None else f"{broken:g}"
+    return f"stands at {max(one.attacked):g}" if broken is None else f"{broken:g}"
 
 
 def _worst(outcomes: dict[float, Outcome | None]) -> dict[float, RobustAccuracy]:

@@ -9,6 +9,7 @@ from pursamere_viz.data.records import data_set
 from pursamere_viz.evaluation.accuracy import Paired, RobustAccuracy, paired
 
 OPEN = "open"
+MORE = ("more calls help", "more calls cost")
 UNDONE = "The contest is not done yet."
 
 
@@ -44,15 +45,17 @@ def headline(found: Findings) -> str:
     if not found.done:
         return UNDONE.removesuffix(".")
     few, many, default = found.leaders[0], found.leader, found.default
-    said, left, stands = f"{_named(few)} leaves {_round(few)} right", _round(many), found.after_all_more
+    left, stands = _round(many), found.after_all_more
     if stands is None:
         assert many.robust is not None
         stands = many.robust
     else:  # it is this that counts
         more = wording.percent(stands.accuracy)
         left = f"{left} ({'also' if more == left else more} under more work)"
+    said = f"{_named(many)} leaves {left} right"
     if many is not few:
-        said = f"{said}, {_named(many)} {left}: {decision(_against(stands, few), 'more calls help', 'more calls cost')}"
+        judged = decision(_against(stands, few), *MORE)
+        said = f"{_named(few)} leaves {_round(few)} right, {_named(many)} {left}: {judged}"
     judged = decision(_against(stands, default), "it is worse", "it is better")
     return f"{said}; {DEFAULT} ({default.calls} calls) {_round(default)}: {judged}"
 
@@ -111,9 +114,10 @@ that it can take:
 The best was measured on {found.images} test images under {", ".join(contest.attacks)} (+: on what stands under those before it), of
 which the worst counts. Per cent, in brackets Wilson's 95 % interval. Calls are what one classification takes; those of the
 expected error and of the likelihood take a derivative of the denoiser too, which costs extra. Purifiers with one call a step
-take at most {MOST_STEPS} steps; a pair of noise nodes takes two calls, so the expected error begins there. What a purifier may
-lose without an attack was not limited. Last column: images that the best of the budget (on validation images) reads right alone,
-against the reverse, with the p of a sign test (McNemar), not corrected for their number."""
+take at most {MOST_STEPS} steps. A pair of noise nodes takes two calls, with SAM four: so the expected error and stop-gradient
+take no part at 1 call. What a purifier may lose without an attack was not limited. Last column: images that the best of the
+budget (on validation images) reads right alone, against the reverse, with the p of a sign test (McNemar), not corrected for
+their number."""
 
 
 def _table(found: Findings) -> str:
@@ -177,14 +181,16 @@ def _round(row: Found) -> str:
 
 
 def _judged(found: Findings, one: Found, other: Found) -> str:
-    pair, stands = found.pair(one, other), found.after_all_more
+    pair, after = found.pair(one, other), [_after(found, row) for row in (one, other)]
     assert pair is not None
-    words = ("more calls help", "more calls cost")
-    judged = f"{said(pair)}, {decision(pair, *words)}"
-    if (
-        one is found.leader
-        and stands is not None
-        and decision(harder := _against(stands, other), *words) != decision(pair, *words)
-    ):
-        judged += f" (but after more work on the first alone {said(harder)}, {decision(harder, *words)})"
-    return judged
+    harder, judged = paired(*after), decision(pair, *MORE)
+    if decision(harder, *MORE) == judged:
+        return f"{said(pair)}, {judged}"
+    return f"{said(pair)}, {judged}. When the best one is attacked with more work: {said(harder)}, {decision(harder, *MORE)}"
+
+
+def _after(found: Findings, row: Found) -> RobustAccuracy:
+    """What stands with one of them, of the best after more work, where that was done on all the images."""
+    assert row.robust is not None
+    stands = found.after_all_more
+    return stands if stands is not None and row is found.leader else row.robust

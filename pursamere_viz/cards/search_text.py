@@ -59,7 +59,9 @@ def _verdict(found: Chosen) -> str:
     ours, best = sum(row.kind == OURS for row in found.rows), found.best
     few = "" if found.default.may else " The defaults lose more than is allowed."
     if best is found.default:
-        return f"Of the {ours} settings of the shipped method in the last round the defaults are the best.{few}"
+        return (
+            f"Of the {ours} settings of the shipped method in the last round none leaves more than the defaults.{few}"
+        )
     start = (
         f"Of the {ours} settings of the shipped method in the last round one leaves {percent(best.worst)}, the defaults "
         f"{percent(found.default.worst)}."

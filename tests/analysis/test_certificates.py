@@ -132,6 +132,8 @@ def test_the_noise_is_gaussian_not_clipped_and_drawn_twice():
         ({"votes": 0}, "votes must be a whole number, at least 1, got 0"),
         ({"votes": 1.5}, "votes must be a whole number"),
         ({"selection": 0}, "selection must be a whole number, at least 1"),
+        ({"alpha": "a"}, "alpha must be between 0 and 1, got a"),
+        ({"x": torch.tensor(0.5)}, "x must be"),
         ({"sigma": "a"}, "sigma must be finite and above 0, got a"),
         ({"x": torch.tensor([[0.0], [math.nan]])}, "x has numbers that are not finite"),
         ({"x": torch.zeros(2, 1, dtype=torch.uint8)}, "x must be a floating-point tensor .* got torch.uint8"),

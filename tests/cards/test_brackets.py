@@ -149,7 +149,7 @@ def test_in_the_plane_the_exact_worst_case_is_drawn_between() -> None:
 def test_each_image_has_its_radius_and_what_broke_it(made: list[Bracket]) -> None:
     rows = brackets.by_image(made)
     assert rows["vote: proven within"].fillna(-1).tolist() == [0.2, 0.6, 0.7, -1]
-    assert rows[f"{VOTE}: broken at"].tolist() == ["1", "stands", "1", "0.5"]
+    assert rows[f"{VOTE}: broken at"].tolist() == ["1", "stands at 1", "1", "0.5"]
     assert rows["the search: broken at"].tolist() == ["1", "0.5", "0.5", "0"]
     more = replace(made[0], attacked={}, title="another")  # proven of images that the others were not attacked on
     fewer = replace(

@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from unittest.mock import MagicMock
 
@@ -175,6 +176,26 @@ def test_the_best_is_attacked_harder(tiny: Journal):
     )  # not of all 12 images
 
 
+def test_a_title_says_what_more_work_takes_of_all_images(tiny: Journal, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(contest, "contest_of", lambda name: replace(TINY, harder_images=12))
+    measured(tiny, of_ours=12, of_others=2)
+    *_, [piece] = (pieces for _, pieces in rounds("digits", tiny))
+    keep(tiny, piece.cell, 2)
+    found = Findings("digits", tiny)
+    short = headline(found).replace("\N{NO-BREAK SPACE}", " ")
+    assert "(64 calls) 100 % (17 % under more work): nothing is decided; today's default" in short and short.endswith(
+        "it is better"
+    )
+    judged = (
+        "more calls help. When the best one is attacked with more work: 0 against 0 of 12 (p = 1), nothing is decided"
+    )
+    assert judged in verdict(found) and judged in contest_text(found)
+    best = found.leader
+    monkeypatch.setattr(Findings, "leaders", property(lambda self: [best]))  # one budget alone
+    short = headline(found).replace("\N{NO-BREAK SPACE}", " ")
+    assert short.startswith("expected error (64 calls) leaves 100 % (17 % under more work) right; today's default")
+
+
 def test_the_frontier_draws_what_was_measured(tiny: Journal):
     measured(tiny, of_ours=6, of_others=3)
     figure = figures.contest_lines(Findings("digits", tiny))
@@ -275,10 +296,12 @@ def test_the_results_say_what_sam_costs_and_what_hides_its_gradient():
             stood = int(torch.stack([outcome.clean, *full]).all(0).sum())
             hidden[name, *which] = (stood - int(outcome.worst.robust.sum()), stood)
     assert " ".join(rows) in results
-    for name in ("digits", "fashion_mnist"):  # "they broke most with"
+    for name, on in (("digits", "the digits"), ("fashion_mnist", "Fashion-MNIST")):  # "they broke most with"
         first = ("likelihood, fixed noise", 1)
         assert max((broken, key[1:]) for key, (broken, _) in hidden.items() if key[0] == name)[1] == first
-        assert "{} of {}".format(*hidden[name, *first]) in results
+        assert "{} of {} on {}".format(*hidden[name, *first], on) in results
+    most = max(broken for key, (broken, _) in hidden.items() if key[0] == "mnist")
+    assert f"on MNIST {most} images at most of any purifier" in results
     assert "with 32 calls on the digits {} of {}".format(*hidden["digits", "log-density", 32]) in results
     digits = Findings("digits")
     assert digits.searched is not None
