@@ -187,8 +187,8 @@ def test_the_results_say_what_the_searches_of_defaults_found() -> None:
     ]
     wanted += [f"({pair.only} against {pair.instead}, p = {pair.p:.2g}, the best of {others} settings, not corrected)"]
     found, tweedie, left, ours, _ = searched("fashion_mnist")
-    pair = found.against_default(found.best)
-    assert found.decided is None and pair.p > 0.05  # "it is open"
+    pair, decided = found.against_default(found.best), found.decided
+    assert decided is not None and decided.p > 0.05 and found.best is not found.default  # "nothing is decided"
     assert tweedie is None  # "none was in the last round"
     halving = Halving(searches.search_of("fashion_mnist").rungs, Journal(searches.path("fashion_mnist")))
     went_on = halving.ranked(searches.settings("fashion_mnist")[searches.TWEEDIE], searches.tried, 1) or []
@@ -202,7 +202,7 @@ def test_the_results_say_what_the_searches_of_defaults_found() -> None:
     wanted += [
         f"the best of {ours} settings of the shipped method leaves {left[0]} of {pair.images} validation images, "
         f"the defaults {left[1]}",
-        f"{pair.only} against {pair.instead} (p = 1)",
+        f"({decided.only} against {decided.instead} of {decided.images}, p = {decided.p:.2g})",
     ]
     assert [words for words in wanted if words not in said] == []
 
