@@ -448,7 +448,8 @@ def test_a_plug_in_is_on_every_page(browser, address) -> None:
     page.get_by_text("Start a run").click()
     assert page.get_by_role("combobox", name="Data set").input_value() == "My images"  # what the form opens on
     purifiers = page.get_by_role("combobox", name="Purifiers")
-    page.get_by_role("button", name="Start", exact=True).click(trial=True)  # unfolded: a list that moves is closed again
+    # What moves is waited for, until all of the form has unfolded: a list that is opened while it moves is closed again.
+    page.get_by_role("button", name="Start", exact=True).click(trial=True)
     purifiers.click()
     purifiers.fill("A gentle push")
     page.get_by_role("option", name="A gentle push", exact=True).wait_for()
