@@ -168,7 +168,8 @@ def test_an_image_is_attacked_stepped_compared_and_opened_in_a_notebook(opened) 
 
     page.locator(".widget-dropdown select").select_option("one-step Tweedie")
     page.wait_for_function(f"/A .*B /.test({label})")
-    assert "Tweedie" in said.inner_text()
+    # The words are a widget of their own, which may come after the picture.
+    page.wait_for_function("() => document.querySelector('.widget-html-content').innerText.includes('Tweedie')")
 
     page.get_by_text("Inside one step").click()
     page.wait_for_selector(".inside img")
