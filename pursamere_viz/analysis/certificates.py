@@ -95,13 +95,13 @@ def certify_steps(
             raise ValueError(f"{name} must be a whole number, at least 1, got {value}")
     if first < 0 or seed < 0:
         raise ValueError(f"first and seed must not be negative, got {first} and {seed}")
-    chosen, counted, lower = [], [], []
+    chosen, counted, lower, labels = [], [], [], (int(y.min()), int(y.max()))
     for place, image in enumerate(x):
         key = (seed, first + place)
         found = _votes(defence, image, sigma, selection, (*key, SELECTION), batch).argmax()
         counts = _votes(defence, image, sigma, votes, (*key, COUNT), batch)
-        if not 0 <= int(y.min()) <= int(y.max()) < len(counts):
-            raise ValueError(f"y must be classes from 0 to {len(counts) - 1}, got {int(y.min())} to {int(y.max())}")
+        if not 0 <= labels[0] <= labels[1] < len(counts):  # how many classes there are is known by an answer
+            raise ValueError(f"y must be classes from 0 to {len(counts) - 1}, got {labels[0]} to {labels[1]}")
         chosen.append(found)
         counted.append(counts)
         lower.append(lower_bound(int(counts[found]), votes, alpha))

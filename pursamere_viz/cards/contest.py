@@ -5,6 +5,7 @@ By successive halving, and the best of each on test images under the worst of al
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import product
 from pathlib import Path
 from zlib import crc32
@@ -302,7 +303,7 @@ class Findings:
         """The best of all on validation images, of equals the cheapest, then the first; ValueError before a search is done."""
         return max(self.leaders, key=lambda row: row.validation.accuracy)
 
-    @property
+    @cached_property
     def after_more(self) -> RobustAccuracy | None:
         """What stands with the leader when it is attacked harder too, of the images on which it was; None where it was not."""
         if not self.done or (row := self.leader).outcome is None:

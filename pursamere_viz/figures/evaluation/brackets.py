@@ -39,7 +39,7 @@ def bracket_lines(found: Sequence[Bracket], eps: float) -> go.Figure:
         if bracket.proven is not None:
             _bracket(figure, bracket, end)
         else:
-            _line(figure, bracket.title, bracket.attacked, looks.get(bracket.title, OTHERS[0]))
+            _line(figure, f"{bracket.title}, attacked", bracket.attacked, looks.get(bracket.title, OTHERS[0]))
     marks = budgets if len(budgets) > 1 else None
     figure.update_xaxes(title_text="L2 distance", tickvals=marks, range=[-0.04 * end, 1.06 * end])
     figure = finished(figure, wording.sentence_case(verdict(found, eps)), height=440)
@@ -107,18 +107,15 @@ def _bracket(figure: go.Figure, bracket: Bracket, end: float) -> None:
             x=below, y=[bracket.surely(eps).accuracy for eps in below], mode="lines", line={"width": 0, "shape": "hv"},
             hoverinfo="skip", showlegend=False,
         )  # fmt: skip
-        name, left = f"{bracket.title}, attacked", list(bracket.attacked.values())
-        figure.add_scatter(
-            x=list(bracket.attacked), y=[one.accuracy for one in left], mode="lines+markers", name=name, fill="tonexty",
-            fillcolor=faint(VOTE.colour, 0.2), error_y=spread(left), line={"color": VOTE.colour, "width": 3.5, "shape": "hv"},
-            marker={"size": 11, "symbol": VOTE.symbol, "color": VOTE.colour},
-            text=[hover(name, one) for one in left], hovertemplate="L2 %{x}, %{text}<extra></extra>",
-        )  # fmt: skip
+        _line(figure, f"{bracket.title}, attacked", bracket.attacked, VOTE)
+        figure.update_traces(
+            selector=-1, fill="tonexty", fillcolor=faint(VOTE.colour, 0.2), line_width=3.5, line_shape="hv"
+        )
 
 
 def _line(figure: go.Figure, name: str, attacked: dict[float, RobustAccuracy], look: Look) -> None:
     figure.add_scatter(
-        x=list(attacked), y=[one.accuracy for one in attacked.values()], mode="lines+markers", name=f"{name}, attacked",
+        x=list(attacked), y=[one.accuracy for one in attacked.values()], mode="lines+markers", name=name,
         error_y=spread(attacked.values()), line={"color": look.colour, "width": 2.5, "dash": look.dash},
         marker={"size": 10, "symbol": look.symbol, "color": look.colour},
         text=[hover(name, one) for one in attacked.values()], hovertemplate="L2 %{x}, %{text}<extra></extra>",
